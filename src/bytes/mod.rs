@@ -1,0 +1,10 @@
+//! Positions and bounded reads; knows no format.
+
+pub mod cursor;
+pub mod limits;
+pub mod output;
+pub mod source;
+
+pub use cursor::Cursor;
+pub use limits::Limits;
+pub use source::ByteSource;

@@ -1,0 +1,85 @@
+//! Everything in a file as a tree: what `pthinspect tree` shows.
+
+/// Index of a node in its [`Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(pub usize);
+
+/// The nodes; children by id. Bounded by [`crate::bytes::Limits::tree_nodes`].
+#[derive(Clone, Debug, Default)]
+pub struct Tree {
+    /// All nodes; the root is node 0 where there is one.
+    pub nodes: Vec<Node>,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Key in its parent as it prints (`conv1`, `0`), empty for the root.
+    pub key: String,
+    /// What it is.
+    pub value: NodeValue,
+    /// Its children, in order.
+    pub children: Vec<NodeId>,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum NodeValue {
+    /// `None`
+    None,
+    /// `True`, `False`
+    Bool(bool),
+    /// Any integer, in decimal.
+    Int(String),
+    /// A float.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// Raw bytes: how many.
+    Bytes(usize),
+    /// A dict (or OrderedDict, defaultdict: then `class` names it).
+    Dict {
+        /// Class, where it is not plain `dict`.
+        class: Option<String>,
+    },
+    /// A list.
+    List,
+    /// A tuple (or namedtuple: then `class` names it).
+    Tuple {
+        /// Class, where it is not plain `tuple`.
+        class: Option<String>,
+    },
+    /// A set or frozenset.
+    Set,
+    /// Index into [`super::Checkpoint::tensors`].
+    Tensor(usize),
+    /// A storage saved outside a tensor: element type and count.
+    Storage {
+        /// Element type.
+        dtype: crate::tensor::DType,
+        /// Elements.
+        numel: usize,
+    },
+    /// A numpy array.
+    Array {
+        /// numpy's own name of the dtype.
+        dtype: String,
+        /// Shape.
+        shape: Vec<usize>,
+    },
+    /// A class or function, by name.
+    Global(String),
+    /// An `nn.Module`, by class; children are hyperparameters, parameters and submodules.
+    Module {
+        /// Class.
+        class: String,
+    },
+    /// Any other object: a named placeholder; children are its arguments and state.
+    Object {
+        /// Class or function that would have made it.
+        class: String,
+    },
+    /// The same value as an earlier node (cycle), which is not shown again.
+    Reference(NodeId),
+}

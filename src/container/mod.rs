@@ -1,0 +1,1 @@
+//! Which named byte ranges does this file hold?
