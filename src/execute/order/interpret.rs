@@ -1,0 +1,250 @@
+//! The interpreter: any plan, one output element at a time, exactly as its words say. Slow, and the truth.
+
+use crate::execute::Geometry;
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Tap;
+
+/// The operands of a convolution, all C-contiguous: input `[N, C, H, W]`, weight `[O, C/G, KH, KW]`, bias `[O]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands<'a> {
+    /// Input, N*C*H*W elements.
+    pub input: &'a [f32],
+    /// Weight, O*(C/G)*KH*KW elements.
+    pub weight: &'a [f32],
+    /// Bias, O elements.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// A recipe with its taps unrolled for one geometry.
+#[derive(Debug)]
+pub struct Unrolled<'a> {
+    geometry: &'a Geometry,
+    recipe: &'a Recipe,
+    taps: Vec<Tap>,
+}
+
+/// One product on the way to an output element: input value (+0 in the padding) and weight.
+pub type Product = (f32, f32);
+
+impl<'a> Unrolled<'a> {
+    /// Unrolls `recipe`.
+    pub fn new(geometry: &'a Geometry, recipe: &'a Recipe) -> Self {
+        Self {
+            geometry,
+            recipe,
+            taps: recipe.walk.taps(geometry),
+        }
+    }
+
+    /// The output element (image, channel, pixel = oh*OW + ow). `products` is scratch, kept to save allocations.
+    pub fn element(
+        &self,
+        operands: &Operands<'_>,
+        at: [usize; 3],
+        products: &mut Vec<Product>,
+    ) -> f32 {
+        let mut element = Element {
+            unrolled: self,
+            operands,
+            at,
+            taps: &self.taps,
+            products,
+        };
+        element.total(&self.recipe.steps).unwrap_or(0.0)
+    }
+
+    fn products(
+        &self,
+        operands: &Operands<'_>,
+        [image, channel, pixel]: [usize; 3],
+        taps: &[Tap],
+        out: &mut Vec<Product>,
+    ) {
+        let g = self.geometry;
+        let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
+        let first_channel = channel / g.group_out() * g.group_in();
+        let [h, w] = g.input;
+        out.clear();
+        for tap in taps {
+            let at = g
+                .input_at(0, oh, tap.row)
+                .zip(g.input_at(1, ow, tap.column));
+            if at.is_none() && self.recipe.padding == PaddingTaps::Skipped {
+                continue;
+            }
+            if tap.channel >= g.group_in() {
+                out.push((0.0, 0.0));
+                continue;
+            }
+            let weight = ((channel * g.group_in() + tap.channel) * g.kernel[0] + tap.row)
+                * g.kernel[1]
+                + tap.column;
+            let x = match at {
+                Some((y, x)) => {
+                    let plane = image * g.in_channels + first_channel + tap.channel;
+                    operands.input[(plane * h + y) * w + x]
+                }
+                None => 0.0,
+            };
+            out.push((x, operands.weight[weight]));
+        }
+    }
+}
+
+/// One output element on its way.
+struct Element<'a> {
+    unrolled: &'a Unrolled<'a>,
+    operands: &'a Operands<'a>,
+    /// Image, channel, pixel.
+    at: [usize; 3],
+    /// Those not yet met.
+    taps: &'a [Tap],
+    products: &'a mut Vec<Product>,
+}
+
+impl Element<'_> {
+    fn total(&mut self, steps: &[Step]) -> Option<f32> {
+        let mut total = None;
+        for step in steps {
+            match step {
+                Step::Bias => total = plus(total, self.operands.bias.map(|bias| bias[self.at[1]])),
+                Step::Sub(steps) => total = plus(total, self.total(steps)),
+                Step::Fold {
+                    len,
+                    fresh,
+                    fold: by,
+                } => {
+                    let (these, rest) = self.taps.split_at(*len);
+                    self.taps = rest;
+                    self.unrolled
+                        .products(self.operands, self.at, these, self.products);
+                    total = if *fresh {
+                        plus(total, Some(fold(*by, 0.0, self.products)))
+                    } else {
+                        Some(fold(*by, total.unwrap_or(0.0), self.products))
+                    };
+                }
+            }
+        }
+        total
+    }
+}
+
+fn plus(total: Option<f32>, term: Option<f32>) -> Option<f32> {
+    match (total, term) {
+        (Some(total), Some(term)) => Some(total + term),
+        (total, term) => total.or(term),
+    }
+}
+
+fn step(fused: bool, acc: f32, (x, w): Product) -> f32 {
+    if fused {
+        x.mul_add(w, acc)
+    } else {
+        acc + x * w
+    }
+}
+
+fn chain(fused: bool, init: f32, products: &[Product]) -> f32 {
+    products.iter().fold(init, |acc, &p| step(fused, acc, p))
+}
+
+/// Folds the products onto `init`.
+pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
+    match fold {
+        Fold::Chain { fused } => chain(fused, init, products),
+        Fold::Lanes {
+            head,
+            lanes,
+            group,
+            join,
+            fused,
+        } => {
+            let head = head.min(products.len());
+            let body = (products.len() - head) / group * group;
+            if body == 0 {
+                return chain(fused, init, products);
+            }
+            let mut acc = vec![0.0; lanes];
+            acc[0] = chain(fused, init, &products[..head]);
+            for (t, &p) in products[head..head + body].iter().enumerate() {
+                acc[t % lanes] = step(fused, acc[t % lanes], p);
+            }
+            chain(fused, joined(join, acc), &products[head + body..])
+        }
+        Fold::Eights => {
+            let (eights, rest) = products.as_chunks::<8>();
+            let sum = eights.iter().fold(init, |acc, p| {
+                let q = p.map(|(x, w)| x * w);
+                let first = (((acc + q[0]) + q[1]) + q[2]) + q[3];
+                first + (((q[4] + q[5]) + q[6]) + q[7])
+            });
+            chain(false, sum, rest)
+        }
+        Fold::Pieces => pieces(init, products),
+    }
+}
+
+fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
+    match join {
+        Join::Halving => {
+            while lanes.len() > 1 {
+                let upper = lanes.split_off(lanes.len() / 2);
+                for (low, high) in lanes.iter_mut().zip(upper) {
+                    *low += high;
+                }
+            }
+            lanes[0]
+        }
+        Join::Horizontal => {
+            let l = |i: usize| lanes.get(i).copied().unwrap_or(0.0);
+            ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))
+        }
+    }
+}
+
+fn pieces(init: f32, mut products: &[Product]) -> f32 {
+    let mut sum = init;
+    for size in [16, 8, 4, 2, 1] {
+        let whole = match size {
+            16 => products.len() / 16 * 16,
+            _ if products.len() >= size => size,
+            _ => 0,
+        };
+        if whole == 0 {
+            continue;
+        }
+        let (piece, rest) = products.split_at(whole);
+        products = rest;
+        let mut lanes = vec![0.0; 8];
+        for (t, &p) in piece.iter().enumerate() {
+            lanes[t % 8] = step(true, lanes[t % 8], p);
+        }
+        sum += joined(Join::Horizontal, lanes);
+    }
+    sum
+}
+
+/// The whole output `[N, O, OH, OW]`, one element after the other on one thread.
+pub fn run(operands: &Operands<'_>, geometry: &Geometry, plan: &Plan) -> Vec<f32> {
+    let mut output = vec![f32::NAN; geometry.output_len()];
+    let mut scratch = Vec::new();
+    for region in &plan.regions {
+        let unrolled = Unrolled::new(geometry, &plan.recipes[region.recipe]);
+        for image in region.images.clone() {
+            for channel in region.channels.clone() {
+                let start = (image * geometry.out_channels + channel) * geometry.pixels();
+                for pixel in region.pixels.clone() {
+                    output[start + pixel] =
+                        unrolled.element(operands, [image, channel, pixel], &mut scratch);
+                }
+            }
+        }
+    }
+    output
+}

@@ -1,0 +1,239 @@
+//! Names of orders: `FAMILY/PARAMETERS`, and back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::execute::Geometry;
+use crate::execute::order::Fold;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+use crate::execute::order::gemm;
+use crate::execute::order::mkl;
+use crate::execute::order::onednn;
+
+/// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// One accumulator over all taps.
+    Sequential {
+        /// kh, kw, c instead of c, kh, kw.
+        channels_last: bool,
+        /// One rounding per step instead of two.
+        fused: bool,
+        /// The bias added at the end instead of started with.
+        bias_last: bool,
+    },
+    /// oneDNN's direct kernels for AVX2, AVX and SSE4.1.
+    OnednnDirect {
+        /// Input channels per block.
+        channel_block: usize,
+        /// AVX2 fuses, AVX and SSE4.1 do not.
+        fused: bool,
+    },
+    /// oneDNN's direct kernels for AVX-512 and SVE: a partial sum per channel block.
+    OnednnDirectBlocks {
+        /// Input channels per block.
+        channel_block: usize,
+    },
+    /// oneDNN's 1x1 kernels.
+    Onednn1x1 {
+        /// Input channels per reduce block.
+        reduce: usize,
+        /// Channels are filled up to a multiple of this: 8 (AVX2) or 16 (AVX-512).
+        simd: usize,
+        /// AVX and SSE4.1 do not fuse.
+        fused: bool,
+    },
+    /// oneDNN's depthwise kernels.
+    OnednnDepthwise {
+        /// AVX and SSE4.1 do not fuse.
+        fused: bool,
+    },
+    /// oneDNN's brgemm kernels (channels_last).
+    OnednnBrgemm {
+        /// A partial sum per kernel column.
+        per_column: bool,
+    },
+    /// oneDNN's im2col + its own sgemm.
+    OnednnGemm(gemm::Variant),
+    /// oneDNN's reference convolution.
+    OnednnReference,
+    /// im2col + MKL's sgemm.
+    Mkl(mkl::Variant),
+}
+
+impl Order {
+    /// The order applied to `g`.
+    pub fn plan(&self, g: &Geometry) -> Plan {
+        let recipe = match *self {
+            Order::Sequential {
+                channels_last,
+                fused,
+                bias_last,
+            } => sequential(g, channels_last, fused, bias_last),
+            Order::OnednnDirect {
+                channel_block,
+                fused,
+            } => onednn::direct(g, channel_block, fused),
+            Order::OnednnDirectBlocks { channel_block } => onednn::direct_blocks(g, channel_block),
+            Order::Onednn1x1 {
+                reduce,
+                simd,
+                fused,
+            } => onednn::pointwise(g, reduce, simd, fused),
+            Order::OnednnDepthwise { fused } => onednn::depthwise(g, fused),
+            Order::OnednnBrgemm { per_column } => onednn::brgemm(g, per_column),
+            Order::OnednnReference => onednn::reference(g),
+            Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
+            Order::Mkl(variant) => return mkl::plan(g, &variant),
+        };
+        Plan::uniform(g, recipe)
+    }
+}
+
+/// One accumulator over all taps; in im2col's sequence padding is multiplied, else skipped.
+fn sequential(g: &Geometry, channels_last: bool, fused: bool, bias_last: bool) -> Recipe {
+    let (walk, padding) = if channels_last {
+        (Walk::CHANNELS_LAST, PaddingTaps::Skipped)
+    } else {
+        (Walk::IM2COL, PaddingTaps::Zero)
+    };
+    let chain = Step::Fold {
+        len: g.taps(),
+        fresh: false,
+        fold: Fold::Chain { fused },
+    };
+    let steps = if bias_last {
+        vec![chain, Step::Bias]
+    } else {
+        vec![Step::Bias, chain]
+    };
+    Recipe {
+        walk,
+        padding,
+        steps,
+    }
+}
+
+fn step_name(fused: bool) -> &'static str {
+    if fused { "fma" } else { "muladd" }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = |fused: bool| if fused { "" } else { "-muladd" };
+        match *self {
+            Order::Sequential {
+                channels_last,
+                fused,
+                bias_last,
+            } => write!(
+                f,
+                "sequential/{}-{}-bias-{}",
+                if channels_last { "hwc" } else { "chw" },
+                step_name(fused),
+                if bias_last { "last" } else { "first" }
+            ),
+            Order::OnednnDirect {
+                channel_block,
+                fused,
+            } => write!(f, "onednn-direct/ic{channel_block}{}", suffix(fused)),
+            Order::OnednnDirectBlocks { channel_block } => {
+                write!(f, "onednn-direct-blocks/ic{channel_block}")
+            }
+            Order::Onednn1x1 {
+                reduce,
+                simd,
+                fused,
+            } => write!(f, "onednn-1x1/rb{reduce}-simd{simd}{}", suffix(fused)),
+            Order::OnednnDepthwise { fused } => write!(f, "onednn-depthwise/{}", step_name(fused)),
+            Order::OnednnBrgemm { per_column } => write!(
+                f,
+                "onednn-brgemm/{}",
+                if per_column { "per-column" } else { "whole" }
+            ),
+            Order::OnednnReference => f.write_str("onednn-ref/muladd"),
+            Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
+            Order::Mkl(variant) => write!(f, "{variant}"),
+        }
+    }
+}
+
+impl FromStr for Order {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        parse(name).ok_or_else(|| {
+            let forms = super::table::FAMILIES.iter().map(|family| family.form);
+            let forms = forms.collect::<Vec<_>>().join(", ");
+            Error::usage(format!("there is no accumulation order {name:?}"))
+                .with_hint(format!("the orders are {forms}; see `pthinspect orders`"))
+        })
+    }
+}
+
+/// A decimal number after `prefix`.
+pub(super) fn number(text: &str, prefix: &str) -> Option<usize> {
+    let digits = text.strip_prefix(prefix)?;
+    let value: usize = digits.parse().ok()?;
+    // the upper bound keeps every size made from it far from overflowing
+    ((1..=1 << 30).contains(&value) && value.to_string() == digits).then_some(value)
+}
+
+fn fused(step: &str) -> Option<bool> {
+    match step {
+        "fma" => Some(true),
+        "muladd" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse(name: &str) -> Option<Order> {
+    let (family, parameters) = name.split_once('/')?;
+    let words: Vec<&str> = parameters.split('-').collect();
+    match (family, words.as_slice()) {
+        (
+            "sequential",
+            [
+                loops @ ("chw" | "hwc"),
+                step,
+                "bias",
+                end @ ("first" | "last"),
+            ],
+        ) => Some(Order::Sequential {
+            channels_last: *loops == "hwc",
+            fused: fused(step)?,
+            bias_last: *end == "last",
+        }),
+        ("onednn-direct", [block]) => Some(Order::OnednnDirect {
+            channel_block: number(block, "ic")?,
+            fused: true,
+        }),
+        ("onednn-direct", [block, "muladd"]) => Some(Order::OnednnDirect {
+            channel_block: number(block, "ic")?,
+            fused: false,
+        }),
+        ("onednn-direct-blocks", [block]) => Some(Order::OnednnDirectBlocks {
+            channel_block: number(block, "ic")?,
+        }),
+        ("onednn-1x1", [reduce, simd, rest @ ..]) if matches!(rest, [] | ["muladd"]) => {
+            Some(Order::Onednn1x1 {
+                reduce: number(reduce, "rb")?,
+                simd: number(simd, "simd")?,
+                fused: rest.is_empty(),
+            })
+        }
+        ("onednn-depthwise", [step]) => Some(Order::OnednnDepthwise {
+            fused: fused(step)?,
+        }),
+        ("onednn-brgemm", ["whole"]) => Some(Order::OnednnBrgemm { per_column: false }),
+        ("onednn-brgemm", ["per", "column"]) => Some(Order::OnednnBrgemm { per_column: true }),
+        ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
+        ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
+        (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
+    }
+}

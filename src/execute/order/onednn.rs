@@ -1,0 +1,98 @@
+//! oneDNN's own kernels on blocked layouts: direct, 1x1, depthwise, and the reference.
+//!
+//! The kernels differ in the block of input channels that the outermost loop takes and in where partial sums are
+//! kept; within a block all of them go kh, kw, channel. Padding taps are skipped. Their sums do not depend on the
+//! number of threads unless a block size does (see [`crate::execute::predict`]).
+
+use crate::execute::Geometry;
+use crate::execute::order::Axis;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+use crate::execute::order::blocks;
+
+fn recipe(walk: Walk, steps: Vec<Step>) -> Recipe {
+    Recipe {
+        walk,
+        padding: PaddingTaps::Skipped,
+        steps,
+    }
+}
+
+fn all_taps(walk: Walk, g: &Geometry) -> usize {
+    walk.channels(g) * g.kernel[0] * g.kernel[1]
+}
+
+/// `jit:avx2`, and without `fused` `jit:avx`, `jit:sse41`: one chain from the bias through all channel blocks.
+pub fn direct(g: &Geometry, channel_block: usize, fused: bool) -> Recipe {
+    // fewer channels than a block: the plain layout, nothing filled up
+    let walk = Walk::blocked(channel_block.min(g.group_in()));
+    recipe(
+        walk,
+        vec![Step::Bias, Step::chain(all_taps(walk, g), fused)],
+    )
+}
+
+/// `jit:avx512_core`, `jit:sve_256`: every channel block a chain of its own, from +0, added to the output so far;
+/// the bias joins after the first.
+pub fn direct_blocks(g: &Geometry, channel_block: usize) -> Recipe {
+    let walk = Walk::blocked(channel_block.min(g.group_in()));
+    let block = walk.channel_block * g.kernel[0] * g.kernel[1];
+    let mut steps: Vec<Step> = blocks(all_taps(walk, g), block)
+        .map(|len| Step::fresh_chain(len, true))
+        .collect();
+    steps.insert(1, Step::Bias);
+    recipe(walk, steps)
+}
+
+/// `jit_1x1:*`: blocks of `reduce` input channels, which are filled up to a multiple of `simd`; the first block goes
+/// on from the bias, later ones start from +0 and are added.
+pub fn pointwise(g: &Geometry, reduce: usize, simd: usize, fused: bool) -> Recipe {
+    let walk = Walk {
+        fill_to: simd,
+        ..Walk::CHANNELS_LAST
+    };
+    let folds = blocks(all_taps(walk, g), reduce)
+        .enumerate()
+        .map(|(i, len)| match i {
+            0 => Step::chain(len, fused),
+            _ => Step::fresh_chain(len, fused),
+        });
+    recipe(walk, std::iter::once(Step::Bias).chain(folds).collect())
+}
+
+/// `jit_dw:*`: one chain from the bias, kh, kw.
+pub fn depthwise(g: &Geometry, fused: bool) -> Recipe {
+    recipe(Walk::IM2COL, vec![Step::Bias, Step::chain(g.taps(), fused)])
+}
+
+/// `ref:any`: products and sums rounded separately, from +0, the bias last. Its loops follow the layout that it
+/// picked for itself: channels innermost where there are more of them per group than kernel columns.
+pub fn reference(g: &Geometry) -> Recipe {
+    let walk = if g.group_in() <= g.kernel[1] {
+        Walk::IM2COL
+    } else {
+        Walk::CHANNELS_LAST
+    };
+    recipe(walk, vec![Step::chain(g.taps(), false), Step::Bias])
+}
+
+/// `brgconv:*`, `brgdmm:*` (channels_last): from +0 over kh, kw, c, the bias last. With `per_column`, one partial sum
+/// for each kernel column (over kh, c), added in their order.
+pub fn brgemm(g: &Geometry, per_column: bool) -> Recipe {
+    if !per_column {
+        return recipe(
+            Walk::CHANNELS_LAST,
+            vec![Step::chain(g.taps(), true), Step::Bias],
+        );
+    }
+    let walk = Walk {
+        loops: [Axis::Column, Axis::Row, Axis::Channel],
+        ..Walk::CHANNELS_LAST
+    };
+    let column = g.group_in() * g.kernel[0];
+    let mut steps = vec![Step::fresh_chain(column, true); g.kernel[1]];
+    steps.push(Step::Bias);
+    recipe(walk, steps)
+}

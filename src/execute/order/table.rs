@@ -1,0 +1,175 @@
+//! Every family of orders: the table that registers an order is the table that `pthinspect orders` prints and that
+//! the conformance tests walk.
+
+use crate::execute::Geometry;
+use crate::execute::order::Order;
+
+/// Orders of one form.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// How its names are written.
+    pub form: &'static str,
+    /// What it computes, in one sentence.
+    pub rule: &'static str,
+    /// When PyTorch uses it.
+    pub used: &'static str,
+    /// What the claim rests on.
+    pub evidence: &'static str,
+    /// Members, the usual ones first: what the tests run and what a search tries.
+    pub members: &'static [&'static str],
+}
+
+/// All of them, the most usual first.
+pub const FAMILIES: &[Family] = &[
+    Family {
+        form: "onednn-direct/icB[-muladd]",
+        rule: "one accumulator from the bias: blocks of B input channels, in each kh, kw, channel; padding skipped",
+        used: "oneDNN jit:avx2 (ic8), with muladd jit:avx and jit:sse41: most convolutions larger than 1x1 without AVX-512",
+        evidence: "verified on live torch 2.15 (AVX2 kernels)",
+        members: &[
+            "onednn-direct/ic8",
+            "onednn-direct/ic8-muladd",
+            "onednn-direct/ic4",
+            "onednn-direct/ic16",
+            "onednn-direct/ic32",
+        ],
+    },
+    Family {
+        form: "onednn-direct-blocks/icB",
+        rule: "a chain from +0 per block of B input channels (kh, kw, channel), each added to the total; bias after the first; padding skipped",
+        used: "oneDNN jit:avx512_core (ic16; ic8 and ic4 for groups of such sizes): most convolutions larger than 1x1 with AVX-512",
+        evidence: "verified on live torch 2.15 (AMD, AVX-512)",
+        members: &[
+            "onednn-direct-blocks/ic16",
+            "onednn-direct-blocks/ic8",
+            "onednn-direct-blocks/ic4",
+        ],
+    },
+    Family {
+        form: "onednn-1x1/rbR-simdS[-muladd]",
+        rule: "blocks of R input channels: the first goes on from the bias, later ones start from +0 and are added",
+        used: "oneDNN jit_1x1: simd8 with rb128 without AVX-512; simd16 with AVX-512, R by shape and threads",
+        evidence: "verified on live torch 2.15 (AVX2 kernels; AMD, AVX-512)",
+        members: &[
+            "onednn-1x1/rb128-simd8",
+            "onednn-1x1/rb128-simd8-muladd",
+            "onednn-1x1/rb256-simd16",
+            "onednn-1x1/rb512-simd16",
+            "onednn-1x1/rb80-simd16",
+            "onednn-1x1/rb64-simd16",
+            "onednn-1x1/rb128-simd16",
+            "onednn-1x1/rb96-simd16",
+            "onednn-1x1/rb160-simd16",
+            "onednn-1x1/rb192-simd16",
+            "onednn-1x1/rb320-simd16",
+            "onednn-1x1/rb384-simd16",
+        ],
+    },
+    Family {
+        form: "onednn-depthwise/fma|muladd",
+        rule: "one accumulator from the bias: kh, kw; padding skipped",
+        used: "oneDNN jit_dw: depthwise convolutions without a channel multiplier",
+        evidence: "verified on live torch 2.15 (AVX2 kernels; AMD, AVX-512)",
+        members: &["onednn-depthwise/fma", "onednn-depthwise/muladd"],
+    },
+    Family {
+        form: "onednn-brgemm/whole|per-column",
+        rule: "from +0 over kh, kw, channel (per-column: one partial sum per kernel column, over kh, channel); bias last; padding skipped",
+        used: "oneDNN brgconv and brgdmm: channels_last input; kernels of 3x3 and more with very many channels are cut further by rules not known here",
+        evidence: "verified on live torch 2.15 (AVX2)",
+        members: &["onednn-brgemm/whole", "onednn-brgemm/per-column"],
+    },
+    Family {
+        form: "onednn-ref/muladd",
+        rule: "one accumulator from +0, two roundings a step: c, kh, kw, or kh, kw, c where C/G exceeds the kernel's width; bias last; padding skipped",
+        used: "oneDNN ref:any: where the im2col buffer of its gemm convolution would be too large",
+        evidence: "verified on live torch 2.15 (AVX2 kernels)",
+        members: &["onednn-ref/muladd"],
+    },
+    Family {
+        form: "mkl-slow2d/kbB|halvesB-tT",
+        rule: "im2col c, kh, kw with padding as +0, total from the bias; 12 pixels and 4 channels or more: fused chains over blocks of K; smaller: SSE loops, two roundings a step, by 16-byte alignment",
+        used: "PyTorch's Slow2d: mkldnn disabled, or 1x1 with one thread, or small single images",
+        evidence: "kb192 (AMD): verified on live torch 2.15, T = 1 and 2; halves384 (Intel AVX-512): on emulated processors",
+        members: &[
+            "mkl-slow2d/kb192-t1",
+            "mkl-slow2d/kb192-t2",
+            "mkl-slow2d/halves384-t1",
+        ],
+    },
+    Family {
+        form: "mkl-slow-dilated2d/kbB|halvesB-tT",
+        rule: "as mkl-slow2d, every image through the same column buffer",
+        used: "PyTorch's SlowDilated2d: dilation where oneDNN is not used",
+        evidence: "as mkl-slow2d",
+        members: &[
+            "mkl-slow-dilated2d/kb192-t1",
+            "mkl-slow-dilated2d/kb192-t2",
+            "mkl-slow-dilated2d/halves384-t1",
+        ],
+    },
+    Family {
+        form: "sequential/chw|hwc-fma|muladd-bias-first|last",
+        rule: "one accumulator over c, kh, kw (padding as +0) or kh, kw, c (padding skipped)",
+        used: "hand-written loops; PyTorch of 2017-18 (chw-muladd-bias-last)",
+        evidence: "the definition",
+        members: &[
+            "sequential/chw-fma-bias-first",
+            "sequential/chw-muladd-bias-last",
+            "sequential/chw-fma-bias-last",
+            "sequential/chw-muladd-bias-first",
+            "sequential/hwc-fma-bias-first",
+            "sequential/hwc-muladd-bias-last",
+            "sequential/hwc-fma-bias-last",
+            "sequential/hwc-muladd-bias-first",
+        ],
+    },
+];
+
+/// Every member of every family that means something for `g`, without those that come to the same plan.
+pub fn search_space(g: &Geometry) -> Vec<Order> {
+    let mut seen = Vec::new();
+    let mut orders = Vec::new();
+    for member in FAMILIES.iter().flat_map(|family| family.members) {
+        let Ok(order) = member.parse::<Order>() else {
+            continue; // impossible: the conformance tests parse them all
+        };
+        let plan = order.plan(g);
+        if !seen.contains(&plan) {
+            seen.push(plan);
+            orders.push(order);
+        }
+    }
+    orders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_named_as_it_parses() {
+        for family in FAMILIES {
+            assert!(!family.members.is_empty());
+            for member in family.members {
+                let order: Order = member.parse().unwrap();
+                assert_eq!(order.to_string(), *member);
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_forms() {
+        for name in [
+            "",
+            "onednn-direct",
+            "onednn-direct/ic0",
+            "onednn-direct/ic08",
+            "mkl-slow2d/kb192",
+            "x/y",
+        ] {
+            let error = name.parse::<Order>().unwrap_err();
+            assert!(error.hint().unwrap().contains("onednn-direct/icB"));
+        }
+    }
+}
