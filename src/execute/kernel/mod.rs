@@ -1,9 +1,23 @@
-//! Plans executed fast.
+//! Plans executed fast, with the same bits.
+//!
+//! The order of additions is fixed for each output element, so all the freedom is across elements. The padding is
+//! made real once ([`program`]); then tiles of output elements walk the taps side by side ([`tile`]), either with
+//! 16 or more output channels in the lanes (dense layers: one input value meets many weights) or with neighbouring
+//! pixels in the lanes (depthwise layers and narrow groups: one weight meets many inputs). Tasks own disjoint slices
+//! of the output and run on rayon's threads ([`task`]); [`dispatch`] picks the vector width the processor has.
+//!
+//! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel.
 
-use crate::error::Result;
+use rayon::prelude::*;
+
 use crate::execute::Geometry;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret;
+
+mod dispatch;
+mod program;
+mod task;
+mod tile;
 
 pub use crate::execute::order::interpret::Operands;
 
@@ -17,13 +31,27 @@ pub enum Kernel {
     Fast,
 }
 
-/// Executes `plan`: the output `[N, O, OH, OW]`.
-pub fn run(
-    operands: &Operands<'_>,
-    geometry: &Geometry,
-    plan: &Plan,
-    kernel: Kernel,
-) -> Result<Vec<f32>> {
-    let _ = kernel;
-    Ok(interpret::run(operands, geometry, plan))
+/// Executes `plan` on rayon's current thread pool: the output `[N, O, OH, OW]`.
+///
+/// The operands must have the sizes that the geometry says, as [`super::conv2d::prepare`] makes sure.
+pub fn run(operands: &Operands<'_>, geometry: &Geometry, plan: &Plan, kernel: Kernel) -> Vec<f32> {
+    match kernel {
+        Kernel::Reference => interpret::run(operands, geometry, plan),
+        Kernel::Fast => fast(operands, geometry, plan),
+    }
 }
+
+fn fast(operands: &Operands<'_>, g: &Geometry, plan: &Plan) -> Vec<f32> {
+    let mut output = vec![0.0; g.output_len()];
+    if output.is_empty() {
+        return output;
+    }
+    let layer = task::Layer::new(operands, g, plan);
+    task::split(&layer, &mut output)
+        .into_par_iter()
+        .for_each(|task| dispatch::run(&layer, task));
+    output
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! A recipe compiled for the kernels: where each tap lies in the padded input, and what happens to the total.
+//!
+//! The kernels take padding taps as +0 and leave out the taps that only fill up a blocked layout. That differs from
+//! the recipe in nothing but this: a total of -0 can become +0 where a skipped tap is multiplied (or stay -0 where a
+//! filled-up tap would have cleared it), and an infinite or NaN weight on a skipped tap makes a NaN. Both show in
+//! the finished element, which is then a zero or a NaN, because every other total swallows a zero. So such elements
+//! are computed again by the interpreter ([`Program::doubtful`]), and the result is exact.
+
+use crate::execute::Geometry;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+
+/// The input with its padding made real, columns sorted by their remainder modulo the stride, so that neighbouring
+/// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padded {
+    /// Elements of one row: stride * ceil(...).
+    row: usize,
+    /// Elements of one phase of a row.
+    phase: usize,
+    /// Elements of one channel.
+    plane: usize,
+}
+
+/// Elements that a tile may read past the last one it needs.
+pub(super) const SLACK: usize = 64;
+
+impl Padded {
+    pub(super) fn new(g: &Geometry) -> Self {
+        let phase = (g.input[1] + 2 * g.padding[1]).div_ceil(g.stride[1]);
+        let row = phase * g.stride[1];
+        Self {
+            row,
+            phase,
+            plane: row * (g.input[0] + 2 * g.padding[0]),
+        }
+    }
+
+    /// Elements of the whole buffer, slack included.
+    pub(super) fn len(&self, g: &Geometry) -> usize {
+        g.batch * g.in_channels * self.plane + SLACK
+    }
+
+    /// First element of an image's group.
+    pub(super) fn group_start(&self, g: &Geometry, image: usize, group: usize) -> usize {
+        (image * g.in_channels + group * g.group_in()) * self.plane
+    }
+
+    /// What output row `oh`, column `ow` adds to a tap's offset.
+    pub(super) fn pixel(&self, g: &Geometry, oh: usize, ow: usize) -> usize {
+        oh * g.stride[0] * self.row + ow
+    }
+
+    /// Fills one channel of the buffer, which holds zeros, from one channel of the input.
+    pub(super) fn fill(&self, g: &Geometry, from: &[f32], to: &mut [f32]) {
+        let width = g.input[1];
+        for (y, row) in from.chunks_exact(width).enumerate() {
+            let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
+            if g.stride[1] == 1 {
+                out[g.padding[1]..][..width].copy_from_slice(row);
+                continue;
+            }
+            for (x, &value) in row.iter().enumerate() {
+                let at = x + g.padding[1];
+                out[at % g.stride[1] * self.phase + at / g.stride[1]] = value;
+            }
+        }
+    }
+
+    /// Elements of one channel.
+    pub(super) fn plane(&self) -> usize {
+        self.plane
+    }
+}
+
+/// What happens to the total, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// total = +0
+    Zero,
+    /// total = bias
+    SetBias,
+    /// total += bias
+    AddBias,
+    /// total goes on through these taps.
+    Chain { from: usize, to: usize },
+    /// A chain of these taps from +0 is added to the total.
+    AddChain { from: usize, to: usize },
+    /// The total is put aside.
+    Save,
+    /// The total is added to the one put aside last.
+    AddToSaved,
+}
+
+/// A recipe for the kernels.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    /// Offset of each tap from its pixel's place in the group's padded input.
+    pub(super) offsets: Vec<u32>,
+    /// Index of each tap's weight within its filter.
+    pub(super) weights: Vec<u32>,
+    pub(super) ops: Vec<Op>,
+    pub(super) fused: bool,
+    /// Padding taps should have been left out.
+    skips: bool,
+    /// Taps that fill up a blocked layout have been left out.
+    fills: bool,
+}
+
+impl Program {
+    /// `None` for recipes that are not chains, and where offsets outgrow 32 bits.
+    pub(super) fn compile(
+        g: &Geometry,
+        padded: &Padded,
+        recipe: &Recipe,
+        bias: bool,
+    ) -> Option<Self> {
+        let fused = recipe.chained()?;
+        let mut compiler = Compiler {
+            taps_met: 0,
+            real: Vec::new(),
+            ops: Vec::new(),
+            bias,
+        };
+        let mut program = Program {
+            offsets: Vec::new(),
+            weights: Vec::new(),
+            ops: Vec::new(),
+            fused,
+            skips: recipe.padding == PaddingTaps::Skipped && g.padding != [0, 0],
+            fills: recipe.walk.channels(g) != g.group_in(),
+        };
+        program.place_taps(g, padded, &recipe.walk, &mut compiler.real)?;
+        if !compiler.steps(&recipe.steps) {
+            compiler.ops.push(Op::Zero);
+        }
+        program.ops = compiler.ops;
+        Some(program)
+    }
+
+    /// `real[t]`: how many of the first t taps are real.
+    fn place_taps(
+        &mut self,
+        g: &Geometry,
+        padded: &Padded,
+        walk: &Walk,
+        real: &mut Vec<usize>,
+    ) -> Option<()> {
+        for tap in walk.taps(g) {
+            real.push(self.offsets.len());
+            if tap.channel >= g.group_in() {
+                continue;
+            }
+            let column = tap.column * g.dilation[1];
+            let offset = tap.channel * padded.plane
+                + tap.row * g.dilation[0] * padded.row
+                + column % g.stride[1] * padded.phase
+                + column / g.stride[1];
+            let weight = (tap.channel * g.kernel[0] + tap.row) * g.kernel[1] + tap.column;
+            self.offsets.push(u32::try_from(offset).ok()?);
+            self.weights.push(u32::try_from(weight).ok()?);
+        }
+        real.push(self.offsets.len());
+        Some(())
+    }
+
+    /// Whether an element that came out as `value` must be computed again; `border`: some of its taps are padding.
+    pub(super) fn doubtful(&self, value: f32, border: bool) -> bool {
+        (self.skips && border && (value == 0.0 || value.is_nan()))
+            || (self.fills && value.to_bits() == (-0.0f32).to_bits())
+    }
+
+    /// Whether any element can be doubtful.
+    pub(super) fn may_doubt(&self) -> bool {
+        self.skips || self.fills
+    }
+}
+
+struct Compiler {
+    taps_met: usize,
+    real: Vec<usize>,
+    ops: Vec<Op>,
+    bias: bool,
+}
+
+impl Compiler {
+    /// Whether the total is set afterwards.
+    fn steps(&mut self, steps: &[Step]) -> bool {
+        let mut set = false;
+        for step in steps {
+            match step {
+                Step::Bias if !self.bias => {}
+                Step::Bias => {
+                    self.ops.push(if set { Op::AddBias } else { Op::SetBias });
+                    set = true;
+                }
+                Step::Fold { len, fresh, .. } => {
+                    let from = self.real[self.taps_met];
+                    self.taps_met += len;
+                    let to = self.real[self.taps_met];
+                    if !set {
+                        self.ops.push(Op::Zero);
+                    }
+                    self.ops.push(if *fresh && set {
+                        Op::AddChain { from, to }
+                    } else {
+                        Op::Chain { from, to }
+                    });
+                    set = true;
+                }
+                Step::Sub(steps) if set => {
+                    let outside = self.ops.len();
+                    self.ops.push(Op::Save);
+                    if self.steps(steps) {
+                        self.ops.push(Op::AddToSaved);
+                    } else {
+                        self.ops.truncate(outside); // an empty sum adds nothing
+                    }
+                }
+                Step::Sub(steps) => set = self.steps(steps),
+            }
+        }
+        set
+    }
+}

@@ -1,0 +1,133 @@
+//! Kernels against the interpreter, bit for bit, for every member of every family.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::execute::conv2d::Arguments;
+use crate::execute::conv2d::Padding;
+use crate::execute::order::Order;
+use crate::execute::order::table::FAMILIES;
+
+/// Numbers in which every rounding shows, with the odd special value.
+fn values(len: usize, seed: u64, special: bool) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..len)
+        .map(|_| {
+            let r = next();
+            match r % 64 {
+                0 if special => f32::INFINITY,
+                1 if special => f32::NAN,
+                2..=6 if special => -0.0,
+                7..=9 if special => 0.0,
+                10 if special => f32::from_bits((r >> 40) as u32 & 0x007f_ffff), // subnormal
+                _ => ((r >> 32) as u32 as f32 / u32::MAX as f32 - 0.5) * ((r % 7) as f32 + 0.1),
+            }
+        })
+        .collect()
+}
+
+fn geometry() -> impl Strategy<Value = Geometry> {
+    let pair = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
+    (
+        (1..=2usize, 1..=4usize, 1..=20usize, 1..=20usize),
+        pair(1..=9),
+        pair(1..=4),
+        pair(1..=3),
+        pair(0..=3),
+        pair(1..=2),
+        any::<bool>(),
+    )
+        .prop_filter_map(
+            "kernel larger than input",
+            |(sizes, input, kernel, stride, padding, dilation, depthwise)| {
+                let (batch, groups, mut c, mut o) = sizes;
+                if depthwise {
+                    (c, o) = (1, 1);
+                }
+                let input_array = ndarray::Array4::zeros([batch, c * groups, input[0], input[1]]);
+                let arguments = Arguments {
+                    stride,
+                    padding: Padding::Explicit(padding),
+                    dilation,
+                    groups,
+                    ..Arguments::default()
+                };
+                crate::execute::conv2d::prepare(
+                    input_array.view(),
+                    [o * groups, c, kernel[0], kernel[1]],
+                    None,
+                    &arguments,
+                )
+                .ok()
+                .map(|p| p.geometry)
+            },
+        )
+}
+
+fn same(a: f32, b: f32) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
+fn check(g: &Geometry, order: &Order, seed: u64, special: bool, bias: bool) {
+    let input = values(
+        g.batch * g.in_channels * g.input[0] * g.input[1],
+        seed,
+        special,
+    );
+    let weight = values(g.out_channels * g.taps(), seed ^ 77, special);
+    let bias = bias.then(|| values(g.out_channels, seed ^ 99, special));
+    let operands = Operands {
+        input: &input,
+        weight: &weight,
+        bias: bias.as_deref(),
+    };
+    let plan = order.plan(g);
+    let truth = run(&operands, g, &plan, Kernel::Reference);
+    let fast = run(&operands, g, &plan, Kernel::Fast);
+    for (i, (a, b)) in truth.iter().zip(&fast).enumerate() {
+        assert!(
+            same(*a, *b),
+            "{order}, {g:?}: element {i} is {b:e} ({:#010x}), the interpreter says {a:e} ({:#010x})",
+            b.to_bits(),
+            a.to_bits()
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn kernels_equal_the_interpreter(g in geometry(), seed in any::<u64>(), special in any::<bool>(), bias in any::<bool>()) {
+        for family in FAMILIES {
+            for member in family.members {
+                check(&g, &member.parse().unwrap(), seed, special, bias);
+            }
+        }
+    }
+
+    #[test]
+    fn plans_cover_every_element_once(g in geometry()) {
+        for family in FAMILIES {
+            for member in family.members {
+                let plan = member.parse::<Order>().unwrap().plan(&g);
+                let mut times = vec![0; g.output_len()];
+                for region in &plan.regions {
+                    for image in region.images.clone() {
+                        for channel in region.channels.clone() {
+                            for pixel in region.pixels.clone() {
+                                times[(image * g.out_channels + channel) * g.pixels() + pixel] += 1;
+                            }
+                        }
+                    }
+                }
+                prop_assert!(times.iter().all(|&n| n == 1), "{}: {:?}", member, g);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The inner loops: tiles of output elements, each lane one element, every lane the recipe's own sequence.
+//!
+//! Lanes never mix, so a tile of any width gives the same bits as one element at a time; the arrays below become
+//! vector registers where the caller was compiled for them ([`super::dispatch`]). `FUSED` picks `mul_add` or a
+//! product and a sum; nothing else about the arithmetic is a choice.
+
+use super::program::Op;
+use super::program::Program;
+
+/// P elements side by side, L lanes each.
+pub(super) type Tile<const L: usize, const P: usize> = [[f32; L]; P];
+
+#[inline(always)]
+fn step<const FUSED: bool>(acc: f32, x: f32, w: f32) -> f32 {
+    if FUSED {
+        x.mul_add(w, acc)
+    } else {
+        acc + x * w
+    }
+}
+
+/// Runs the program's ops over a tile; `bias` is what each element adds, `chain` goes through a range of taps.
+#[inline(always)]
+fn total<const L: usize, const P: usize>(
+    program: &Program,
+    bias: &Tile<L, P>,
+    chain: impl Fn(&mut Tile<L, P>, usize, usize),
+) -> Tile<L, P> {
+    let mut acc = [[0.0; L]; P];
+    let mut saved: Vec<Tile<L, P>> = Vec::new(); // allocates only for nested sums
+    for op in &program.ops {
+        match *op {
+            Op::Zero => acc = [[0.0; L]; P],
+            Op::SetBias => acc = *bias,
+            Op::AddBias => add(&mut acc, bias),
+            Op::Chain { from, to } => chain(&mut acc, from, to),
+            Op::AddChain { from, to } => {
+                let so_far = acc;
+                acc = [[0.0; L]; P];
+                chain(&mut acc, from, to);
+                add(&mut acc, &so_far);
+            }
+            Op::Save => saved.push(acc),
+            Op::AddToSaved => {
+                if let Some(outer) = saved.pop() {
+                    add(&mut acc, &outer);
+                }
+            }
+        }
+    }
+    acc
+}
+
+#[inline(always)]
+fn add<const L: usize, const P: usize>(acc: &mut Tile<L, P>, other: &Tile<L, P>) {
+    for p in 0..P {
+        for l in 0..L {
+            acc[p][l] += other[p][l];
+        }
+    }
+}
+
+/// L output channels (lanes) of P pixels. `inputs[p]` starts at pixel p's place and all have one length; `weights`
+/// holds L weights for each tap.
+#[inline(always)]
+pub(super) fn channels<const L: usize, const P: usize, const FUSED: bool>(
+    program: &Program,
+    inputs: [&[f32]; P],
+    weights: &[f32],
+    bias: &[f32; L],
+) -> Tile<L, P> {
+    let weights = weights.as_chunks::<L>().0;
+    let span = inputs[0].len();
+    let inputs = inputs.map(|x| &x[..span]); // one bounds check per tap instead of P
+    total(program, &[*bias; P], |acc, from, to| {
+        let mut local = *acc;
+        for (&offset, w) in program.offsets[from..to].iter().zip(&weights[from..to]) {
+            let offset = offset as usize;
+            for p in 0..P {
+                let x = inputs[p][offset];
+                for l in 0..L {
+                    local[p][l] = step::<FUSED>(local[p][l], x, w[l]);
+                }
+            }
+        }
+        *acc = local;
+    })
+}
+
+/// L neighbouring pixels (lanes) of P strips: a strip is a piece of one output row of one channel. `inputs[p]` starts
+/// at the strip's first pixel's place, `weights[p]` is the strip's filter in walk order.
+#[inline(always)]
+pub(super) fn pixels<const L: usize, const P: usize, const FUSED: bool>(
+    program: &Program,
+    inputs: [&[f32]; P],
+    weights: [&[f32]; P],
+    bias: [f32; P],
+) -> Tile<L, P> {
+    let span = inputs[0].len();
+    let inputs = inputs.map(|x| &x[..span]);
+    total(program, &bias.map(|b| [b; L]), |acc, from, to| {
+        let mut local = *acc;
+        let weights = weights.map(|w| &w[from..to]);
+        for (t, &offset) in program.offsets[from..to].iter().enumerate() {
+            let offset = offset as usize;
+            for p in 0..P {
+                let x: &[f32] = &inputs[p][offset..offset + L];
+                let w = weights[p][t];
+                for l in 0..L {
+                    local[p][l] = step::<FUSED>(local[p][l], x[l], w);
+                }
+            }
+        }
+        *acc = local;
+    })
+}
