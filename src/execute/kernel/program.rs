@@ -84,10 +84,8 @@ pub(super) enum Op {
     SetBias,
     /// total += bias
     AddBias,
-    /// total goes on through these taps.
-    Chain { from: usize, to: usize },
-    /// A chain of these taps from +0 is added to the total.
-    AddChain { from: usize, to: usize },
+    /// The total goes on through these taps; or, if fresh, a chain of them from +0 is added to it.
+    Chain { from: usize, to: usize, fresh: bool },
     /// The total is put aside.
     Save,
     /// The total is added to the one put aside last.
@@ -203,11 +201,8 @@ impl Compiler {
                     if !set {
                         self.ops.push(Op::Zero);
                     }
-                    self.ops.push(if *fresh && set {
-                        Op::AddChain { from, to }
-                    } else {
-                        Op::Chain { from, to }
-                    });
+                    let fresh = *fresh && set;
+                    self.ops.push(Op::Chain { from, to, fresh });
                     set = true;
                 }
                 Step::Sub(steps) if set => {

@@ -19,12 +19,18 @@ fn step<const FUSED: bool>(acc: f32, x: f32, w: f32) -> f32 {
     }
 }
 
-/// Runs the program's ops over a tile; `bias` is what each element adds, `chain` goes through a range of taps.
+/// How a tile goes through a range of taps. A trait and not a closure, because only what is surely inlined is
+/// compiled for the caller's vectors.
+trait Chain<const L: usize, const P: usize> {
+    fn chain(&self, acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P>;
+}
+
+/// Runs the program's ops over a tile; `bias` is what each element adds.
 #[inline(always)]
 fn total<const L: usize, const P: usize>(
     program: &Program,
     bias: &Tile<L, P>,
-    chain: impl Fn(&mut Tile<L, P>, usize, usize),
+    walk: &impl Chain<L, P>,
 ) -> Tile<L, P> {
     let mut acc = [[0.0; L]; P];
     let mut saved: Vec<Tile<L, P>> = Vec::new(); // allocates only for nested sums
@@ -33,12 +39,15 @@ fn total<const L: usize, const P: usize>(
             Op::Zero => acc = [[0.0; L]; P],
             Op::SetBias => acc = *bias,
             Op::AddBias => add(&mut acc, bias),
-            Op::Chain { from, to } => chain(&mut acc, from, to),
-            Op::AddChain { from, to } => {
+            Op::Chain { from, to, fresh } => {
                 let so_far = acc;
-                acc = [[0.0; L]; P];
-                chain(&mut acc, from, to);
-                add(&mut acc, &so_far);
+                if fresh {
+                    acc = [[0.0; L]; P];
+                }
+                acc = walk.chain(acc, from, to);
+                if fresh {
+                    add(&mut acc, &so_far);
+                }
             }
             Op::Save => saved.push(acc),
             Op::AddToSaved => {
@@ -72,19 +81,36 @@ pub(super) fn channels<const L: usize, const P: usize, const FUSED: bool>(
     let weights = weights.as_chunks::<L>().0;
     let span = inputs[0].len();
     let inputs = inputs.map(|x| &x[..span]); // one bounds check per tap instead of P
-    total(program, &[*bias; P], |acc, from, to| {
-        let mut local = *acc;
-        for (&offset, w) in program.offsets[from..to].iter().zip(&weights[from..to]) {
+    let walk = ByChannels::<L, P, FUSED> {
+        offsets: &program.offsets,
+        inputs,
+        weights,
+    };
+    total(program, &[*bias; P], &walk)
+}
+
+struct ByChannels<'a, const L: usize, const P: usize, const FUSED: bool> {
+    offsets: &'a [u32],
+    inputs: [&'a [f32]; P],
+    weights: &'a [[f32; L]],
+}
+
+impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P>
+    for ByChannels<'_, L, P, FUSED>
+{
+    #[inline(always)]
+    fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+        for (&offset, w) in self.offsets[from..to].iter().zip(&self.weights[from..to]) {
             let offset = offset as usize;
             for p in 0..P {
-                let x = inputs[p][offset];
+                let x = self.inputs[p][offset];
                 for l in 0..L {
-                    local[p][l] = step::<FUSED>(local[p][l], x, w[l]);
+                    acc[p][l] = step::<FUSED>(acc[p][l], x, w[l]);
                 }
             }
         }
-        *acc = local;
-    })
+        acc
+    }
 }
 
 /// L neighbouring pixels (lanes) of P strips: a strip is a piece of one output row of one channel. `inputs[p]` starts
@@ -98,19 +124,34 @@ pub(super) fn pixels<const L: usize, const P: usize, const FUSED: bool>(
 ) -> Tile<L, P> {
     let span = inputs[0].len();
     let inputs = inputs.map(|x| &x[..span]);
-    total(program, &bias.map(|b| [b; L]), |acc, from, to| {
-        let mut local = *acc;
-        let weights = weights.map(|w| &w[from..to]);
-        for (t, &offset) in program.offsets[from..to].iter().enumerate() {
+    let walk = ByPixels::<P, FUSED> {
+        offsets: &program.offsets,
+        inputs,
+        weights,
+    };
+    total(program, &bias.map(|b| [b; L]), &walk)
+}
+
+struct ByPixels<'a, const P: usize, const FUSED: bool> {
+    offsets: &'a [u32],
+    inputs: [&'a [f32]; P],
+    weights: [&'a [f32]; P],
+}
+
+impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P> for ByPixels<'_, P, FUSED> {
+    #[inline(always)]
+    fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+        let weights: [&[f32]; P] = std::array::from_fn(|p| &self.weights[p][from..to]);
+        for (t, &offset) in self.offsets[from..to].iter().enumerate() {
             let offset = offset as usize;
             for p in 0..P {
-                let x: &[f32] = &inputs[p][offset..offset + L];
+                let x: &[f32] = &self.inputs[p][offset..offset + L];
                 let w = weights[p][t];
                 for l in 0..L {
-                    local[p][l] = step::<FUSED>(local[p][l], x[l], w);
+                    acc[p][l] = step::<FUSED>(acc[p][l], x[l], w);
                 }
             }
         }
-        *acc = local;
-    })
+        acc
+    }
 }
