@@ -1,1 +1,89 @@
-//! (to be filled)
+//! The program: raw arguments -> resolved arguments -> one library call -> rendered report -> exit code.
+//!
+//! The only place that opens paths, looks at the terminal and picks exit codes. A new command is one file here with
+//! `Args` and `run`, and one variant in [`args::Command`]; the tests walk the list of commands.
+
+pub mod args;
+pub mod exit;
+mod file;
+mod io;
+mod ls;
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::Cli;
+use self::exit::{Exit, Failure};
+use self::io::Io;
+use crate::error::Error;
+use crate::render::Paint;
+use crate::render::escape;
+
+/// Runs the program on the process's own arguments, streams and environment.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut err = std::io::stderr().lock();
+    let mut io = Io::new(&mut out, &mut err, &cli.global);
+    let outcome = cli.command.run(&mut io).and_then(|exit| {
+        io.out.flush()?;
+        Ok(exit)
+    });
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
+        Err(Failure::Output(e)) => {
+            report(
+                &Error::new(
+                    crate::error::ErrorKind::Io,
+                    format!("standard output cannot be written: {e}"),
+                ),
+                &mut io,
+            );
+            Exit::Failed
+        }
+        Err(Failure::Error(e)) => {
+            // what was found before the failure is still wanted; a closed pipe here changes nothing
+            let _ = io.out.flush();
+            report(&e, &mut io);
+            Exit::Failed
+        }
+    };
+    exit.into()
+}
+
+/// clap's own messages: help and version on stdout (0), everything else on stderr (2), its first line `error: ...`.
+fn usage(error: &clap::Error) -> ExitCode {
+    // a closed pipe while printing help is no failure
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Failed.into()
+    } else {
+        Exit::Ok.into()
+    }
+}
+
+/// `error: ...` and, where there is one, `hint: ...`; control characters of hostile names are escaped.
+fn report(error: &Error, io: &mut Io<'_>) {
+    let paint = Paint::new(io.paint_errors());
+    // there is nowhere left to report that stderr is closed
+    let _ = writeln!(
+        io.err,
+        "{} {}",
+        paint.bad("error:"),
+        escape::text(&error.to_string())
+    );
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(io.err, "{} {}", paint.note("hint:"), escape::text(hint));
+    }
+}
+
+/// Whether standard output is a terminal.
+fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}

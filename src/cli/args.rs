@@ -1,0 +1,91 @@
+//! The arguments: what every command shares, and the list of commands.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::Outcome;
+use super::io::Io;
+
+/// Reads PyTorch checkpoints without running them, explains their weights, and replays Conv2d bit for bit.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pthinspect",
+    version,
+    propagate_version = true,
+    arg_required_else_help = false,
+    after_help = "Exit codes: 0 done; 1 done, the answer is no; 2 could not be done.\n\
+                  Where FILE is left out: $PTHINSPECT_FILE, else the only checkpoint in the current folder."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colours: auto looks at the terminal and at NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Even into a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// The commands. Each has a file of its own with its `Args` and `run`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Every tensor: name, dtype, shape, bytes, where it lies
+    Ls(super::ls::Args),
+}
+
+impl Command {
+    /// Runs the command.
+    pub(super) fn run(&self, io: &mut Io<'_>) -> Outcome {
+        match self {
+            Command::Ls(args) => super::ls::run(args, io),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example_in_its_help() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let call = format!("$ pthinspect {}", command.get_name());
+            assert!(
+                help.starts_with("Examples:") && help.contains(&call),
+                "`{}` has no `Examples:` with `{call}`",
+                command.get_name()
+            );
+        }
+    }
+}
