@@ -51,6 +51,10 @@ pub enum Color {
 pub enum Command {
     /// Every tensor: name, dtype, shape, bytes, where it lies
     Ls(super::ls::Args),
+    /// Replay saved PyTorch outputs; every bit must agree
+    Verify(super::verify::Args),
+    /// Every accumulation order that the program knows
+    Orders(super::orders::Args),
 }
 
 impl Command {
@@ -58,6 +62,8 @@ impl Command {
     pub(super) fn run(&self, io: &mut Io<'_>) -> Outcome {
         match self {
             Command::Ls(args) => super::ls::run(args, io),
+            Command::Verify(args) => super::verify::run(args, io),
+            Command::Orders(args) => super::orders::run(args, io),
         }
     }
 }

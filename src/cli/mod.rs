@@ -8,6 +8,8 @@ pub mod exit;
 mod file;
 mod io;
 mod ls;
+mod orders;
+mod verify;
 
 use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;

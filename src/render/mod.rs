@@ -3,6 +3,8 @@
 
 pub mod escape;
 pub mod json;
+pub mod orders;
 mod paint;
+pub mod verify;
 
 pub use paint::{Paint, Painted};

@@ -311,16 +311,11 @@ impl Plan {
         self.regions.push(Region { recipe, ..region });
     }
 
-    /// The recipe of the output element (image, channel, pixel).
-    pub fn recipe_at(&self, image: usize, channel: usize, pixel: usize) -> Option<&Recipe> {
-        self.regions
-            .iter()
-            .find(|r| {
-                r.images.contains(&image)
-                    && r.channels.contains(&channel)
-                    && r.pixels.contains(&pixel)
-            })
-            .map(|r| &self.recipes[r.recipe])
+    /// The region of the output element (image, channel, pixel).
+    pub fn region_at(&self, image: usize, channel: usize, pixel: usize) -> Option<&Region> {
+        self.regions.iter().find(|r| {
+            r.images.contains(&image) && r.channels.contains(&channel) && r.pixels.contains(&pixel)
+        })
     }
 }
 

@@ -1,0 +1,155 @@
+//! `pthinspect verify`
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::exit::Exit;
+use super::exit::Outcome;
+use super::io::Io;
+use crate::bytes::Limits;
+use crate::bytes::output;
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::error::Result;
+use crate::execute::Kernel;
+use crate::execute::Order;
+use crate::render::verify as render;
+use crate::verify::CaseReport;
+use crate::verify::Golden;
+use crate::verify::Options;
+use crate::verify::Status;
+use crate::verify::replay;
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    $ pthinspect verify resnet18.golden.safetensors\n  \
+    $ pthinspect verify goldens/*.safetensors --checkpoint model.pth --junit report.xml\n  \
+    $ pthinspect verify layer.golden.safetensors --order onednn-direct/ic8 --kernel reference\n\n\
+    Exit codes: 0 every case identical (or close, with --max-ulp); 1 some differ; 2 some could not be run.")]
+pub struct Args {
+    /// Golden files, as scripts/capture_golden.py writes them
+    #[arg(required = true, value_name = "GOLDEN")]
+    goldens: Vec<PathBuf>,
+    /// Where weights come from that the golden files do not hold
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Call differences of at most N units in the last place close, not different
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    max_ulp: u32,
+    /// This accumulation order, whatever the origin says
+    #[arg(long, value_name = "NAME")]
+    order: Option<Order>,
+    /// Trust the origin alone
+    #[arg(long)]
+    no_search: bool,
+    #[command(flatten)]
+    how: How,
+    /// Execute each case N times; --json lists the seconds
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+    /// Write a JUnit report too
+    #[arg(long, value_name = "OUT.xml")]
+    junit: Option<PathBuf>,
+}
+
+/// Flags of everything that executes; none of them changes a bit.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct How {
+    /// Threads to run with; never changes a bit [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Interpreter or vector kernels; the same bits
+    #[arg(long, value_name = "KERNEL", default_value = "fast")]
+    pub(super) kernel: KernelChoice,
+}
+
+/// `--kernel`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum KernelChoice {
+    /// The interpreter: slow, the definition
+    Reference,
+    /// Vector kernels
+    Fast,
+}
+
+impl From<KernelChoice> for Kernel {
+    fn from(choice: KernelChoice) -> Self {
+        match choice {
+            KernelChoice::Reference => Kernel::Reference,
+            KernelChoice::Fast => Kernel::Fast,
+        }
+    }
+}
+
+impl How {
+    /// Runs `work` on as many threads as asked for.
+    pub(super) fn install<T: Send>(self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let Some(threads) = self.threads else {
+            return Ok(work());
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(usize::from(threads))
+            .build()
+            .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))?;
+        Ok(pool.install(work))
+    }
+}
+
+/// Replays every case and judges.
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
+    let limits = Limits::default();
+    let open = |path: &PathBuf| Golden::open(path, &limits);
+    let goldens = args.goldens.iter().map(open).collect::<Result<Vec<_>>>()?;
+    if goldens.iter().all(|golden| golden.cases.is_empty()) {
+        return Err(Error::usage("nothing to verify: the golden files hold no cases").into());
+    }
+    let checkpoint = args.checkpoint.as_deref();
+    let checkpoint = checkpoint
+        .map(|path| Checkpoint::open(path, &limits))
+        .transpose()?;
+    let options = Options {
+        kernel: args.how.kernel.into(),
+        order: args.order,
+        search: !args.no_search,
+        max_ulp: args.max_ulp,
+        repeat: usize::from(args.repeat),
+    };
+    let mut reports: Vec<(&Path, CaseReport)> = Vec::new();
+    for golden in &goldens {
+        if !io.json {
+            writeln!(io.out, "{}", io.paint.title(golden.file.path().display()))?;
+        }
+        for case in &golden.cases {
+            let report = args
+                .how
+                .install(|| replay::replay(golden, case, checkpoint.as_ref(), &options))?;
+            if !io.json {
+                render::case(io.out, io.paint, &report)?;
+            }
+            reports.push((golden.file.path(), report));
+        }
+    }
+    if io.json {
+        io.print_json(&render::json(&reports))?;
+    } else {
+        render::summary(io.out, io.paint, &reports)?;
+    }
+    if let Some(path) = &args.junit {
+        let xml = render::junit(&reports)?;
+        output::write_whole(path, |out| out.write_all(xml.as_bytes()))?;
+    }
+    Ok(verdict(&reports))
+}
+
+/// Errors weigh more than differences: what could not be run was not checked.
+fn verdict(reports: &[(&Path, CaseReport)]) -> Exit {
+    let any = |status| reports.iter().any(|(_, report)| report.status == status);
+    if any(Status::Error) {
+        Exit::Failed
+    } else if any(Status::Different) {
+        Exit::No
+    } else {
+        Exit::Ok
+    }
+}

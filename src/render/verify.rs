@@ -1,0 +1,234 @@
+//! What `verify` says: text, JSON, JUnit.
+
+use std::io::Result;
+use std::io::Write;
+use std::path::Path;
+
+use quick_junit::NonSuccessKind;
+use quick_junit::Report;
+use quick_junit::TestCase;
+use quick_junit::TestCaseStatus;
+use quick_junit::TestSuite;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::error::Error;
+use crate::render::Paint;
+use crate::render::escape;
+use crate::verify::CaseReport;
+use crate::verify::ChosenBy;
+use crate::verify::Comparison;
+use crate::verify::Status;
+use crate::verify::compare::Difference;
+use crate::verify::compare::NAN_ULP;
+use crate::verify::compare::ulp_distance;
+
+const STATUSES: [Status; 4] = [
+    Status::Identical,
+    Status::Close,
+    Status::Different,
+    Status::Error,
+];
+
+/// One case: a line, and under it what differs.
+pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport) -> Result<()> {
+    let status = match report.status {
+        Status::Identical => paint.good(report.status.name()),
+        Status::Close => paint.warn(report.status.name()),
+        Status::Different | Status::Error => paint.bad(report.status.name()),
+    };
+    write!(
+        out,
+        "  {status:<9}  {:<24}",
+        paint.name(escape::text(&report.name))
+    )?;
+    if let Some(order) = report.order {
+        let order = format!("{order} ({})", chosen(report));
+        write!(out, "  {order:<36}")?;
+    }
+    if let Some(comparison) = &report.comparison {
+        write!(
+            out,
+            "  {}",
+            paint.dim(format!("{}/{}", comparison.identical, comparison.elements))
+        )?;
+    }
+    writeln!(out)?;
+    for line in details(report) {
+        writeln!(out, "             {line}")?;
+    }
+    Ok(())
+}
+
+fn chosen(report: &CaseReport) -> String {
+    match report.chosen_by {
+        ChosenBy::Origin => "by origin".into(),
+        ChosenBy::Search => format!("by search, {} tried", report.tried),
+        ChosenBy::Flag => "by --order".into(),
+        ChosenBy::None => format!("closest of {} tried", report.tried),
+    }
+}
+
+/// What differs, or why it could not be run.
+fn details(report: &CaseReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(error) = &report.error {
+        lines.push(escape::text(error.message()).to_string());
+        lines.extend(error.hint().map(|hint| format!("hint: {hint}")));
+    }
+    let Some(comparison) = &report.comparison else {
+        return lines;
+    };
+    if let Some(first) = &comparison.first {
+        lines.push(format!(
+            "first at {:?}: expected {} ({}), computed {} ({}), {} apart",
+            index(report.shape, first.flat),
+            first.expected,
+            bits(first.expected),
+            first.actual,
+            bits(first.actual),
+            ulps(ulp_distance(first.expected, first.actual)),
+        ));
+        lines.push(format!(
+            "{} of {} elements differ, by at most {} and {:e}",
+            comparison.elements - comparison.identical,
+            comparison.elements,
+            ulps(comparison.max_ulp),
+            comparison.max_abs,
+        ));
+    }
+    lines
+}
+
+fn ulps(distance: u32) -> String {
+    match distance {
+        NAN_ULP => "a NaN".into(),
+        1 => "1 ULP".into(),
+        n => format!("{n} ULPs"),
+    }
+}
+
+fn bits(value: f32) -> String {
+    format!("{:#010x}", value.to_bits())
+}
+
+/// Logical index `[n, o, oh, ow]` of the `flat`-th output element.
+fn index([_, o, oh, ow]: [usize; 4], flat: usize) -> [usize; 4] {
+    [
+        flat / (o * oh * ow),
+        flat / (oh * ow) % o,
+        flat / ow % oh,
+        flat % ow,
+    ]
+}
+
+fn count(reports: &[(&Path, CaseReport)], status: Status) -> usize {
+    reports.iter().filter(|(_, r)| r.status == status).count()
+}
+
+/// `20 cases: 19 identical, 1 different`
+pub fn summary(out: &mut dyn Write, paint: Paint, reports: &[(&Path, CaseReport)]) -> Result<()> {
+    let counts: Vec<_> = STATUSES
+        .iter()
+        .filter_map(|&status| match count(reports, status) {
+            0 => None,
+            n => Some(format!("{n} {}", status.name())),
+        })
+        .collect();
+    let cases = match reports.len() {
+        1 => "1 case".to_owned(),
+        n => format!("{n} cases"),
+    };
+    let line = format!("{cases}: {}", counts.join(", "));
+    if count(reports, Status::Identical) == reports.len() {
+        writeln!(out, "{}", paint.good(line))
+    } else {
+        writeln!(out, "{}", paint.bad(line))
+    }
+}
+
+/// The contract's document.
+pub fn json(reports: &[(&Path, CaseReport)]) -> Value {
+    let cases: Vec<Value> = reports
+        .iter()
+        .map(|(file, report)| case_json(file, report))
+        .collect();
+    let mut summary = json!({ "cases": reports.len() });
+    for status in STATUSES {
+        let key = match status {
+            Status::Error => "errors",
+            Status::Identical | Status::Close | Status::Different => status.name(),
+        };
+        summary[key] = count(reports, status).into();
+    }
+    json!({ "cases": cases, "summary": summary })
+}
+
+fn case_json(file: &Path, report: &CaseReport) -> Value {
+    let mut case = json!({
+        "file": file.display().to_string(),
+        "name": report.name,
+        "status": report.status.name(),
+        "order": report.order.map(|order| order.to_string()),
+        "chosen_by": report.chosen_by.name(),
+    });
+    let empty = Comparison {
+        elements: 0,
+        identical: 0,
+        max_ulp: 0,
+        max_abs: 0.0,
+        first: None,
+    };
+    let comparison = report.comparison.as_ref().unwrap_or(&empty);
+    case["elements"] = comparison.elements.into();
+    case["identical"] = comparison.identical.into();
+    case["max_ulp"] = comparison.max_ulp.into();
+    case["max_abs"] = comparison.max_abs.into(); // null where infinite
+    case["first_difference"] = match &comparison.first {
+        None => Value::Null,
+        Some(Difference {
+            flat,
+            expected,
+            actual,
+        }) => json!({
+            "index": index(report.shape, *flat),
+            "expected": bits(*expected),
+            "actual": bits(*actual),
+        }),
+    };
+    case["seconds"] = report.seconds.clone().into();
+    case["orders_tried"] = report.tried.into();
+    if let Some(error) = &report.error {
+        case["error"] = error.to_string().into();
+    }
+    case
+}
+
+/// A JUnit report: one suite per golden file, one test per case.
+pub fn junit(reports: &[(&Path, CaseReport)]) -> crate::error::Result<String> {
+    let mut junit = Report::new("pthinspect verify");
+    for group in reports.chunk_by(|a, b| a.0 == b.0) {
+        let mut suite = TestSuite::new(group[0].0.display().to_string());
+        for (_, report) in group {
+            let status = match report.status {
+                Status::Identical | Status::Close => TestCaseStatus::success(),
+                Status::Different => TestCaseStatus::non_success(NonSuccessKind::Failure),
+                Status::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
+            };
+            let mut test = TestCase::new(report.name.clone(), status);
+            test.set_time(std::time::Duration::from_secs_f64(
+                report.seconds.first().copied().unwrap_or(0.0),
+            ));
+            let details = details(report);
+            if !details.is_empty() {
+                test.status.set_message(details[0].clone());
+                test.status.set_description(details.join("\n"));
+            }
+            suite.add_test_case(test);
+        }
+        junit.add_test_suite(suite);
+    }
+    junit
+        .to_string()
+        .map_err(|e| Error::usage(format!("the JUnit report cannot be written: {e}")))
+}

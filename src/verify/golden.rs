@@ -1,0 +1,270 @@
+//! The golden file: a safetensors file with inputs, outputs, maybe weights, and a JSON text under the metadata key
+//! `pthinspect.golden` that says what was called where. Unknown keys are ignored.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::TensorEntry;
+use crate::error::Error;
+use crate::error::Result;
+use crate::execute::Arguments;
+use crate::execute::MemoryFormat;
+use crate::execute::Origin;
+use crate::execute::Padding;
+use crate::execute::PaddingMode;
+
+/// The metadata key.
+const KEY: &str = "pthinspect.golden";
+
+/// An opened golden file.
+#[derive(Debug)]
+pub struct Golden {
+    /// The tensors.
+    pub file: Checkpoint,
+    /// The cases, in the file's order.
+    pub cases: Vec<Case>,
+}
+
+/// One saved call.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Name; its tensors are `NAME.input`, `NAME.output`, `NAME.weight`, `NAME.bias`.
+    pub name: String,
+    /// What was called; `Err` says why this case cannot be replayed.
+    pub call: std::result::Result<Conv2dCall, String>,
+    /// Where: the file's origin, the case's own laid over it.
+    pub origin: Origin,
+}
+
+/// A call of Conv2d, without its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dCall {
+    /// stride, padding, ...
+    pub arguments: Arguments,
+    /// How the input lay in memory.
+    pub memory_format: MemoryFormat,
+}
+
+impl Golden {
+    /// Opens the golden file at `path`.
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
+        let file = Checkpoint::open(path, limits)?;
+        let text = file.metadata().get(KEY).ok_or_else(|| {
+            Error::malformed(format!("is no golden file: its metadata has no {KEY:?}"))
+                .in_file(path)
+                .with_hint("scripts/capture_golden.py writes golden files")
+        })?;
+        let cases = parse(text).map_err(|what| {
+            Error::malformed(what)
+                .in_file(path)
+                .in_record(format!("metadata {KEY:?}"))
+        })?;
+        Ok(Self { file, cases })
+    }
+
+    /// A tensor of a case: `part` is `input`, `output`, `weight` or `bias`.
+    pub fn tensor(&self, case: &Case, part: &str) -> Option<&TensorEntry> {
+        let name = format!("{}.{part}", case.name);
+        self.file.tensors().iter().find(|t| t.name == name)
+    }
+}
+
+fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
+    let root: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    let root = root.as_object().ok_or("is not a JSON object")?;
+    match root.get("version").map(Value::as_u64) {
+        Some(Some(1)) | None => {}
+        Some(_) => {
+            return Err(format!(
+                "has version {}, this program knows 1",
+                root["version"]
+            ));
+        }
+    }
+    let file_origin = origin(root.get("origin"))?;
+    let cases = root
+        .get("cases")
+        .and_then(Value::as_array)
+        .ok_or("has no list \"cases\"")?;
+    let mut names = std::collections::HashSet::new();
+    cases
+        .iter()
+        .enumerate()
+        .map(|(i, case)| {
+            let case = case
+                .as_object()
+                .ok_or_else(|| format!("case {i} is not an object"))?;
+            let name = case
+                .get("name")
+                .and_then(Value::as_str)
+                .ok_or_else(|| format!("case {i} has no \"name\""))?;
+            if !names.insert(name) {
+                return Err(format!("two cases are called {name:?}"));
+            }
+            let own = origin(case.get("origin")).map_err(|e| format!("case {name:?}: {e}"))?;
+            Ok(Case {
+                name: name.to_owned(),
+                call: call(case),
+                origin: file_origin.overlaid(&own),
+            })
+        })
+        .collect()
+}
+
+fn origin(value: Option<&Value>) -> std::result::Result<Origin, String> {
+    let map = match value {
+        None | Some(Value::Null) => return Ok(Origin::default()),
+        Some(Value::Object(map)) => map,
+        Some(_) => return Err("\"origin\" is not an object".into()),
+    };
+    let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+    let size = |key: &str| {
+        let value = map.get(key).and_then(Value::as_u64);
+        value.and_then(|v| usize::try_from(v).ok())
+    };
+    let env = map.get("env").and_then(Value::as_object);
+    let env: BTreeMap<String, String> = env
+        .into_iter()
+        .flatten()
+        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
+        .collect();
+    Ok(Origin {
+        torch: text("torch"),
+        device: text("device"),
+        machine: text("machine"),
+        cpu_capability: text("cpu_capability"),
+        cpu_vendor: text("cpu_vendor"),
+        threads: size("threads").filter(|&t| t > 0),
+        mkldnn: map.get("mkldnn").and_then(Value::as_bool),
+        l1_bytes: size("l1_bytes").filter(|&b| b > 0),
+        l2_bytes: size("l2_bytes").filter(|&b| b > 0),
+        env,
+    })
+}
+
+fn call(case: &Map<String, Value>) -> std::result::Result<Conv2dCall, String> {
+    match case.get("op").and_then(Value::as_str) {
+        Some("conv2d") | None => {}
+        Some(op) => {
+            return Err(format!("the op is {op:?}, this program replays \"conv2d\""));
+        }
+    }
+    let defaults = Arguments::default();
+    let groups = match case.get("groups") {
+        None => 1,
+        Some(value) => number(value).ok_or("\"groups\" is not a whole number")?,
+    };
+    let padding_mode = match case.get("padding_mode") {
+        None => PaddingMode::Zeros,
+        Some(value) => PaddingMode::parse(value.as_str().unwrap_or_default())
+            .map_err(|e| e.message().to_owned())?,
+    };
+    let memory_format = match case.get("memory_format").and_then(Value::as_str) {
+        None | Some("contiguous") => MemoryFormat::Contiguous,
+        Some("channels_last") => MemoryFormat::ChannelsLast,
+        Some(other) => {
+            return Err(format!(
+                "memory_format is {other:?}, expected \"contiguous\" or \"channels_last\""
+            ));
+        }
+    };
+    Ok(Conv2dCall {
+        arguments: Arguments {
+            stride: pair(case, "stride")?.unwrap_or(defaults.stride),
+            padding: padding(case)?,
+            dilation: pair(case, "dilation")?.unwrap_or(defaults.dilation),
+            groups,
+            padding_mode,
+        },
+        memory_format,
+    })
+}
+
+fn padding(case: &Map<String, Value>) -> std::result::Result<Padding, String> {
+    match case.get("padding").and_then(Value::as_str) {
+        Some("same") => Ok(Padding::Same),
+        Some("valid") => Ok(Padding::Valid),
+        Some(other) => Err(format!(
+            "padding is {other:?}, expected numbers, \"same\" or \"valid\""
+        )),
+        None => Ok(Padding::Explicit(pair(case, "padding")?.unwrap_or([0, 0]))),
+    }
+}
+
+fn number(value: &Value) -> Option<usize> {
+    // bounded, so that no size made from it can overflow
+    value
+        .as_u64()
+        .and_then(|n| usize::try_from(n).ok())
+        .filter(|&n| n <= 1 << 30)
+}
+
+/// A pair, or one number for both axes.
+fn pair(case: &Map<String, Value>, key: &str) -> std::result::Result<Option<[usize; 2]>, String> {
+    let wrong = || format!("{key:?} is not a whole number or a pair of them");
+    match case.get(key) {
+        None => Ok(None),
+        Some(Value::Array(items)) => match items.as_slice() {
+            [a, b] => {
+                let both = number(a).zip(number(b)).ok_or_else(wrong)?;
+                Ok(Some([both.0, both.1]))
+            }
+            _ => Err(wrong()),
+        },
+        Some(value) => number(value).map(|n| Some([n, n])).ok_or_else(wrong),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_example_is_understood() {
+        let text = r#"{"version": 1, "origin": {"torch": "2.15.0", "threads": 2, "future": [1]},
+            "cases": [{"name": "a", "op": "conv2d", "stride": [2, 1], "padding": "same", "dilation": [1, 1],
+            "groups": 1, "padding_mode": "zeros", "memory_format": "contiguous", "origin": {"threads": 1}},
+            {"name": "b", "op": "linear"}, {"name": "c"}]}"#;
+        let cases = parse(text).unwrap();
+        let a = cases[0].call.clone().unwrap();
+        assert_eq!(
+            (a.arguments.stride, a.arguments.padding),
+            ([2, 1], Padding::Same)
+        );
+        assert_eq!(cases[0].origin.threads, Some(1), "the case's own goes over");
+        assert_eq!(cases[0].origin.torch.as_deref(), Some("2.15.0"));
+        assert!(cases[1].call.clone().unwrap_err().contains("linear"));
+        assert_eq!(cases[2].origin.threads, Some(2));
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        for (text, wanted) in [
+            ("{", "is not JSON"),
+            ("[]", "is not a JSON object"),
+            (r#"{"version": 2, "cases": []}"#, "has version 2"),
+            (r#"{"cases": {}}"#, "has no list"),
+            (r#"{"cases": [{}]}"#, "case 0 has no \"name\""),
+            (r#"{"cases": [{"name": "a"}, {"name": "a"}]}"#, "two cases"),
+            (r#"{"origin": 3, "cases": []}"#, "\"origin\" is not"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+        for (case, wanted) in [
+            (r#"{"name": "a", "stride": [1, 2, 3]}"#, "\"stride\""),
+            (r#"{"name": "a", "padding": "some"}"#, "padding is"),
+            (r#"{"name": "a", "groups": -1}"#, "\"groups\""),
+            (r#"{"name": "a", "padding_mode": "mirror"}"#, "padding_mode"),
+        ] {
+            let text = format!(r#"{{"cases": [{case}]}}"#);
+            let error = parse(&text).unwrap()[0].call.clone().unwrap_err();
+            assert!(error.contains(wanted), "{case}: {error}");
+        }
+    }
+}
