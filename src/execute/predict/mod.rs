@@ -5,7 +5,9 @@
 //! that; what it does not tell is enumerated, the usual first. One distinct order left means: predicted.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
+use crate::error::Error;
 use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
@@ -245,5 +247,75 @@ impl Origin {
     }
 }
 
+impl FromStr for Origin {
+    type Err = Error;
+
+    /// Reads `threads=2,cpu_capability=AVX2,mkldnn=true`; keys in capitals are environment variables.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut origin = Origin::default();
+        for item in text.split(',').filter(|item| !item.trim().is_empty()) {
+            let (key, value) = item
+                .split_once('=')
+                .map(|(key, value)| (key.trim(), value.trim()))
+                .ok_or_else(|| Error::usage(format!("{item:?} in the origin is not KEY=VALUE")))?;
+            let wrong = |expected: &str| {
+                Error::usage(format!(
+                    "{key} is {value:?} in the origin, expected {expected}"
+                ))
+            };
+            let size = || {
+                let size = value.parse::<usize>().ok().filter(|&n| n > 0);
+                size.ok_or_else(|| wrong("a number above zero"))
+            };
+            let text = || Some(value.to_owned());
+            match key {
+                "torch" => origin.torch = text(),
+                "device" => origin.device = text(),
+                "machine" => origin.machine = text(),
+                "cpu_capability" => origin.cpu_capability = text(),
+                "cpu_vendor" => origin.cpu_vendor = text(),
+                "threads" => origin.threads = Some(size()?),
+                "l1_bytes" => origin.l1_bytes = Some(size()?),
+                "l2_bytes" => origin.l2_bytes = Some(size()?),
+                "mkldnn" => {
+                    let on = value.parse().map_err(|_| wrong("true or false"))?;
+                    origin.mkldnn = Some(on);
+                }
+                variable
+                    if variable
+                        .chars()
+                        .all(|c| c.is_ascii_uppercase() || "_0123456789".contains(c)) =>
+                {
+                    origin.env.insert(variable.to_owned(), value.to_owned());
+                }
+                _ => {
+                    return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
+                        "the keys are torch, device, machine, cpu_capability, cpu_vendor, threads, mkldnn, \
+                         l1_bytes, l2_bytes, and environment variables in capitals",
+                    ));
+                }
+            }
+        }
+        Ok(origin)
+    }
+}
+
 /// Level-2 caches that are tried where the origin does not tell.
 const L2_SIZES: [usize; 5] = [1 << 20, 512 << 10, 2 << 20, 1280 << 10, 256 << 10];
+
+#[cfg(test)]
+mod tests {
+    use super::Origin;
+
+    #[test]
+    fn an_origin_on_the_command_line() {
+        let origin: Origin = "threads=2,cpu_capability=AVX2,mkldnn=true,ONEDNN_MAX_CPU_ISA=AVX2"
+            .parse()
+            .unwrap();
+        assert_eq!((origin.threads, origin.mkldnn), (Some(2), Some(true)));
+        assert_eq!(origin.env["ONEDNN_MAX_CPU_ISA"], "AVX2");
+        for wrong in ["threads", "threads=0", "mkldnn=yes", "colour=red"] {
+            assert!(wrong.parse::<Origin>().is_err(), "{wrong}");
+        }
+    }
+}
