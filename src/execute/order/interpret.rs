@@ -205,6 +205,10 @@ fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(0.0);
             ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))
         }
+        Join::HalfThenNeighbours => {
+            let l = |i: usize| lanes.get(i).copied().unwrap_or(0.0);
+            ((l(0) + l(4)) + (l(1) + l(5))) + ((l(2) + l(6)) + (l(3) + l(7)))
+        }
     }
 }
 

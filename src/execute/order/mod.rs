@@ -144,6 +144,8 @@ pub enum Join {
     Halving,
     /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)).
     Horizontal,
+    /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).
+    HalfThenNeighbours,
 }
 
 /// How the products of one segment become one number.
@@ -154,15 +156,15 @@ pub enum Fold {
         /// One rounding per step (`mul_add`) instead of two.
         fused: bool,
     },
-    /// The first `head` products in sequence; then whole groups of `group` products, product t of a group onto
-    /// lane t mod `lanes`, lane 0 going on from the head's sum; the lanes joined; the rest in sequence onto that.
+    /// The first `head` products in sequence; then whole groups of `group` products, the t-th of them all onto lane
+    /// t mod `lanes`, lane 0 going on from the head's sum; the lanes joined; the rest in sequence onto that.
     /// Where not one whole group fits, everything is in sequence.
     Lanes {
         /// Products before the lanes start.
         head: usize,
         /// Accumulators.
         lanes: usize,
-        /// Products taken at a time; a multiple of `lanes`.
+        /// Products taken at a time: a multiple of `lanes`, or 1 where the lanes take what is left over as well.
         group: usize,
         /// How the lanes are joined.
         join: Join,

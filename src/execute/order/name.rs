@@ -58,6 +58,15 @@ pub enum Order {
         /// A partial sum per kernel column.
         per_column: bool,
     },
+    /// oneDNN's matrix multiplication, for kernels as large as the image (AVX-512).
+    OnednnMatmul {
+        /// Products per block.
+        block: usize,
+        /// Threads that share the blocks.
+        shares: usize,
+    },
+    /// The same for one output channel.
+    OnednnMatrixVector,
     /// oneDNN's im2col + its own sgemm.
     OnednnGemm(gemm::Variant),
     /// oneDNN's reference convolution.
@@ -87,6 +96,8 @@ impl Order {
             } => onednn::pointwise(g, reduce, simd, fused),
             Order::OnednnDepthwise { fused } => onednn::depthwise(g, fused),
             Order::OnednnBrgemm { per_column } => onednn::brgemm(g, per_column),
+            Order::OnednnMatmul { block, shares } => onednn::matmul(g, block, shares),
+            Order::OnednnMatrixVector => onednn::matrix_vector(g),
             Order::OnednnReference => onednn::reference(g),
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
@@ -156,6 +167,8 @@ impl fmt::Display for Order {
                 "onednn-brgemm/{}",
                 if per_column { "per-column" } else { "whole" }
             ),
+            Order::OnednnMatmul { block, shares } => write!(f, "onednn-matmul/kb{block}-t{shares}"),
+            Order::OnednnMatrixVector => f.write_str("onednn-matrix-vector/lanes8"),
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
             Order::Mkl(variant) => write!(f, "{variant}"),
@@ -232,6 +245,11 @@ fn parse(name: &str) -> Option<Order> {
         }),
         ("onednn-brgemm", ["whole"]) => Some(Order::OnednnBrgemm { per_column: false }),
         ("onednn-brgemm", ["per", "column"]) => Some(Order::OnednnBrgemm { per_column: true }),
+        ("onednn-matmul", [block, shares]) => Some(Order::OnednnMatmul {
+            block: number(block, "kb")?,
+            shares: number(shares, "t")?,
+        }),
+        ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),

@@ -1,4 +1,4 @@
-//! oneDNN's own kernels on blocked layouts: direct, 1x1, depthwise, and the reference.
+//! oneDNN's own kernels: direct, 1x1, depthwise, brgemm, inner products, and the reference.
 //!
 //! The kernels differ in the block of input channels that the outermost loop takes and in where partial sums are
 //! kept; within a block all of them go kh, kw, channel. Padding taps are skipped. Their sums do not depend on the
@@ -6,6 +6,8 @@
 
 use crate::execute::Geometry;
 use crate::execute::order::Axis;
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
@@ -95,4 +97,55 @@ pub fn brgemm(g: &Geometry, per_column: bool) -> Recipe {
     let mut steps = vec![Step::fresh_chain(column, true); g.kernel[1]];
     steps.push(Step::Bias);
     recipe(walk, steps)
+}
+
+/// `ip:any` on `matmul:avx512_core`: chains from +0 over `block` products of kh, kw, c, each added to the total; the
+/// bias last. With more `shares` than one, the blocks are dealt out evenly and each share has a total of its own.
+pub fn matmul(g: &Geometry, block: usize, shares: usize) -> Recipe {
+    let chains: Vec<Step> = blocks(g.taps(), block)
+        .map(|len| Step::fresh_chain(len, true))
+        .collect();
+    let shares = shares.clamp(1, chains.len().max(1));
+    let (least, more) = (chains.len() / shares, chains.len() % shares);
+    // the first share's total is the outer one
+    let (first, mut rest) = chains.split_at(least + usize::from(more > 0));
+    let mut steps = first.to_vec();
+    for share in 1..shares {
+        let (these, others) = rest.split_at(least + usize::from(share < more));
+        steps.push(match these {
+            [chain] => chain.clone(),
+            _ => Step::Sub(these.to_vec()),
+        });
+        rest = others;
+    }
+    steps.push(Step::Bias);
+    recipe(Walk::CHANNELS_LAST, steps)
+}
+
+/// Products that the matrix-vector kernel takes in one call, at most by whole multiples.
+const MATRIX_VECTOR_BLOCK: usize = 16384;
+
+/// `ip:any` on `matmul:avx2` (one output channel): eight lanes over kh, kw, c from +0; what is left over a multiple of
+/// 16384 products a second time; the bias last.
+pub fn matrix_vector(g: &Geometry) -> Recipe {
+    let products = g.taps();
+    let tail = match products {
+        ..=MATRIX_VECTOR_BLOCK => 0,
+        _ => products % MATRIX_VECTOR_BLOCK,
+    };
+    let lanes = |len| Step::Fold {
+        len,
+        fresh: true,
+        fold: Fold::Lanes {
+            head: 0,
+            lanes: 8,
+            group: 1,
+            join: Join::HalfThenNeighbours,
+            fused: true,
+        },
+    };
+    let mut steps = vec![lanes(products - tail)];
+    steps.extend((tail > 0).then(|| lanes(tail)));
+    steps.push(Step::Bias);
+    recipe(Walk::CHANNELS_LAST, steps)
 }

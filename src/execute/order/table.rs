@@ -80,6 +80,27 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-brgemm/whole", "onednn-brgemm/per-column"],
     },
     Family {
+        form: "onednn-matmul/kbB-tT",
+        rule: "chains from +0 over blocks of B products (kh, kw, channel), each added to the total; T threads' blocks have totals of their own; bias last",
+        used: "oneDNN ip:any+_matmul:avx512_core: kernels of more than 27 taps as large as the image, several images, AVX-512 (kb512 up to 1024 products, else kb1024)",
+        evidence: "verified on live torch 2.15 (AMD, AVX-512)",
+        members: &[
+            "onednn-matmul/kb1024-t1",
+            "onednn-matmul/kb512-t1",
+            "onednn-matmul/kb1024-t2",
+            "onednn-matmul/kb1024-t4",
+            "onednn-matmul/kb1024-t8",
+            "onednn-matmul/kb1024-t16",
+        ],
+    },
+    Family {
+        form: "onednn-matrix-vector/lanes8",
+        rule: "eight accumulators from +0 over kh, kw, channel, joined at the end (after the last multiple of 16384 products, and again); bias last",
+        used: "as onednn-matmul, for one output channel",
+        evidence: "verified on live torch 2.15 (AMD, AVX-512)",
+        members: &["onednn-matrix-vector/lanes8"],
+    },
+    Family {
         form: "onednn-ref/muladd",
         rule: "one accumulator from +0, two roundings a step: c, kh, kw, or kh, kw, c where C/G exceeds the kernel's width; bias last; padding skipped",
         used: "oneDNN ref:any: where the im2col buffer of its gemm convolution would be too large",

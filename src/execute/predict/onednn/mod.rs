@@ -8,6 +8,15 @@ use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::predict::Machine;
 
+mod depthwise;
+mod direct;
+mod direct_avx512;
+mod inner_product;
+mod pointwise;
+mod sizes;
+
+use sizes::Sizes;
+
 /// Instruction sets as far as they change orders, poorest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Isa {
@@ -33,14 +42,64 @@ impl Isa {
     }
 }
 
+/// What oneDNN runs: the implementation's name as `ONEDNN_VERBOSE` prints it, and its order.
+pub type Choice = (&'static str, Order);
+
 /// Implementation and order for contiguous input.
-pub fn contiguous(g: &Geometry, machine: &Machine) -> Option<(&'static str, Order)> {
-    let _ = (g, machine);
-    None
+pub fn contiguous(g: &Geometry, machine: &Machine) -> Option<Choice> {
+    let s = &Sizes::of(g)?;
+    jit_avx512(s, machine).or_else(|| jit(s, machine))
+}
+
+/// The first of the kernels for AVX-512 that accepts the layer.
+fn jit_avx512(s: &Sizes, machine: &Machine) -> Option<Choice> {
+    if machine.isa < Isa::Avx512 {
+        None
+    } else if inner_product::accepts(s) {
+        Some(inner_product::choose(s, machine))
+    } else if depthwise::AVX512.accepts(s) {
+        Some((depthwise::AVX512.name, depthwise::AVX512.order()))
+    } else if pointwise::AVX512.accepts(s) {
+        let order = pointwise::AVX512.order(s, machine);
+        Some((pointwise::AVX512.name, order))
+    } else if direct_avx512::accepts(s, machine) {
+        Some((direct_avx512::NAME, direct_avx512::order(s)))
+    } else {
+        None
+    }
+}
+
+/// The first of the other kernels that accepts the layer.
+fn jit(s: &Sizes, machine: &Machine) -> Option<Choice> {
+    let (depthwise, pointwise, direct) = match machine.isa {
+        Isa::Avx2 | Isa::Avx512 => (
+            &[depthwise::AVX2, depthwise::SSE41][..],
+            &[pointwise::AVX2, pointwise::SSE41][..],
+            &[direct::AVX2, direct::SSE41][..],
+        ),
+        Isa::Avx => (
+            &[depthwise::SSE41][..],
+            &[pointwise::AVX, pointwise::SSE41][..],
+            &[direct::AVX, direct::SSE41][..],
+        ),
+        Isa::Sse41 => (
+            &[depthwise::SSE41][..],
+            &[pointwise::SSE41][..],
+            &[direct::SSE41][..],
+        ),
+    };
+    if let Some(kernel) = depthwise.iter().find(|kernel| kernel.accepts(s)) {
+        return Some((kernel.name, kernel.order()));
+    }
+    if let Some(kernel) = pointwise.iter().find(|kernel| kernel.accepts(s)) {
+        return Some((kernel.name, kernel.order(s, machine)));
+    }
+    let kernel = direct.iter().find(|kernel| kernel.accepts(s))?;
+    Some((kernel.name, kernel.order()))
 }
 
 /// Implementation and order for channels_last input.
-pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<(&'static str, Order)> {
+pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let _ = (g, machine);
     None
 }

@@ -1,0 +1,53 @@
+//! `jit_dw`: one input and one output channel per group.
+
+use crate::execute::order::Order;
+use crate::execute::predict::onednn::sizes::COLUMNS;
+use crate::execute::predict::onednn::sizes::Sizes;
+
+/// A variant of the depthwise kernel (oneDNN 3.13, src/cpu/x64/jit_uni_dw_convolution.hpp).
+pub(super) struct Depthwise {
+    pub(super) name: &'static str,
+    /// Outputs of a row that are computed at a time (`ur_w`): the padding must lie within them.
+    unroll: i64,
+    /// The groups must be a multiple of this; 1 where the layout is filled up.
+    channel_multiple: i64,
+    fused: bool,
+}
+
+pub(super) const AVX512: Depthwise = Depthwise {
+    name: "jit_dw:avx512_core",
+    unroll: 6,
+    channel_multiple: 1,
+    fused: true,
+};
+
+pub(super) const AVX2: Depthwise = Depthwise {
+    name: "jit_dw:avx2",
+    unroll: 4,
+    channel_multiple: 1,
+    fused: true,
+};
+
+pub(super) const SSE41: Depthwise = Depthwise {
+    name: "jit_dw:sse41",
+    unroll: 3,
+    channel_multiple: 8,
+    fused: false,
+};
+
+impl Depthwise {
+    /// `init_conf` in src/cpu/x64/jit_uni_dw_conv_kernel_utils.cpp.
+    pub(super) fn accepts(&self, s: &Sizes) -> bool {
+        let depthwise = s.groups > 1 && s.group_in == 1 && s.group_out == 1;
+        let unroll = self.unroll.min(s.output[COLUMNS]);
+        depthwise
+            && !s.kernel_leaves_image()
+            && s.groups % self.channel_multiple == 0
+            && s.padding[COLUMNS] <= unroll
+            && s.right_padding_without_tail(unroll) <= unroll
+    }
+
+    pub(super) fn order(&self) -> Order {
+        Order::OnednnDepthwise { fused: self.fused }
+    }
+}
