@@ -130,6 +130,17 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        form: "mkl-slow2d-nhwc|mkl-slow-dilated2d-nhwc/kbB|halvesB-tT",
+        rule: "kh, kw, c with padding as +0, total from the bias; 12 channels and 4 pixels or more: fused chains over blocks of K; smaller: SSE dot products, two roundings a step",
+        used: "PyTorch's Slow2d and SlowDilated2d with channels_last input",
+        evidence: "verified on live torch 2.15, T = 1 and 2",
+        members: &[
+            "mkl-slow2d-nhwc/kb192-t1",
+            "mkl-slow2d-nhwc/kb192-t2",
+            "mkl-slow-dilated2d-nhwc/kb192-t1",
+        ],
+    },
+    Family {
         form: "sequential/chw|hwc-fma|muladd-bias-first|last",
         rule: "one accumulator over c, kh, kw (padding as +0) or kh, kw, c (padding skipped)",
         used: "hand-written loops; PyTorch of 2017-18 (chw-muladd-bias-last)",

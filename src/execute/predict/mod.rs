@@ -131,19 +131,20 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         };
         ("mkl sgemm", Order::Mkl(variant))
     };
+    let per_image = if g.batch == 1 { machine.threads } else { 1 };
     let (implementation, order) = match (backend, call.memory_format) {
         (Backend::Mkldnn, MemoryFormat::Contiguous) => onednn::contiguous(g, machine)?,
         (Backend::Mkldnn, MemoryFormat::ChannelsLast) => onednn::channels_last(g, machine)?,
         // several images run in parallel, one thread each
-        (Backend::Slow2d, MemoryFormat::Contiguous) => match g.batch {
-            1 => mkl(mkl::Caller::Slow2d, machine.threads),
-            _ => mkl(mkl::Caller::Slow2d, 1),
-        },
+        (Backend::Slow2d, MemoryFormat::Contiguous) => mkl(mkl::Caller::Slow2d, per_image),
+        (Backend::Slow2d, MemoryFormat::ChannelsLast) => mkl(mkl::Caller::Slow2dNhwc, per_image),
         (Backend::SlowDilated2d, MemoryFormat::Contiguous) => {
             mkl(mkl::Caller::SlowDilated2d, machine.threads)
         }
-        (Backend::Slow2d | Backend::SlowDilated2d, MemoryFormat::ChannelsLast)
-        | (Backend::NnpackSpatial, _) => return None,
+        (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
+            mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
+        }
+        (Backend::NnpackSpatial, _) => return None,
     };
     Some(Prediction {
         backend,
