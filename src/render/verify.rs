@@ -82,7 +82,7 @@ fn details(report: &CaseReport) -> Vec<String> {
     if let Some(first) = &comparison.first {
         lines.push(format!(
             "first at {:?}: expected {} ({}), computed {} ({}), {} apart",
-            index(report.shape, first.flat),
+            index(&report.shape, first.flat),
             first.expected,
             bits(first.expected),
             first.actual,
@@ -112,14 +112,14 @@ fn bits(value: f32) -> String {
     format!("{:#010x}", value.to_bits())
 }
 
-/// Logical index `[n, o, oh, ow]` of the `flat`-th output element.
-fn index([_, o, oh, ow]: [usize; 4], flat: usize) -> [usize; 4] {
-    [
-        flat / (o * oh * ow),
-        flat / (oh * ow) % o,
-        flat / ow % oh,
-        flat % ow,
-    ]
+/// Logical index of the `flat`-th element in C order.
+fn index(shape: &[usize], mut flat: usize) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (at, &size) in index.iter_mut().zip(shape).rev() {
+        *at = flat % size.max(1);
+        flat /= size.max(1);
+    }
+    index
 }
 
 fn count(reports: &[(&Path, CaseReport)], status: Status) -> usize {
@@ -191,7 +191,7 @@ fn case_json(file: &Path, report: &CaseReport) -> Value {
             expected,
             actual,
         }) => json!({
-            "index": index(report.shape, *flat),
+            "index": index(&report.shape, *flat),
             "expected": bits(*expected),
             "actual": bits(*actual),
         }),

@@ -117,8 +117,8 @@ pub struct CaseReport {
     pub order: Option<Order>,
     /// How it was chosen.
     pub chosen_by: ChosenBy,
-    /// Output shape `[N, O, OH, OW]`.
-    pub shape: [usize; 4],
+    /// Output shape: `[N, O, OH, OW]`, or `[O, OH, OW]` where the input had no batch axis.
+    pub shape: Vec<usize>,
     /// The comparison; absent on errors.
     pub comparison: Option<Comparison>,
     /// Seconds of each execution, weight packing included, reading and comparing excluded.
@@ -141,7 +141,7 @@ pub fn replay(
         status: Status::Error,
         order: None,
         chosen_by: ChosenBy::None,
-        shape: [0; 4],
+        shape: Vec::new(),
         comparison: None,
         seconds: Vec::new(),
         error: Some(error.in_file(golden.file.path()).in_record(&case.name)),
@@ -161,7 +161,11 @@ fn judge(
         .map_err(|e| Error::malformed(format!("the input's shape does not fit its data: {e}")))?;
     let bias = tensors.bias.as_ref().map(Vec::len);
     let prepared = conv2d::prepare(input, tensors.weight_shape, bias, &call.arguments)?;
-    let shape = prepared.geometry.output_shape();
+    let batched = prepared.geometry.output_shape();
+    let shape = match tensors.has_batch {
+        true => batched.to_vec(),
+        false => batched[1..].to_vec(),
+    };
     if shape != tensors.output_shape {
         return Err(Error::usage(format!(
             "the saved output has shape {:?}, but input, weight and arguments make {shape:?}",
@@ -356,12 +360,14 @@ fn sample(elements: usize) -> Vec<usize> {
 /// A case's tensors as float32 in C order.
 struct Tensors {
     input: Vec<f32>,
+    /// `[N, C, H, W]`; N is 1 where the input has no batch axis, as PyTorch allows.
     input_shape: [usize; 4],
+    has_batch: bool,
     weight: Vec<f32>,
     weight_shape: [usize; 4],
     bias: Option<Vec<f32>>,
     output: Vec<f32>,
-    output_shape: [usize; 4],
+    output_shape: Vec<usize>,
 }
 
 impl Tensors {
@@ -393,12 +399,13 @@ impl Tensors {
         };
         Ok(Self {
             input: floats(file, input)?,
-            input_shape: four(input, "input")?,
+            input_shape: batched(input)?,
+            has_batch: input.layout.shape().len() == 4,
             weight: floats(weight.0, weight.1)?,
-            weight_shape: four(weight.1, "weight")?,
+            weight_shape: filters(weight.1)?,
             bias: bias.map(|(file, bias)| vector(file, bias)).transpose()?,
             output: floats(file, output)?,
-            output_shape: four(output, "output")?,
+            output_shape: output.layout.shape().to_vec(),
         })
     }
 }
@@ -447,11 +454,23 @@ fn vector(file: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<f32>> {
     }
 }
 
-fn four(tensor: &TensorEntry, what: &str) -> Result<[usize; 4]> {
+/// `[N, C, H, W]` of an input with or without its batch axis.
+fn batched(tensor: &TensorEntry) -> Result<[usize; 4]> {
+    match *tensor.layout.shape() {
+        [n, c, h, w] => Ok([n, c, h, w]),
+        [c, h, w] => Ok([1, c, h, w]),
+        ref shape => Err(Error::usage(format!(
+            "the input {:?} has shape {shape:?}, expected [N, C, H, W] or [C, H, W]",
+            tensor.name
+        ))),
+    }
+}
+
+fn filters(tensor: &TensorEntry) -> Result<[usize; 4]> {
     let shape = tensor.layout.shape();
     shape.try_into().map_err(|_| {
         Error::usage(format!(
-            "the {what} {:?} has shape {shape:?}, a Conv2d needs four axes",
+            "the weight {:?} has shape {shape:?}, expected [O, C/groups, KH, KW]",
             tensor.name
         ))
     })
