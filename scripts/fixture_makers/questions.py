@@ -21,7 +21,7 @@ from mnist_net import MnistNet, sequential
 def image(seed, *shape):
     """Numbers like a normalised photograph's: smooth from pixel to pixel, not white noise."""
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    if shape[-1] < 5:
+    if min(shape[-2:]) < 3:
         return noise
     smooth = F.avg_pool2d(F.pad(noise, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
     return (smooth * 3 + noise * 0.3).contiguous()
