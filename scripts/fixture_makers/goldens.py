@@ -91,11 +91,6 @@ def threads_matter():
     }
 
 
-def large():
-    """One image of more than 20480 numbers: enough for oneDNN, if there are two threads."""
-    return {"pointwise_large": conv((1, 144, 12, 12), 5, 1)}
-
-
 def without_mkldnn():
     """What runs where oneDNN is switched off."""
     return {
@@ -168,7 +163,7 @@ def blocks():
 
 
 SETS = {make.__name__: make for make in
-        (onednn, onednn_short, mkl, threads_matter, large, without_mkldnn, nnpack, channels_last)}
+        (onednn, onednn_short, mkl, threads_matter, without_mkldnn, nnpack, channels_last)}
 
 
 def main():
