@@ -70,7 +70,7 @@ def make(part: str, folder: Path, made: dict) -> None:
         argv[3] = str(SCRIPTS / argv[3])
         done = subprocess.run(argv, env={**clean, **env, "PYTHONHASHSEED": "0"})
         if done.returncode:
-            raise UserError(f"{words} failed (exit {done.returncode})")
+            raise UserError(f"{words.replace('{}', str(path))} failed (exit {done.returncode})")
         knobs = "".join(f"{key}={value} " for key, value in env.items())
         how = f"{knobs}python scripts/{words.replace('{}', 'fixtures/' + target)}"
         threads = int(words.split("--threads ")[1].split()[0]) if "--threads " in words else 1
@@ -115,7 +115,9 @@ def main() -> int:
     for part in chosen:
         make(part, args.output, made)
     listing = manifest(args.output, made)
-    (args.output / "MANIFEST.json").write_text(json.dumps(listing, indent=1) + "\n")
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(how)}" for name, how in listing["files"].items())
+    text = f'{{"made_by": {json.dumps(listing["made_by"])}, "files": {{\n{lines}\n}}}}\n'
+    (args.output / "MANIFEST.json").write_text(text)
     total = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
     print(f"{args.output}: {len(listing['files'])} files, {size_text(total)}")
     if total > LIMIT:
