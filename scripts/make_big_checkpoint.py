@@ -5,7 +5,7 @@
     make_big_checkpoint.py big.safetensors --size 500MB
     make_big_checkpoint.py many.pth --size 200MB --tensors 20000
 
-The numbers in it are a counter, so that every stretch of the file is different and nothing can be cached or compressed away.
+The numbers in it count up (between 1/32 and 1/16), so that every stretch of the file is different and nothing can be cached or compressed away.
 """
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def state_dict(size: int, tensors: int) -> OrderedDict:
     for layer in range(layers):
         for name, rows, columns in LAYER:
             shape = (rows * width, columns * width)
-            state[f"blocks.{layer}.{name}"] = torch.arange(at, at + shape[0] * shape[1], dtype=torch.int32).view(
-                torch.float32).view(shape)
+            counter = torch.arange(at, at + shape[0] * shape[1]) & 0x7FFFFF
+            state[f"blocks.{layer}.{name}"] = (counter.int() | 0x3D000000).view(torch.float32).view(shape)
             state[f"blocks.{layer}.{name.replace('weight', 'bias')}"] = torch.zeros(shape[0])
             at += shape[0] * shape[1]
     return state
