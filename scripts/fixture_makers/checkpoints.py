@@ -3,11 +3,9 @@
 Beside every FILE lies FILE.expected.json: what torch finds in it (see expected.py).
 """
 import argparse
-import collections
 import datetime
 import fractions
 import functools
-import io
 import pathlib
 import pickle
 import sys
