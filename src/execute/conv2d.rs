@@ -185,25 +185,41 @@ pub struct Prepared<'a> {
     pub geometry: Geometry,
 }
 
-/// Checks the shapes against each other and applies what PyTorch applies before the backend.
+/// Elements that an output, or an input after `F.pad`, may have: 16 GiB of float32.
+const MOST_ELEMENTS: usize = 1 << 32;
+
+/// Checks the shapes against each other: the geometry that the backend would see.
 ///
-/// `input` is `[N, C, H, W]`, `weight` is `[O, C/G, KH, KW]`, both C-contiguous logical order; the bias has O elements.
+/// `input` is `[N, C, H, W]`, `weight` is `[O, C/G, KH, KW]`, `bias` the bias's number of elements.
+pub fn resolve(
+    input: [usize; 4],
+    weight: [usize; 4],
+    bias: Option<usize>,
+    arguments: &Arguments,
+) -> Result<Geometry> {
+    check_arguments(input, weight, bias, arguments)?;
+    let [_, _, h, w] = input;
+    let (before, after, padding) = split_padding([weight[2], weight[3]], arguments)?;
+    let padded = |axis: usize, size: usize| {
+        let sum = before[axis].checked_add(after[axis])?;
+        sum.checked_add(size)
+    };
+    let (Some(rows), Some(columns)) = (padded(0, h), padded(1, w)) else {
+        return Err(Error::usage("the padding overflows"));
+    };
+    geometry(input, [rows, columns], weight, padding, arguments)
+}
+
+/// Applies what PyTorch applies before the backend; see [`resolve`] for the shapes.
 pub fn prepare<'a>(
     input: ArrayView4<'a, f32>,
     weight: [usize; 4],
     bias: Option<usize>,
     arguments: &Arguments,
 ) -> Result<Prepared<'a>> {
-    check_arguments(input.dim(), weight, bias, arguments)?;
-    let (_, _, h, w) = input.dim();
-    let (before, after, padding) = split_padding([h, w], [weight[2], weight[3]], arguments)?;
-    let geometry = geometry(
-        input.dim(),
-        [h + before[0] + after[0], w + before[1] + after[1]],
-        weight,
-        padding,
-        arguments,
-    )?;
+    let (n, c, h, w) = input.dim();
+    let geometry = resolve([n, c, h, w], weight, bias, arguments)?;
+    let (before, after, _) = split_padding([weight[2], weight[3]], arguments)?;
     let input = if before == [0, 0] && after == [0, 0] {
         match input.to_slice() {
             Some(slice) => Cow::Borrowed(slice),
@@ -216,7 +232,7 @@ pub fn prepare<'a>(
 }
 
 fn check_arguments(
-    (_, c, h, w): (usize, usize, usize, usize),
+    [_, c, h, w]: [usize; 4],
     [o, i, kh, kw]: [usize; 4],
     bias: Option<usize>,
     arguments: &Arguments,
@@ -308,7 +324,7 @@ fn total_padding(kernel: [usize; 2], arguments: &Arguments) -> Result<[[usize; 2
 type Pair = [usize; 2];
 
 /// What is padded beforehand (before, after), and what is left for the backend.
-fn split_padding(_input: Pair, kernel: Pair, arguments: &Arguments) -> Result<(Pair, Pair, Pair)> {
+fn split_padding(kernel: Pair, arguments: &Arguments) -> Result<(Pair, Pair, Pair)> {
     let pads = total_padding(kernel, arguments)?;
     Ok(match arguments.padding_mode {
         PaddingMode::Zeros => {
@@ -326,7 +342,7 @@ fn split_padding(_input: Pair, kernel: Pair, arguments: &Arguments) -> Result<(P
 
 /// Sizes with overflow checked; `H_out = floor((H + 2*pad - dilation*(k-1) - 1)/stride + 1)`.
 fn geometry(
-    (n, c, _, _): (usize, usize, usize, usize),
+    [n, c, _, _]: [usize; 4],
     input: Pair,
     weight: [usize; 4],
     padding: Pair,
@@ -353,11 +369,18 @@ fn geometry(
         }
         output[axis] = (padded - extent) / s + 1;
     }
-    let elements = [n, weight[0], output[0], output[1]]
-        .iter()
-        .try_fold(4usize, |product, &size| product.checked_mul(size));
-    if elements.is_none_or(|bytes| bytes > isize::MAX as usize) {
-        return Err(Error::usage("the output is larger than memory"));
+    for (what, sizes) in [
+        ("output", [n, weight[0], output[0], output[1]]),
+        ("padded input", [n, c, input[0], input[1]]),
+    ] {
+        let elements = sizes
+            .iter()
+            .try_fold(1usize, |product, &size| product.checked_mul(size));
+        if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
+            return Err(Error::limit(format!(
+                "the {what} would have shape {sizes:?}, more than {MOST_ELEMENTS} elements"
+            )));
+        }
     }
     Ok(Geometry {
         batch: n,

@@ -160,8 +160,14 @@ fn judge(
     let input = ArrayView4::from_shape(tensors.input_shape, &tensors.input)
         .map_err(|e| Error::malformed(format!("the input's shape does not fit its data: {e}")))?;
     let bias = tensors.bias.as_ref().map(Vec::len);
-    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, &call.arguments)?;
-    let batched = prepared.geometry.output_shape();
+    // the shape first: only then is anything as large as the arguments say
+    let geometry = conv2d::resolve(
+        tensors.input_shape,
+        tensors.weight_shape,
+        bias,
+        &call.arguments,
+    )?;
+    let batched = geometry.output_shape();
     let shape = match tensors.has_batch {
         true => batched.to_vec(),
         false => batched[1..].to_vec(),
@@ -173,6 +179,7 @@ fn judge(
         ))
         .with_hint("check stride, padding and dilation"));
     }
+    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, &call.arguments)?;
     let mut trial = Trial {
         operands: Operands {
             input: &prepared.input,

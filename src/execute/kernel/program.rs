@@ -14,7 +14,7 @@ use crate::execute::order::Walk;
 
 /// The input with its padding made real, columns sorted by their remainder modulo the stride, so that neighbouring
 /// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Padded {
     /// Elements of one row: stride * ceil(...).
     row: usize,
@@ -28,14 +28,17 @@ pub(super) struct Padded {
 pub(super) const SLACK: usize = 64;
 
 impl Padded {
-    pub(super) fn new(g: &Geometry) -> Self {
-        let phase = (g.input[1] + 2 * g.padding[1]).div_ceil(g.stride[1]);
-        let row = phase * g.stride[1];
-        Self {
-            row,
-            phase,
-            plane: row * (g.input[0] + 2 * g.padding[0]),
-        }
+    /// `None` where the padding would cost far more memory than the operands and the output: such layers, which
+    /// read next to nothing but zeros, are the interpreter's.
+    pub(super) fn new(g: &Geometry) -> Option<Self> {
+        let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
+        let phase = size(1)?.div_ceil(g.stride[1]);
+        let row = phase.checked_mul(g.stride[1])?;
+        let plane = row.checked_mul(size(0)?)?;
+        let elements = plane.checked_mul(g.batch)?.checked_mul(g.in_channels)?;
+        let input = g.batch * g.in_channels * g.input[0] * g.input[1];
+        let affordable = (input + g.output_len()).saturating_mul(8).max(1 << 22);
+        (elements <= affordable).then_some(Self { row, phase, plane })
     }
 
     /// Elements of the whole buffer, slack included.

@@ -44,22 +44,22 @@ pub(super) struct Task<'a> {
 impl<'a> Layer<'a> {
     pub(super) fn new(operands: &'a Operands<'a>, g: &'a Geometry, plan: &'a Plan) -> Self {
         let padded = Padded::new(g);
-        let programs: Vec<_> = plan
-            .recipes
-            .iter()
-            .map(|recipe| Program::compile(g, &padded, recipe, operands.bias.is_some()))
-            .collect();
+        let compile = |recipe| {
+            let padded = padded.as_ref()?;
+            Program::compile(g, padded, recipe, operands.bias.is_some())
+        };
+        let programs: Vec<_> = plan.recipes.iter().map(compile).collect();
         let mut regions = vec![Vec::new(); g.batch];
         for (index, region) in plan.regions.iter().enumerate() {
             for image in region.images.clone() {
                 regions[image].push(index);
             }
         }
-        let input = if programs.iter().any(Option::is_some) {
-            pad(operands, g, &padded)
-        } else {
-            Vec::new()
+        let input = match &padded {
+            Some(padded) if programs.iter().any(Option::is_some) => pad(operands, g, padded),
+            _ => Vec::new(),
         };
+        let padded = padded.unwrap_or_default(); // unused without programs
         Self {
             operands,
             g,
