@@ -1,6 +1,7 @@
 //! Positions and bounded reads; knows no format.
 
 pub mod cursor;
+pub mod digest;
 pub mod limits;
 pub mod output;
 pub mod source;

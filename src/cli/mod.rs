@@ -5,11 +5,16 @@
 
 pub mod args;
 pub mod exit;
+mod export;
 mod file;
 mod io;
+mod layer;
 mod ls;
+mod names;
+mod tree;
+mod values;
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;

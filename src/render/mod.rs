@@ -2,7 +2,14 @@
 //! arguments.
 
 pub mod escape;
+pub mod export;
 pub mod json;
+pub mod layer;
+pub mod ls;
+pub mod module;
+pub mod number;
 mod paint;
+pub mod tree;
+mod wrap;
 
 pub use paint::{Paint, Painted};
