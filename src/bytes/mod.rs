@@ -7,5 +7,5 @@ pub mod output;
 pub mod source;
 
 pub use cursor::Cursor;
-pub use limits::Limits;
+pub use limits::{Budget, Limits};
 pub use source::ByteSource;
