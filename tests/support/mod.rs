@@ -1,5 +1,5 @@
 //! The real binary, run as a user would, and snapshots of what it prints.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
