@@ -1,4 +1,66 @@
-//! The `readelf` of PyTorch checkpoints.
+//! The `readelf` of PyTorch checkpoints: reads them without running them, explains their weights, and replays Conv2d
+//! layers bit for bit without PyTorch.
+//!
+//! Data flows from left to right, and so do the modules' dependencies:
+//!
+//! ```text
+//!  file ──► bytes ──► container ──► pickle ─────┐
+//!                         │                     ├─► checkpoint ──► tensor views ─┬─► explain ─┐
+//!                         └──────► safetensors ─┘                                ├─► execute ─┤
+//!                                                                                ├─► export ──┼─► render ──► cli
+//!                                                                                └─► verify ──┘
+//! ```
+//!
+//! | question | module |
+//! |---|---|
+//! | how are bytes read, limited, written? | [`bytes`] |
+//! | which named byte ranges does this file hold? | [`container`] |
+//! | what does this pickle build? | [`pickle`] |
+//! | what does this safetensors header say? | [`safetensors`] |
+//! | what is a tensor, apart from any file? | [`tensor`] |
+//! | how is `.npy` and `.npz` read and written? | [`npy`] |
+//! | which tensors, modules and values are in this checkpoint? | [`checkpoint`] |
+//! | what does this layer's weight mean, and where is each number? | [`explain`] |
+//! | what does this Conv2d compute, in which order of additions? | [`execute`] |
+//! | does it agree with what PyTorch computed? | [`verify`] |
+//! | how do weights leave the file? | [`export`] |
+//! | how does a report become text or JSON? | [`render`] |
+//!
+//! # Who may use whom
+//!
+//! What is not listed is forbidden; `error` is free to all. `tests/layering.rs` reads this table and every `use crate::`
+//! line, which is why these are written one per line and never grouped.
+//!
+//! | module | may use |
+//! |---|---|
+//! | bytes | |
+//! | container | bytes |
+//! | pickle | bytes |
+//! | tensor | |
+//! | safetensors | bytes, tensor |
+//! | npy | bytes, container, tensor |
+//! | checkpoint | bytes, container, pickle, safetensors, tensor |
+//! | explain | bytes, container, checkpoint, tensor |
+//! | execute | tensor |
+//! | export | bytes, checkpoint, npy, tensor |
+//! | verify | bytes, checkpoint, execute, tensor |
+//! | render | checkpoint, execute, explain, export, tensor, verify |
+//! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, tensor, verify |
+//!
+//! # Example
+//!
+//! ```no_run
+//! use pthinspect::bytes::Limits;
+//! use pthinspect::checkpoint::Checkpoint;
+//! use pthinspect::explain::{Layer, LayerOptions};
+//!
+//! # fn main() -> pthinspect::Result<()> {
+//! let checkpoint = Checkpoint::open("model.pth".as_ref(), &Limits::default())?;
+//! let conv1 = Layer::of(&checkpoint, "conv1", &LayerOptions::default())?;
+//! println!("{:?}: filter 0 is flat {:?}", conv1.weight.shape, conv1.slices[0].flat);
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bytes;

@@ -45,6 +45,20 @@ impl<'a> Cursor<'a> {
         Ok(&rest[..n])
     }
 
+    /// The bytes up to the next newline, which is passed over and not returned; `what` names them in the error if
+    /// there is no newline.
+    pub fn line(&mut self, what: &str) -> Result<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        let Some(n) = rest.iter().position(|&b| b == b'\n') else {
+            return Err(
+                Error::malformed(format!("{what} has no newline at its end"))
+                    .at_offset(self.offset()),
+            );
+        };
+        self.at += n + 1;
+        Ok(&rest[..n])
+    }
+
     fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
         let bytes = self.take(N, what)?;
         let mut out = [0; N];

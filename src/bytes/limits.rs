@@ -1,5 +1,7 @@
 //! Limits that hostile files run into before memory does.
 
+use crate::error::{Error, Result};
+
 /// Upper bounds, each spent before the memory it stands for is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,6 +22,58 @@ pub struct Limits {
     pub tree_depth: usize,
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     pub tensor_bytes: usize,
+}
+
+/// What is left of one limit on memory: spent before the memory is taken, never given back.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    total: usize,
+    left: usize,
+    what: &'static str,
+}
+
+impl Budget {
+    /// `total` bytes, for `what` (as the error names it: `the values of the pickle`).
+    pub fn new(total: usize, what: &'static str) -> Self {
+        Self {
+            total,
+            left: total,
+            what,
+        }
+    }
+
+    /// Takes `bytes`, or fails with [`crate::ErrorKind::Limit`].
+    pub fn spend(&mut self, bytes: usize) -> Result<()> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(Error::limit(format!(
+                "{} would take more than {} bytes of memory",
+                self.what, self.total
+            ))),
+        }
+    }
+
+    /// Makes room for `more` further items in `vec`, at least doubling it where it must grow, and pays for the growth.
+    pub fn reserve<T>(&mut self, vec: &mut Vec<T>, more: usize) -> Result<()> {
+        if vec.capacity() - vec.len() >= more {
+            return Ok(());
+        }
+        let wanted = vec.len().saturating_add(more);
+        let capacity = wanted.max(vec.capacity().saturating_mul(2)).max(4);
+        self.spend((capacity - vec.capacity()).saturating_mul(size_of::<T>()))?;
+        vec.reserve_exact(capacity - vec.len());
+        Ok(())
+    }
+
+    /// Appends `item` to `vec`, paying for growth.
+    pub fn push<T>(&mut self, vec: &mut Vec<T>, item: T) -> Result<()> {
+        self.reserve(vec, 1)?;
+        vec.push(item);
+        Ok(())
+    }
 }
 
 impl Default for Limits {

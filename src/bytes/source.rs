@@ -56,3 +56,9 @@ impl Deref for ByteSource {
         }
     }
 }
+
+impl AsRef<[u8]> for ByteSource {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}

@@ -51,6 +51,12 @@ pub enum Color {
 pub enum Command {
     /// Every tensor: name, dtype, shape, bytes, where it lies
     Ls(super::ls::Args),
+    /// Everything in the file, tensors and the rest, as a tree
+    Tree(super::tree::Args),
+    /// One layer: shapes, memory layout, how the flat weights map to filters and channels
+    Layer(super::layer::Args),
+    /// Weights to raw binary or .npy, with a manifest
+    Export(super::export::Args),
     /// Replay saved PyTorch outputs; every bit must agree
     Verify(super::verify::Args),
     /// Every accumulation order that the program knows
@@ -62,6 +68,9 @@ impl Command {
     pub(super) fn run(&self, io: &mut Io<'_>) -> Outcome {
         match self {
             Command::Ls(args) => super::ls::run(args, io),
+            Command::Tree(args) => super::tree::run(args, io),
+            Command::Layer(args) => super::layer::run(args, io),
+            Command::Export(args) => super::export::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::args::{Color, Global};
+use crate::error::Error;
 use crate::render::Paint;
 use crate::render::escape;
 use crate::render::json;
@@ -45,6 +46,21 @@ impl<'a> Io<'a> {
     /// Prints one JSON document.
     pub(super) fn print_json(&mut self, document: &serde_json::Value) -> std::io::Result<()> {
         json::write(self.out, document)
+    }
+
+    /// `error: ...` and, where there is one, `hint: ...`; control characters of hostile names are escaped.
+    pub(super) fn error(&mut self, error: &Error) {
+        let paint = Paint::new(self.paint_errors());
+        // there is nowhere left to report that stderr is closed
+        let _ = writeln!(
+            self.err,
+            "{} {}",
+            paint.bad("error:"),
+            escape::text(&error.to_string())
+        );
+        if let Some(hint) = error.hint() {
+            let _ = writeln!(self.err, "{} {}", paint.note("hint:"), escape::text(hint));
+        }
     }
 
     /// A line for people on standard error, after `warning:`.

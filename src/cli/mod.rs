@@ -5,13 +5,18 @@
 
 pub mod args;
 pub mod exit;
+mod export;
 mod file;
 mod io;
+mod layer;
 mod ls;
+mod names;
 mod orders;
+mod tree;
+mod values;
 mod verify;
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,8 +25,6 @@ use self::args::Cli;
 use self::exit::{Exit, Failure};
 use self::io::Io;
 use crate::error::Error;
-use crate::render::Paint;
-use crate::render::escape;
 
 /// Runs the program on the process's own arguments, streams and environment.
 pub fn main() -> ExitCode {
@@ -40,19 +43,16 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
         Err(Failure::Output(e)) => {
-            report(
-                &Error::new(
-                    crate::error::ErrorKind::Io,
-                    format!("standard output cannot be written: {e}"),
-                ),
-                &mut io,
-            );
+            io.error(&Error::new(
+                crate::error::ErrorKind::Io,
+                format!("standard output cannot be written: {e}"),
+            ));
             Exit::Failed
         }
         Err(Failure::Error(e)) => {
             // what was found before the failure is still wanted; a closed pipe here changes nothing
             let _ = io.out.flush();
-            report(&e, &mut io);
+            io.error(&e);
             Exit::Failed
         }
     };
@@ -67,21 +67,6 @@ fn usage(error: &clap::Error) -> ExitCode {
         Exit::Failed.into()
     } else {
         Exit::Ok.into()
-    }
-}
-
-/// `error: ...` and, where there is one, `hint: ...`; control characters of hostile names are escaped.
-fn report(error: &Error, io: &mut Io<'_>) {
-    let paint = Paint::new(io.paint_errors());
-    // there is nowhere left to report that stderr is closed
-    let _ = writeln!(
-        io.err,
-        "{} {}",
-        paint.bad("error:"),
-        escape::text(&error.to_string())
-    );
-    if let Some(hint) = error.hint() {
-        let _ = writeln!(io.err, "{} {}", paint.note("hint:"), escape::text(hint));
     }
 }
 

@@ -139,6 +139,19 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         let xml = render::junit(&reports)?;
         output::write_whole(path, |out| out.write_all(xml.as_bytes()))?;
     }
+    let failed: Vec<&Error> = reports
+        .iter()
+        .filter_map(|(_, r)| r.error.as_ref())
+        .collect();
+    if let [first, rest @ ..] = failed.as_slice() {
+        io.error(first);
+        if !rest.is_empty() {
+            io.say(&format!(
+                "and {} more cases that could not be run",
+                rest.len()
+            ));
+        }
+    }
     Ok(verdict(&reports))
 }
 

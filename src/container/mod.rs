@@ -1,1 +1,8 @@
-//! Which named byte ranges does this file hold?
+//! Which named byte ranges does this file hold? And what kind of file is it at all?
+
+mod foreign;
+mod kind;
+pub mod zip;
+
+pub use kind::{FileKind, Foreign, foreign_error};
+pub use zip::{Method, Oddity, Record, Zip};

@@ -4,17 +4,31 @@
 //! a `REDUCE` is a record that somebody wanted a call; nothing is ever imported or called. What the graph means is
 //! decided in [`crate::checkpoint`].
 
+mod keys;
+mod literal;
+mod machine;
+mod memo;
+pub mod opcode;
 pub mod value;
 
+pub use opcode::{Instruction, Opcode};
 pub use value::{Graph, Object, ObjectKind, Value, ValueId};
 
 use crate::bytes::Limits;
 use crate::error::Result;
+use machine::Machine;
 
 /// Runs the pickle at the start of `bytes` up to its STOP and returns the graph that it builds.
 ///
+/// Offsets, in the graph and in errors, count from the start of `bytes`.
+///
+/// # Errors
+///
+/// `Malformed` where CPython's unpickler would fail too, whatever the named functions did; `Unsupported` for protocols
+/// above 5 and for out-of-band buffers; `Limit` when the pickle has more than [`Limits::pickle_steps`] opcodes or its
+/// values would take more than [`Limits::pickle_memory`] bytes. The opcode is named and its offset set.
+///
 /// `bytes` may be longer than the pickle; [`Graph::consumed`] tells where it ended.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph> {
-    let _ = (bytes, limits);
-    todo!()
+    Machine::new(bytes, limits).run()
 }

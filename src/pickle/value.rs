@@ -102,3 +102,37 @@ impl Graph {
         self.offsets[id.0 as usize]
     }
 }
+
+impl Value {
+    /// What it is, as an error message says it: `a list`, `an int`, `the name torch.device`.
+    pub fn kind(&self) -> String {
+        match self {
+            Value::None => "None".into(),
+            Value::Bool(_) => "a bool".into(),
+            Value::Int(_) | Value::BigInt(_) => "an int".into(),
+            Value::Float(_) => "a float".into(),
+            Value::Str(_) => "text".into(),
+            Value::Bytes(_) => "bytes".into(),
+            Value::List(_) => "a list".into(),
+            Value::Tuple(_) => "a tuple".into(),
+            Value::Dict(_) => "a dict".into(),
+            Value::Set(_) => "a set".into(),
+            Value::FrozenSet(_) => "a frozenset".into(),
+            Value::Global { module, name } => {
+                let shown: String = format!("{module}.{name}").chars().take(80).collect();
+                format!("the name {}", shown.escape_debug())
+            }
+            Value::Persistent(_) => "a persistent id's object".into(),
+            Value::Extension(code) => format!("extension {code}"),
+            Value::Object(_) => "the result of a call".into(),
+        }
+    }
+
+    /// Whether it is a value of the language itself, and not something that only Python could make.
+    pub(super) fn is_plain(&self) -> bool {
+        !matches!(
+            self,
+            Value::Global { .. } | Value::Persistent(_) | Value::Extension(_) | Value::Object(_)
+        )
+    }
+}

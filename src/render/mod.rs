@@ -2,9 +2,16 @@
 //! arguments.
 
 pub mod escape;
+pub mod export;
 pub mod json;
+pub mod layer;
+pub mod ls;
+pub mod module;
+pub mod number;
 pub mod orders;
 mod paint;
+pub mod tree;
 pub mod verify;
+mod wrap;
 
 pub use paint::{Paint, Painted};

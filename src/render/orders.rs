@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::execute::order::table::FAMILIES;
 use crate::render::Paint;
+use crate::render::wrap;
 
 /// One paragraph per family.
 pub fn text(out: &mut dyn Write, paint: Paint, width: usize) -> Result<()> {
@@ -28,7 +29,7 @@ pub fn text(out: &mut dyn Write, paint: Paint, width: usize) -> Result<()> {
     Ok(())
 }
 
-/// A label and text wrapped at words beside it.
+/// A label, and the text beside it.
 fn paragraph(
     out: &mut dyn Write,
     paint: Paint,
@@ -37,21 +38,10 @@ fn paragraph(
     width: usize,
 ) -> Result<()> {
     const INDENT: usize = 12;
-    let room = width.saturating_sub(INDENT).max(20);
-    let mut label = label;
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if !line.is_empty() && line.len() + 1 + word.len() > room {
-            writeln!(out, "  {:<10}{line}", paint.dim(label))?;
-            label = "";
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "  {:<10}{line}", paint.dim(label))
+    let mut lines = Vec::new();
+    wrap::paragraph(&mut lines, text, INDENT, width)?;
+    write!(out, "  {:<10}", paint.dim(label))?;
+    out.write_all(&lines[INDENT..]) // the label stands where the first line's indent was
 }
 
 /// `{"orders": [{"form": ..., "rule": ..., "used": ..., "evidence": ..., "members": [...]}]}`

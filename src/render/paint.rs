@@ -55,6 +55,11 @@ impl Paint {
         self.with(AnsiColor::BrightBlack.on_default(), value)
     }
 
+    /// A value below zero, in grids.
+    pub fn negative<T>(self, value: T) -> Painted<T> {
+        self.with(AnsiColor::Magenta.on_default(), value)
+    }
+
     /// All is well.
     pub fn good<T>(self, value: T) -> Painted<T> {
         self.with(AnsiColor::Green.on_default(), value)

@@ -1,0 +1,72 @@
+//! Argument values that several commands take.
+
+use std::str::FromStr;
+
+use crate::explain::Padding;
+
+/// Sizes or indices: `3`, `1,3,32,32`, `1x3x32x32`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sizes(pub Vec<usize>);
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let inner = text
+            .trim()
+            .trim_start_matches(['[', '('])
+            .trim_end_matches([']', ')']);
+        let number = |part: &str| {
+            let part = part.trim();
+            part.parse()
+                .map_err(|_| format!("`{part}` is not a whole number from 0 up"))
+        };
+        inner
+            .split([',', 'x'])
+            .map(number)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// Padding: `same`, `valid`, or sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PaddingArg(pub Padding);
+
+impl FromStr for PaddingArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(match text.trim() {
+            "same" => Padding::Same,
+            "valid" => Padding::Valid,
+            sizes => Padding::Sizes(
+                sizes
+                    .parse::<Sizes>()
+                    .map_err(|e| format!("{e}, and neither `same` nor `valid`"))?
+                    .0,
+            ),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PaddingArg, Sizes};
+    use crate::explain::Padding;
+
+    #[test]
+    fn sizes_are_written_in_several_ways() {
+        for text in ["1,3,32,32", "1x3x32x32", "[1, 3, 32, 32]", "(1,3, 32,32)"] {
+            assert_eq!(text.parse::<Sizes>().unwrap().0, [1, 3, 32, 32]);
+        }
+        assert!("1,,2".parse::<Sizes>().is_err());
+        assert!("-1".parse::<Sizes>().is_err());
+        assert!("".parse::<Sizes>().is_err());
+        assert_eq!("same".parse::<PaddingArg>().unwrap().0, Padding::Same);
+        assert_eq!(
+            "2".parse::<PaddingArg>().unwrap().0,
+            Padding::Sizes(vec![2])
+        );
+    }
+}

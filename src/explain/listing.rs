@@ -1,0 +1,218 @@
+//! Every tensor of a checkpoint, and what the file stores beside what its tensors reach.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::memory::{Memory, Relation, Sharing, bytes_of, range};
+use crate::bytes::digest::Sha256;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::StorageId;
+use crate::checkpoint::TensorEntry;
+use crate::error::Result;
+
+/// What `ls` shows.
+#[derive(Debug)]
+pub struct Listing {
+    /// The file.
+    pub file: PathBuf,
+    /// `torch-zip`, `safetensors`, ...
+    pub format: &'static str,
+    /// One row per tensor, in the file's own order.
+    pub rows: Vec<Row>,
+    /// Sums over the whole file, chosen or not.
+    pub totals: Totals,
+}
+
+/// One tensor.
+#[derive(Debug)]
+pub struct Row {
+    /// Full name.
+    pub name: String,
+    /// PyTorch's name of the element type.
+    pub dtype: &'static str,
+    /// Sizes per axis.
+    pub shape: Vec<usize>,
+    /// Elements from one index to the next, per axis.
+    pub stride: Vec<usize>,
+    /// Elements from the storage's start to the first one.
+    pub storage_offset: usize,
+    /// Elements.
+    pub numel: usize,
+    /// Bytes of the elements.
+    pub nbytes: u64,
+    /// Key of the storage; empty where a format has none.
+    pub storage: Option<String>,
+    /// Where the first element lies in the file.
+    pub file_offset: Option<u64>,
+    /// How the elements lie in memory.
+    pub memory: Memory,
+    /// Other tensors with the same elements (tied weights).
+    pub tied: usize,
+    /// Other tensors that share some elements.
+    pub overlapping: usize,
+    /// Whether the storage is larger than what this tensor reaches.
+    pub part: bool,
+    /// Lazily conjugated or negated: the elements are not the stored bits.
+    pub lazy: bool,
+    /// What else belongs to a sparse, quantized or meta tensor.
+    pub extra: serde_json::Map<String, serde_json::Value>,
+    /// Digest of the logical elements, where asked for.
+    pub sha256: Option<String>,
+}
+
+/// Sums over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Tensors in the file.
+    pub tensors: usize,
+    /// Elements of all tensors, each tensor counted whole.
+    pub elements: u64,
+    /// Storages in the file.
+    pub storages: usize,
+    /// Bytes of all storages.
+    pub stored: u64,
+    /// Bytes of the storages that at least one tensor reaches.
+    pub referenced: u64,
+}
+
+impl Listing {
+    /// Lists `chosen` tensors of the checkpoint.
+    pub fn of(checkpoint: &Checkpoint, chosen: &[&TensorEntry]) -> Self {
+        let sharing = Sharing::of(checkpoint);
+        let rows = chosen
+            .iter()
+            .map(|tensor| Row::of(checkpoint, &sharing, tensor))
+            .collect();
+        Self {
+            file: checkpoint.path().to_owned(),
+            format: checkpoint.format().name(),
+            rows,
+            totals: Totals::of(checkpoint, &sharing),
+        }
+    }
+
+    /// Fills in the digests, several tensors at a time; `chosen` are the tensors that were listed.
+    pub fn add_digests(&mut self, checkpoint: &Checkpoint, chosen: &[&TensorEntry]) -> Result<()> {
+        self.rows
+            .par_iter_mut()
+            .zip(chosen)
+            .try_for_each(|(row, tensor)| {
+                // without a storage there are no elements of its own: meta, sparse, nested
+                if tensor.storage.is_some() {
+                    row.sha256 = Some(digest(checkpoint, tensor)?);
+                }
+                Ok(())
+            })
+    }
+}
+
+/// SHA-256 of the logical elements: C-contiguous, little-endian, conjugation and negation resolved.
+pub fn digest(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<String> {
+    let mut hash = Sha256::new(std::io::sink());
+    checkpoint
+        .view(tensor)?
+        .write_logical(&mut hash)
+        .map_err(|e| crate::error::Error::io(checkpoint.path(), "cannot be read", &e))?;
+    Ok(hash.finish())
+}
+
+impl Row {
+    fn of(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) -> Self {
+        let storage = tensor
+            .storage
+            .and_then(|StorageId(id)| checkpoint.storages().get(id));
+        let layout = &tensor.layout;
+        let nbytes = bytes_of(layout.numel() as u64, tensor.dtype.bits());
+        let (tied, overlapping) = companions(checkpoint, sharing, tensor);
+        let reached = bytes_of(range(layout).len() as u64, tensor.dtype.bits());
+        Self {
+            name: tensor.name.clone(),
+            dtype: tensor.dtype.name(),
+            shape: layout.shape().to_vec(),
+            stride: layout.stride().to_vec(),
+            storage_offset: layout.storage_offset(),
+            numel: layout.numel(),
+            nbytes,
+            storage: storage.map(|storage| storage.key.clone()),
+            file_offset: checkpoint.file_offset(tensor),
+            memory: Memory::of(layout),
+            tied,
+            overlapping,
+            part: storage.is_some_and(|storage| reached < storage.nbytes as u64),
+            lazy: tensor.conj || tensor.neg,
+            extra: tensor.extra.clone(),
+            sha256: None,
+        }
+    }
+}
+
+/// How many other tensors have the same elements, and how many share some. A storage with very many residents is
+/// counted by its first thousand: a hostile file must not make this quadratic.
+fn companions(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) -> (usize, usize) {
+    let Some(id) = tensor.storage else {
+        return (0, 0);
+    };
+    let (mut tied, mut overlapping) = (0, 0);
+    let residents = sharing.residents(id).iter().take(1000);
+    let others = residents.map(|&number| &checkpoint.tensors()[number]);
+    for other in others.filter(|other| !std::ptr::eq(*other, tensor)) {
+        match Relation::between(&tensor.layout, &other.layout) {
+            Relation::Same => tied += 1,
+            Relation::Overlapping => overlapping += 1,
+            Relation::Apart => {}
+        }
+    }
+    (tied, overlapping)
+}
+
+impl Totals {
+    fn of(checkpoint: &Checkpoint, sharing: &Sharing) -> Self {
+        let tensors = checkpoint.tensors();
+        let mut totals = Self {
+            tensors: tensors.len(),
+            elements: tensors
+                .iter()
+                .fold(0, |sum: u64, t| sum.saturating_add(t.layout.numel() as u64)),
+            storages: checkpoint.storages().len(),
+            ..Self::default()
+        };
+        for (id, storage) in checkpoint.storages().iter().enumerate() {
+            totals.stored = totals.stored.saturating_add(storage.nbytes as u64);
+            let mut ranges: Vec<_> = sharing
+                .residents(StorageId(id))
+                .iter()
+                .map(|&number| {
+                    let (range, bits) =
+                        (range(&tensors[number].layout), tensors[number].dtype.bits());
+                    (
+                        bytes_of(range.start as u64, bits),
+                        bytes_of(range.end as u64, bits),
+                    )
+                })
+                .collect();
+            totals.referenced = totals.referenced.saturating_add(union(&mut ranges));
+        }
+        totals
+    }
+}
+
+/// Length of the union of ranges.
+fn union(ranges: &mut [(u64, u64)]) -> u64 {
+    ranges.sort_unstable();
+    let (mut length, mut reached) = (0, 0);
+    for &(start, end) in &*ranges {
+        length += end.saturating_sub(start.max(reached));
+        reached = reached.max(end);
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_union_counts_nothing_twice() {
+        assert_eq!(super::union(&mut [(4, 8), (0, 5), (6, 7), (10, 12)]), 10);
+        assert_eq!(super::union(&mut []), 0);
+    }
+}

@@ -1,0 +1,96 @@
+//! What was written: enough for a program that has never heard of PyTorch.
+
+use serde_json::{Map, Value, json};
+
+use super::Format;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::TensorEntry;
+
+/// One tensor in the manifest.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Full name.
+    pub name: String,
+    /// PyTorch's name of the element type.
+    pub dtype: &'static str,
+    /// Sizes per axis.
+    pub shape: Vec<usize>,
+    /// Words for the axes, in the order of the shape, where they are known.
+    pub axes: Option<Vec<String>>,
+    /// File, relative to the manifest.
+    pub file: String,
+    /// Where the tensor starts in it.
+    pub offset: u64,
+    /// Bytes of the elements.
+    pub nbytes: u64,
+    /// Digest of the elements.
+    pub sha256: String,
+    /// What else belongs to a quantized tensor.
+    pub extra: Map<String, Value>,
+}
+
+impl Entry {
+    pub(super) fn new(
+        tensor: &TensorEntry,
+        axes: Option<&[String]>,
+        file: String,
+        offset: u64,
+        sha256: String,
+    ) -> Self {
+        let bits = tensor.layout.numel() as u128 * tensor.dtype.bits() as u128;
+        Self {
+            name: tensor.name.clone(),
+            dtype: tensor.dtype.name(),
+            shape: tensor.layout.shape().to_vec(),
+            axes: axes.map(<[String]>::to_vec),
+            file,
+            offset,
+            nbytes: u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX),
+            sha256,
+            extra: tensor.extra.clone(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut object = Map::from_iter([
+            ("name".to_owned(), json!(self.name)),
+            ("dtype".to_owned(), json!(self.dtype)),
+            ("shape".to_owned(), json!(self.shape)),
+            ("axes".to_owned(), json!(self.axes)),
+            (
+                "axis_order".to_owned(),
+                json!("C: the last axis moves fastest"),
+            ),
+            ("byte_order".to_owned(), json!("little")),
+            ("file".to_owned(), json!(self.file)),
+            ("offset".to_owned(), json!(self.offset)),
+            ("nbytes".to_owned(), json!(self.nbytes)),
+            ("sha256".to_owned(), json!(self.sha256)),
+        ]);
+        for (key, value) in &self.extra {
+            object.entry(key).or_insert_with(|| value.clone());
+        }
+        Value::Object(object)
+    }
+}
+
+/// The manifest.
+pub(super) fn document(
+    checkpoint: &Checkpoint,
+    format: Format,
+    entries: &[Entry],
+    skipped: &[(String, String)],
+) -> Value {
+    let skipped: Vec<Value> = skipped
+        .iter()
+        .map(|(name, why)| json!({"name": name, "why": why}))
+        .collect();
+    json!({
+        "pthinspect": env!("CARGO_PKG_VERSION"),
+        "source": checkpoint.path().to_string_lossy(),
+        "source_format": checkpoint.format().name(),
+        "format": format.name(),
+        "tensors": entries.iter().map(Entry::json).collect::<Vec<_>>(),
+        "skipped": skipped,
+    })
+}

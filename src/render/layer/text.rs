@@ -1,0 +1,463 @@
+//! The page for people: readable at 80 columns, with and without colour.
+
+use std::io::{Result, Write};
+
+use super::super::escape;
+use super::super::ls::memory_word;
+use super::super::number::{bytes, count, grouped};
+use super::super::paint::Paint;
+use super::super::wrap::paragraph;
+use super::address;
+use super::values;
+use super::words;
+use crate::explain::Layer;
+use crate::explain::Memory;
+use crate::explain::Origin;
+use crate::explain::Padding;
+use crate::explain::Part;
+use crate::explain::Relation;
+use crate::explain::Slice;
+
+/// Columns of the page; longer lines only where a name or a number leaves no choice.
+pub(super) const WIDTH: usize = 80;
+/// Where the text beside a label starts.
+pub(super) const LABEL: usize = 10;
+/// Axes up to which diagrams and formulas are drawn.
+const DRAWN_AXES: usize = 8;
+
+/// Writes the page.
+pub fn text(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let name = if layer.name.is_empty() {
+        "(unnamed)"
+    } else {
+        &layer.name
+    };
+    writeln!(
+        out,
+        "{}  {}",
+        paint.name(escape::text(name)),
+        paint.title(words::headline(layer))
+    )?;
+    writeln!(out)?;
+    paragraph(out, &words::summary(layer), 2, WIDTH)?;
+    writeln!(out)?;
+    weight(out, layer, paint)?;
+    for part in &layer.others {
+        other(out, layer, part, paint)?;
+    }
+    writeln!(out)?;
+    memory(out, layer, paint)?;
+    place(out, layer, paint)?;
+    unsaid(out, layer, paint)?;
+    if let Some(output) = &layer.output {
+        writeln!(out)?;
+        values::output(out, layer, output, paint)?;
+    }
+    if let Some(selection) = &layer.selection {
+        writeln!(out)?;
+        values::selection(out, layer, selection, paint)?;
+    }
+    if let Some(element) = &layer.element {
+        writeln!(out)?;
+        values::element(out, layer, element, paint)?;
+    }
+    Ok(())
+}
+
+/// A label in the left margin; the caller goes on with the line.
+pub(super) fn label(out: &mut dyn Write, paint: Paint, word: &str) -> Result<()> {
+    write!(
+        out,
+        "  {}",
+        paint.dim(format_args!("{word:<width$}", width = LABEL - 2))
+    )
+}
+
+/// The last part of a tensor's name.
+fn short<'a>(layer: &Layer, part: &'a Part) -> &'a str {
+    part.name
+        .strip_prefix(&layer.name)
+        .map_or(&part.name[..], |rest| rest.trim_start_matches('.'))
+}
+
+fn shape_text(shape: &[usize]) -> String {
+    format!("{shape:?}")
+}
+
+/// The weight's line, and the diagram of its axes hanging from its shape.
+fn weight(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let weight = &layer.weight;
+    let name = match short(layer, weight) {
+        "" => "tensor",
+        name => name,
+    };
+    let name = escape::text(name);
+    let name = format!("{name:<width$}", width = LABEL - 2);
+    let lead = format!("  {name}{:<9}", weight.dtype);
+    let start = lead.chars().count() + 1;
+    let shape = shape_text(&weight.shape);
+    writeln!(
+        out,
+        "  {}{:<9} {}  {}",
+        paint.name(&name),
+        weight.dtype,
+        paint.key(&shape),
+        paint.dim(format_args!(
+            "{}, {}",
+            count(weight.numel as u64, "value"),
+            bytes(weight.nbytes)
+        ))
+    )?;
+    if weight.shape.len() > DRAWN_AXES {
+        return Ok(());
+    }
+    // the column of each size's first digit
+    let mut columns = Vec::new();
+    let mut column = start + 1;
+    for size in &weight.shape {
+        columns.push(column);
+        column += size.to_string().len() + 2;
+    }
+    let corner = column;
+    for axis in (0..columns.len()).rev() {
+        let mut line = String::new();
+        for (i, &column) in columns[..=axis].iter().enumerate() {
+            let pad = column - line.chars().count();
+            line.extend(std::iter::repeat_n(' ', pad));
+            line.push(if i == axis { '└' } else { '│' });
+        }
+        let reach = corner.saturating_sub(line.chars().count()).max(1);
+        line.extend(std::iter::repeat_n('─', reach));
+        let range = match weight.shape[axis] {
+            0 => "empty".to_owned(),
+            1 => "0".to_owned(),
+            size => format!("0..{}", size - 1),
+        };
+        writeln!(
+            out,
+            "{} {}  {:<8} {}",
+            paint.dim(line),
+            paint.key(layer.axes[axis].letter()),
+            range,
+            words::axis(layer, layer.axes[axis])
+        )?;
+    }
+    Ok(())
+}
+
+/// One line for each tensor beside the weight.
+fn other(out: &mut dyn Write, layer: &Layer, part: &Part, paint: Paint) -> Result<()> {
+    let name = format!(
+        "{:<width$}",
+        escape::text(short(layer, part)),
+        width = LABEL - 2
+    );
+    // long names (`running_mean`) push the line; two blanks keep it apart from the type
+    let gap = if name.chars().count() > LABEL - 2 {
+        "  "
+    } else {
+        ""
+    };
+    let role = words::role(layer, part.role);
+    let place = match part.whole.spot.as_ref().and_then(|spot| spot.file.as_ref()) {
+        Some(file) => format!("at byte {}", file.start),
+        None => String::new(),
+    };
+    let notes: Vec<&str> = [role, place.as_str()]
+        .into_iter()
+        .filter(|note| !note.is_empty())
+        .collect();
+    writeln!(
+        out,
+        "  {}{gap}{:<9} {}  {}",
+        paint.name(name),
+        part.dtype,
+        paint.key(shape_text(&part.shape)),
+        paint.dim(notes.join(", "))
+    )
+}
+
+/// Stride, order, formulas, and a table of where slices lie.
+fn memory(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let weight = &layer.weight;
+    if weight.shape.is_empty() || weight.shape.len() > DRAWN_AXES {
+        return Ok(());
+    }
+    label(out, paint, "memory")?;
+    let order = address::fastest_first(&layer.axes, &weight.shape, &weight.stride);
+    let walk = match (&weight.memory, &order[..]) {
+        (Memory::Expanded | Memory::Strided, _) | (_, [] | [_]) => String::new(),
+        (_, [fastest, rest @ ..]) => format!(": {fastest} moves fastest, then {}", rest.join(", ")),
+    };
+    let word = memory_word(&weight.memory);
+    let painted = match weight.memory {
+        Memory::Contiguous => paint.good(word),
+        _ => paint.warn(word),
+    };
+    writeln!(out, "stride {:?}, {painted}{walk}", weight.stride)?;
+    let letters = address::letters(&layer.axes);
+    let flat = address::horner(&letters, &weight.shape);
+    if weight.memory == Memory::Contiguous && weight.storage_offset == 0 {
+        line(out, &format!("flat = {}", paint.key(flat)))?;
+    } else {
+        let stored = address::strided(&letters, &weight.stride, weight.storage_offset);
+        line(out, &format!("stored at element  {}", paint.key(stored)))?;
+        line(out, &format!("flat (C order)  =  {}", paint.key(flat)))?;
+    }
+    if weight.memory != Memory::Contiguous {
+        line(out, &warning(&weight.memory))?;
+    }
+    slices(out, layer, paint)
+}
+
+fn line(out: &mut dyn Write, text: &str) -> Result<()> {
+    writeln!(out, "{:LABEL$}{text}", "")
+}
+
+fn warning(memory: &Memory) -> String {
+    match memory {
+        Memory::Expanded => "one stored element serves several indices",
+        _ => "the bytes are not in the order of the indices: read by stride, or export",
+    }
+    .to_owned()
+}
+
+/// Where the first, second and last filter (row, vector, ...) lie, and the rule for the others.
+fn slices(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let weight = &layer.weight;
+    let (Some(word), Some(first)) = (words::slice_word(layer.kind), layer.slices.first()) else {
+        return Ok(());
+    };
+    let each: u64 = first.flat.end - first.flat.start;
+    let letter = layer.axes[0].letter();
+    let width = word.len() + 1 + letter.len().max(weight.shape[0].to_string().len());
+    let header = format!(
+        "{:width$}  {:>17}   {}",
+        "", "flat", "file bytes (end not included)"
+    );
+    line(out, &paint.dim(header).to_string())?;
+    let whole = weight.whole.spot.as_ref().filter(|spot| spot.exact);
+    let base = whole
+        .and_then(|spot| spot.file.as_ref())
+        .map(|file| file.start);
+    let rule = format!("{each}*{letter}..{each}*({letter}+1)");
+    let file_rule = match base {
+        Some(base) if weight.memory == Memory::Contiguous && weight.bits.is_multiple_of(8) => {
+            let size = each * (weight.bits as u64 / 8);
+            format!("{base}+{size}*{letter}, {size} bytes each")
+        }
+        _ => String::new(),
+    };
+    let row = |name: String, flat: String, file: String| {
+        format!("{name:<width$}  {flat:>17}   {file}")
+            .trim_end()
+            .to_owned()
+    };
+    line(out, &row(format!("{word} {letter}"), rule, file_rule))?;
+    for slice in &layer.slices {
+        let index = slice.prefix.first().copied().unwrap_or(0);
+        line(
+            out,
+            &row(
+                format!("{word} {index}"),
+                range(&slice.flat),
+                place_text(slice),
+            ),
+        )?;
+    }
+    let Some(inner) = layer.channels.first() else {
+        return Ok(());
+    };
+    let each_inner = inner.flat.end - inner.flat.start;
+    line(
+        out,
+        &format!(
+            "{} {} of it: {} from flat {each}*{letter} + {each_inner}*{}",
+            words::inner_word(layer.kind),
+            layer.axes[1].letter(),
+            count(each_inner, "value"),
+            layer.axes[1].letter(),
+        ),
+    )
+}
+
+fn range(range: &std::ops::Range<u64>) -> String {
+    format!("{}..{}", range.start, range.end)
+}
+
+/// `1216..1516`, or what can be said where the bytes are scattered or not in the file.
+pub(super) fn place_text(slice: &Slice) -> String {
+    match &slice.spot {
+        None => "no elements".to_owned(),
+        Some(spot) => match &spot.file {
+            Some(file) if spot.exact => range(file),
+            Some(file) => format!("scattered in {}", range(file)),
+            None if spot.exact => format!("storage elements {}", range(&spot.elements)),
+            None => format!("scattered in storage elements {}", range(&spot.elements)),
+        },
+    }
+}
+
+/// The file, the byte range, the storage and who else lives in it.
+fn place(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let weight = &layer.weight;
+    label(out, paint, "file")?;
+    let file = layer
+        .file
+        .file_name()
+        .unwrap_or(layer.file.as_os_str())
+        .to_string_lossy();
+    let order = match layer.byte_order {
+        crate::tensor::ByteOrder::Little => "little-endian",
+        crate::tensor::ByteOrder::Big => "big-endian",
+    };
+    writeln!(out, "{} ({}, {order})", escape::text(&file), layer.format)?;
+    match weight.whole.spot.as_ref().map(|spot| (spot, &spot.file)) {
+        Some((_, Some(file))) => {
+            let hex = format!("{:#x}..{:#x}", file.start, file.end);
+            line(
+                out,
+                &format!("bytes {}  {}", paint.key(range(file)), paint.dim(hex)),
+            )?;
+        }
+        Some((spot, None)) => line(
+            out,
+            &format!(
+                "elements {} of its storage, which is not in the file in the clear",
+                range(&spot.elements)
+            ),
+        )?,
+        None => line(out, "no elements, no bytes")?,
+    }
+    if let Some((key, size, location)) = &weight.storage {
+        let key = if key.is_empty() {
+            "its own".to_owned()
+        } else {
+            escape::text(key).into_owned()
+        };
+        let device = match location.as_str() {
+            "" | "cpu" => String::new(),
+            device => format!(", saved from {}", escape::text(device)),
+        };
+        line(
+            out,
+            &format!(
+                "storage {key}, {}{device}{}",
+                bytes(*size),
+                neighbours(weight)
+            ),
+        )?;
+    }
+    if weight.lazy {
+        line(
+            out,
+            "conjugated or negated when read: the stored bits are not the values",
+        )?;
+    }
+    Ok(())
+}
+
+/// Who shares the storage.
+fn neighbours(weight: &Part) -> String {
+    const SHOWN: usize = 3;
+    if weight.neighbours.is_empty() {
+        return ", not shared".to_owned();
+    }
+    let mut text = String::new();
+    for (relation, phrase) in [
+        (Relation::Same, "the same elements as"),
+        (Relation::Overlapping, "overlapping"),
+        (Relation::Apart, "beside"),
+    ] {
+        let names: Vec<_> = weight
+            .neighbours
+            .iter()
+            .filter(|(_, found)| *found == relation)
+            .map(|(name, _)| escape::text(name))
+            .collect();
+        if names.is_empty() {
+            continue;
+        }
+        let shown = names
+            .iter()
+            .take(SHOWN)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let more = match names.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {} more", grouped(more as u64)),
+        };
+        text += &format!(", {phrase} {shown}{more}");
+    }
+    text
+}
+
+/// What a weight does not tell about a convolution, what was assumed, and how to say otherwise.
+fn unsaid(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let Some(conv) = &layer.convolution else {
+        return Ok(());
+    };
+    let hyper = &conv.hyper;
+    let origins = [
+        ("stride", hyper.stride.origin),
+        ("padding", hyper.padding.origin),
+        ("dilation", hyper.dilation.origin),
+        ("groups", conv.groups.origin),
+    ];
+    let unknown: Vec<&str> = origins
+        .iter()
+        .filter(|(_, o)| *o == Origin::Default)
+        .map(|(name, _)| *name)
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    label(out, paint, "unsaid")?;
+    let assumed: Vec<String> = unknown
+        .iter()
+        .map(|name| match *name {
+            "stride" => format!("stride {}", sizes(&hyper.stride.value)),
+            "padding" => format!("padding {}", padding(&hyper.padding.value)),
+            "dilation" => format!("dilation {}", sizes(&hyper.dilation.value)),
+            _ => format!("groups {}", conv.groups.value),
+        })
+        .collect();
+    let depthwise = unknown.contains(&"groups")
+        && !conv.transposed
+        && layer.weight.shape[1] == 1
+        && layer.weight.shape[0] > 1;
+    let mut text = format!(
+        "A state dict holds weights, not arguments. Taken for granted: {}. Flags say otherwise: \
+         --stride, --padding, --dilation, --groups or --in-channels.",
+        assumed.join(", ")
+    );
+    if depthwise {
+        text += &format!(
+            " Each filter sees a single channel: either the input has one, or the layer is depthwise \
+             (--groups {}).",
+            layer.weight.shape[0]
+        );
+    }
+    let mut wrapped = Vec::new();
+    paragraph(&mut wrapped, &text, LABEL, WIDTH)?;
+    // the label stands in the first line's margin
+    out.write_all(&wrapped[LABEL..])
+}
+
+/// `2`, or `2 x 1` where the axes differ.
+pub(super) fn sizes(values: &[usize]) -> String {
+    match values {
+        [first, rest @ ..] if rest.iter().all(|value| value == first) => first.to_string(),
+        values => words::times(values),
+    }
+}
+
+fn padding(padding: &Padding) -> String {
+    match padding {
+        Padding::Same => "'same'".to_owned(),
+        Padding::Valid => "'valid'".to_owned(),
+        Padding::Sizes(values) => sizes(values),
+    }
+}

@@ -1,0 +1,260 @@
+//! `ls`: a table for terminals, plain columns for pipes, JSON for programs.
+
+use std::io::{Result, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+
+use super::escape;
+use super::number;
+use super::paint::Paint;
+use crate::explain::Listing;
+use crate::explain::Memory;
+use crate::explain::Row;
+
+/// Narrowest column that a name is shortened to.
+const NAME_MIN: usize = 20;
+
+/// Writes the table; `width` is that of a terminal, `None` means full names and bare numbers, one tensor a line.
+pub fn text(
+    out: &mut dyn Write,
+    listing: &Listing,
+    paint: Paint,
+    width: Option<usize>,
+) -> Result<()> {
+    let digests = listing.rows.iter().any(|row| row.sha256.is_some());
+    let plain = width.is_none();
+    let with_storage = width.is_none_or(|width| width >= 110);
+    let mut header = vec!["NAME", "DTYPE", "SHAPE", "BYTES", "OFFSET"];
+    if with_storage {
+        header.push("STORAGE");
+    }
+    header.push("NOTES");
+    if digests {
+        header.push("SHA256");
+    }
+    let cells: Vec<Vec<String>> = listing
+        .rows
+        .iter()
+        .map(|row| cells(row, plain, with_storage, digests))
+        .collect();
+    let others = other_columns(&header, &cells);
+    let room = width.map(|width| width.saturating_sub(others).max(NAME_MIN));
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(header.clone());
+    for mut line in cells {
+        if let (Some(room), Some(name)) = (room, line.first_mut()) {
+            *name = escape::shorten(name, room).into_owned();
+        }
+        table.add_row(line);
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if matches!(header[i], "BYTES" | "OFFSET") {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for (i, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        match (i, line.split_once(' ')) {
+            (0, _) => writeln!(out, "{}", paint.title(line))?,
+            (_, Some((name, rest))) => writeln!(out, "{} {rest}", paint.name(name))?,
+            (_, None) => writeln!(out, "{line}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Width of all columns but the first, gaps included.
+fn other_columns(header: &[&str], cells: &[Vec<String>]) -> usize {
+    let widest = |column: usize| {
+        let widths = cells.iter().map(|line| line[column].chars().count());
+        widths.chain([header[column].len()]).max().unwrap_or(0)
+    };
+    (1..header.len())
+        .map(|column| widest(column) + 2)
+        .sum::<usize>()
+        + 2
+}
+
+fn cells(row: &Row, plain: bool, with_storage: bool, digests: bool) -> Vec<String> {
+    let number = |n: u64| {
+        if plain {
+            n.to_string()
+        } else {
+            number::grouped(n)
+        }
+    };
+    let or_dash = |text: String| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text
+        }
+    };
+    // blanks would break columns apart for awk
+    let name = escape::text(&row.name).replace(' ', "\\x20");
+    let mut cells = vec![
+        or_dash(name),
+        row.dtype.to_owned(),
+        shape(&row.shape),
+        number(row.nbytes),
+        row.file_offset.map_or_else(|| "-".to_owned(), number),
+    ];
+    if with_storage {
+        cells.push(or_dash(
+            row.storage
+                .as_deref()
+                .map(|key| escape::text(key).replace(' ', "\\x20"))
+                .unwrap_or_default(),
+        ));
+    }
+    cells.push(notes(row));
+    if digests {
+        cells.push(row.sha256.clone().unwrap_or_else(|| "-".to_owned()));
+    }
+    cells
+}
+
+/// `[64,3,7,7]`: one word.
+fn shape(shape: &[usize]) -> String {
+    let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
+    format!("[{}]", sizes.join(","))
+}
+
+/// Short words, one comma-separated word in all; [`legend`] explains them.
+fn notes(row: &Row) -> String {
+    let mut notes = Vec::new();
+    match &row.memory {
+        Memory::Contiguous => {}
+        memory => notes.push(memory_word(memory).to_owned()),
+    }
+    if row.tied > 0 {
+        notes.push(format!("tied:{}", row.tied + 1));
+    }
+    if row.overlapping > 0 {
+        notes.push("overlaps".to_owned());
+    }
+    if row.part && row.tied == 0 {
+        notes.push("part".to_owned());
+    }
+    if row.lazy {
+        notes.push("lazy".to_owned());
+    }
+    notes.extend(
+        row.extra
+            .get("kind")
+            .and_then(Value::as_str)
+            .map(|kind| escape::text(kind).into_owned()),
+    );
+    if notes.is_empty() {
+        "-".to_owned()
+    } else {
+        notes.join(",")
+    }
+}
+
+/// One word for how elements lie in memory.
+pub(super) fn memory_word(memory: &Memory) -> &'static str {
+    match memory {
+        Memory::Contiguous => "contiguous",
+        Memory::ChannelsLast => "channels_last",
+        Memory::ColumnMajor => "column-major",
+        Memory::Permuted(_) => "permuted",
+        Memory::Expanded => "expanded",
+        Memory::Strided => "strided",
+    }
+}
+
+/// What the words in NOTES mean, for those that occur.
+pub fn legend(out: &mut dyn Write, listing: &Listing, paint: Paint) -> Result<()> {
+    const WORDS: [(&str, &str); 9] = [
+        ("channels_last", "stored with the channel axis fastest"),
+        (
+            "column-major",
+            "stored with the first axis fastest (transposed)",
+        ),
+        ("permuted", "stored with its axes in another order"),
+        ("expanded", "several indices share one stored element"),
+        ("strided", "stored with gaps or overlaps"),
+        ("tied", "tied:N: N names for the same elements"),
+        ("overlaps", "shares some elements with another tensor"),
+        ("part", "a view of a part of a larger storage"),
+        ("lazy", "conjugated or negated when read"),
+    ];
+    let occurs = |word: &str| {
+        listing
+            .rows
+            .iter()
+            .any(|row| notes(row).split([',', ':']).any(|note| note == word))
+    };
+    for (word, meaning) in WORDS.iter().filter(|(word, _)| occurs(word)) {
+        writeln!(out, "{}", paint.dim(format_args!("{word:<14} {meaning}")))?;
+    }
+    Ok(())
+}
+
+/// The sums: one line.
+pub fn footer(listing: &Listing) -> String {
+    let totals = &listing.totals;
+    let mut line = format!(
+        "{}, {}, {} stored",
+        number::count(totals.tensors as u64, "tensor"),
+        number::count(totals.elements, "element"),
+        number::bytes(totals.stored),
+    );
+    if totals.referenced < totals.stored {
+        line += &format!(
+            ", {} of them in no tensor",
+            number::bytes(totals.stored - totals.referenced)
+        );
+    }
+    if listing.rows.len() < totals.tensors {
+        line = format!(
+            "{} shown of {line}",
+            number::grouped(listing.rows.len() as u64)
+        );
+    }
+    format!("{line}; {}", listing.format)
+}
+
+/// The contract's document.
+pub fn json(listing: &Listing) -> Value {
+    let rows: Vec<Value> = listing.rows.iter().map(json_row).collect();
+    let totals = &listing.totals;
+    json!({
+        "file": listing.file.to_string_lossy(),
+        "format": listing.format,
+        "tensors": rows,
+        "totals": {
+            "tensors": totals.tensors,
+            "elements": totals.elements,
+            "storages": totals.storages,
+            "bytes_stored": totals.stored,
+            "bytes_referenced": totals.referenced,
+        },
+    })
+}
+
+fn json_row(row: &Row) -> Value {
+    let mut object = Map::new();
+    object.insert("name".to_owned(), row.name.clone().into());
+    object.insert("dtype".to_owned(), row.dtype.into());
+    object.insert("shape".to_owned(), row.shape.clone().into());
+    object.insert("stride".to_owned(), row.stride.clone().into());
+    object.insert("storage_offset".to_owned(), row.storage_offset.into());
+    object.insert("numel".to_owned(), row.numel.into());
+    object.insert("nbytes".to_owned(), row.nbytes.into());
+    object.insert("storage".to_owned(), row.storage.clone().into());
+    object.insert("file_offset".to_owned(), row.file_offset.into());
+    object.insert("memory".to_owned(), memory_word(&row.memory).into());
+    if let Some(sha256) = &row.sha256 {
+        object.insert("sha256".to_owned(), sha256.clone().into());
+    }
+    for (key, value) in &row.extra {
+        object.entry(key).or_insert_with(|| value.clone());
+    }
+    Value::Object(object)
+}
