@@ -1,0 +1,197 @@
+"""goldens.py SET OUTPUT --threads T [--no-mkldnn] [--channels-last]: small goldens, one kind of backend per case.
+
+The kernels also depend on the process's environment (ONEDNN_MAX_CPU_ISA), so make_fixtures.py runs this once per
+combination. Each shape is as small as it can be while the order of additions still shows: more than one block of
+input channels (8 for AVX2, 16 for AVX-512), a last block that is not full, more than one block of K.
+"""
+import argparse
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from capture_golden import capture
+from questions import image
+
+
+def conv(x, c_out, kernel, **options):
+    """A case: the input's shape, and the layer that takes it."""
+    return nn.Conv2d(x[1], c_out, kernel, **options), x
+
+
+def onednn():
+    """Mkldnn whatever the number of threads: batch > 1, kernels over 3x3, or groups."""
+    return {
+        "direct": conv((2, 40, 5, 5), 16, 3, padding=1),
+        "direct_odd_channels": conv((2, 19, 6, 7), 13, 3, stride=2, padding=1),
+        "direct_rgb": conv((1, 3, 19, 19), 10, 7, stride=2, padding=3, bias=False),
+        "direct_5x5": conv((1, 16, 7, 7), 8, 5, padding=2),
+        "direct_dilated": conv((2, 20, 7, 7), 16, 3, padding=2, dilation=2),
+        "direct_same": conv((2, 12, 7, 6), 8, (4, 3), padding="same"),
+        "direct_wide": conv((2, 4, 2, 40), 6, (1, 3), padding=(0, 1)),
+        "direct_batch_16": conv((16, 5, 4, 4), 8, 3, padding=1),
+        "groups_16": conv((1, 32, 6, 6), 32, 3, padding=1, groups=2),
+        "groups_8": conv((1, 32, 6, 6), 32, 3, groups=4),
+        "groups_odd": conv((1, 30, 6, 6), 18, 3, padding=1, groups=3),
+        "depthwise": conv((1, 18, 7, 7), 18, 3, padding=1, groups=18),
+        "depthwise_5x5": conv((1, 24, 10, 9), 24, 5, stride=2, padding=2, groups=24, bias=False),
+        "depthwise_dilated": conv((2, 9, 9, 9), 9, 3, padding=2, dilation=2, groups=9),
+        "depthwise_two_per_channel": conv((2, 8, 6, 6), 16, 3, groups=8),
+        "pointwise_stride_2": conv((2, 44, 6, 6), 18, 1, stride=2),
+        "pointwise_odd_stride": conv((1, 150, 4, 5), 10, 1, stride=2),
+        "gemm_11x11": conv((1, 3, 27, 27), 6, 11, stride=4, padding=2),
+        "gemm_wide_padding": conv((1, 4, 10, 10), 6, 9, padding=4),
+        "reflect": conv((2, 10, 6, 6), 8, 3, padding=1, padding_mode="reflect"),
+    }
+
+
+def onednn_short():
+    """One of each kernel, for the ISAs that differ in nothing but fused or not."""
+    cases = onednn()
+    return {name: cases[name] for name in ("direct_odd_channels", "direct_5x5", "groups_8", "depthwise",
+                                           "depthwise_5x5", "pointwise_odd_stride", "gemm_wide_padding")}
+
+
+def mkl():
+    """Slow2d and SlowDilated2d: one image, kernels up to 3 on a side, small."""
+    return {
+        "slow2d": conv((1, 14, 8, 7), 10, 3, padding=1),
+        "slow2d_two_k_blocks": conv((1, 40, 5, 5), 12, 3, padding=1),
+        "slow2d_three_k_blocks": conv((1, 64, 4, 4), 8, 3, padding=1, bias=False),
+        "slow2d_stride": conv((1, 9, 13, 12), 7, 3, stride=(2, 3)),
+        "slow2d_two_channels_out": conv((1, 12, 7, 7), 2, 3, padding=1),
+        "slow2d_few_pixels": conv((1, 24, 4, 5), 9, 3),
+        "slow2d_tail_columns": conv((1, 10, 6, 6), 11, 3),
+        "slow2d_five_columns": conv((1, 20, 7, 7), 5, 3, padding=1),
+        "slow2d_1x1": conv((1, 50, 6, 5), 14, 1),
+        "slow2d_1x1_two_k_blocks": conv((1, 200, 4, 4), 12, 1),
+        "slow2d_one_pixel": conv((1, 48, 1, 1), 10, 1),
+        "slow2d_one_pixel_odd": conv((1, 37, 1, 1), 7, 1, bias=False),
+        "dilated": conv((1, 12, 8, 8), 10, 3, padding=2, dilation=2),
+        "dilated_per_axis": conv((1, 5, 9, 9), 3, 3, padding=(1, 3), dilation=(1, 3)),
+        "circular": conv((1, 6, 7, 7), 6, 3, padding=1, padding_mode="circular"),
+    }
+
+
+def threads_matter():
+    """1x1 layers, which one thread would have sent to Slow2d, and the gemm convolution, which cuts by threads."""
+    return {
+        "pointwise": conv((2, 40, 5, 5), 24, 1),
+        "pointwise_144": conv((2, 144, 3, 3), 16, 1),
+        "pointwise_320": conv((2, 320, 2, 2), 8, 1, bias=False),
+        "pointwise_small": conv((1, 50, 6, 5), 14, 1),
+        "one_pixel_batch_3": conv((3, 24, 1, 1), 6, 1),
+        "direct_odd_channels": conv((2, 19, 6, 7), 13, 3, stride=2, padding=1),
+        "gemm_groups": conv((2, 15, 8, 8), 9, 3, padding=1, groups=3),
+        "gemm_11x11": conv((1, 3, 27, 27), 6, 11, stride=4, padding=2),
+    }
+
+
+def without_mkldnn():
+    """What runs where oneDNN is switched off."""
+    return {
+        "plain": conv((2, 22, 6, 6), 9, 3, padding=1),
+        "kernel_7": conv((1, 3, 15, 15), 8, 7, stride=2, padding=3),
+        "groups": conv((1, 12, 6, 6), 8, 3, groups=2),
+        "depthwise": conv((2, 6, 7, 7), 6, 3, padding=1, groups=6),
+        "dilated_groups": conv((2, 8, 8, 8), 8, 3, padding=2, dilation=2, groups=2),
+        "pointwise": conv((3, 60, 4, 4), 10, 1),
+    }
+
+
+def nnpack():
+    """Winograd and FFT tiles, not a sum over taps: 16 images and oneDNN switched off."""
+    return {"nnpack": conv((16, 4, 8, 8), 4, 3, padding=1)}
+
+
+def channels_last():
+    return {
+        "direct": conv((1, 24, 6, 6), 14, 3, padding=1),
+        "direct_rgb": conv((1, 3, 17, 17), 10, 7, stride=2, padding=3),
+        "direct_even_kernel": conv((2, 12, 6, 6), 8, 4, padding=2),
+        "groups": conv((1, 16, 6, 6), 16, 3, padding=1, groups=2),
+        "depthwise": conv((1, 24, 7, 7), 24, 3, padding=1, groups=24),
+        "depthwise_dilated": conv((1, 12, 8, 8), 12, 3, padding=2, dilation=2, groups=12),
+        "pointwise": conv((2, 72, 3, 3), 20, 1),
+        "slow2d": conv((1, 20, 6, 6), 14, 3, padding=1),
+    }
+
+
+class Residual(nn.Module):
+    """ResNet's basic block with a strided shortcut."""
+
+    def __init__(self, c_in, c_out, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(c_out)
+        self.downsample = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.downsample(x))
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: expand, depthwise (here twice, by one module), project; with squeeze-and-excite."""
+
+    def __init__(self, channels, expanded):
+        super().__init__()
+        self.expand = nn.Conv2d(channels, expanded, 1, bias=False)
+        self.depthwise = nn.Conv2d(expanded, expanded, 3, 1, 1, groups=expanded, bias=False)
+        self.squeeze = nn.Conv2d(expanded, 8, 1)
+        self.excite = nn.Conv2d(8, expanded, 1)
+        self.project = nn.Conv2d(expanded, channels, 1, bias=False)
+
+    def forward(self, x):
+        y = F.relu6(self.depthwise(F.relu6(self.expand(x))))
+        y = F.relu6(self.depthwise(y))
+        y = y * F.hardsigmoid(self.excite(F.relu(self.squeeze(y.mean((2, 3), keepdim=True)))))
+        return x + self.project(y)
+
+
+def blocks():
+    """The two kinds of block that most image networks are made of, run as a network."""
+    return nn.Sequential(OrderedDict(
+        stem=nn.Conv2d(3, 12, 7, 2, 3, bias=False), norm=nn.BatchNorm2d(12), relu=nn.ReLU(), pool=nn.MaxPool2d(3, 2, 1),
+        layer1=Residual(12, 18, 2), layer2=InvertedResidual(18, 44)))
+
+
+SETS = {make.__name__: make for make in
+        (onednn, onednn_short, mkl, threads_matter, without_mkldnn, nnpack, channels_last)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", metavar="SET[,SET]")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--no-mkldnn", action="store_true")
+    parser.add_argument("--channels-last", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if args.no_mkldnn:
+        torch._C._set_mkldnn_enabled(False)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(100)
+    if args.sets == "blocks":
+        net = blocks().eval()
+        with capture(net, args.output):
+            net(image(100, 2, 3, 28, 28))
+        return
+    cases = {name: case for chosen in args.sets.split(",") for name, case in SETS[chosen]().items()}
+    net = nn.ModuleDict({name: layer for name, (layer, _) in cases.items()})
+    layout = torch.channels_last if args.channels_last else torch.contiguous_format
+    net = net.to(memory_format=layout)
+    with capture(net, args.output):
+        for index, (name, (_, shape)) in enumerate(cases.items()):
+            net[name](image(200 + index, *shape).to(memory_format=layout))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
+
+    make_fixtures.py [--only questions,goldens,checkpoints,malformed] [--output fixtures]
+
+Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(SCRIPTS))
+from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, l2_bytes, run_main, size_text
+
+import torch
+
+LIMIT = 5_000_000
+PARTS = ("questions", "goldens", "checkpoints", "malformed")
+
+#: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
+GOLDENS = [
+    ("avx512_t1", "AVX512", {}, "onednn {} --threads 1"),
+    ("avx512_t2", "AVX512", {}, "threads_matter {} --threads 2"),
+    ("avx512_channels_last", "AVX512", {}, "channels_last {} --threads 1 --channels-last"),
+    ("avx512_blocks_t2", "AVX512", {}, "blocks {} --threads 2"),
+    ("avx2_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "onednn {} --threads 1"),
+    ("avx2_t2", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "threads_matter {} --threads 2"),
+    ("avx2_channels_last", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "channels_last {} --threads 1 --channels-last"),
+    ("avx2_blocks_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "blocks {} --threads 1"),
+    ("mkl_t1", "AVX2", {}, "mkl {} --threads 1"),
+    ("mkl_t2", "AVX2", {}, "mkl {} --threads 2"),
+    ("without_mkldnn_t1", "AVX2", {}, "without_mkldnn {} --threads 1 --no-mkldnn"),
+    ("without_mkldnn_t2", "AVX2", {}, "without_mkldnn {} --threads 2 --no-mkldnn"),
+    ("knobs/avx_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_short {} --threads 1"),
+    ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
+    ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
+]
+CAPABILITIES = ["DEFAULT", "NO AVX", "AVX2", "AVX512"]
+
+
+def commands(part: str):
+    """(the files a command writes, its environment, its words), in order; {} stands for the output."""
+    if part == "questions":
+        yield "questions", {}, "fixture_makers/questions.py {}"
+    elif part == "checkpoints":
+        yield "checkpoints", {}, "fixture_makers/checkpoints.py {}"
+    elif part == "malformed":
+        yield "malformed", {}, "make_malformed.py {}"
+    else:
+        here = torch.backends.cpu.get_cpu_capability()
+        for name, needs, env, words in GOLDENS:
+            if here not in CAPABILITIES or CAPABILITIES.index(here) < CAPABILITIES.index(needs):
+                print(f"skipped: goldens/{name} needs {needs}, this CPU has {here}", file=sys.stderr)
+                continue
+            yield f"goldens/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
+
+
+def make(part: str, folder: Path, made: dict) -> None:
+    for target, env, words in commands(part):
+        path = folder / target
+        clean = {key: value for key, value in os.environ.items() if key not in KERNEL_ENVIRONMENT}
+        argv = [sys.executable, "-W", "ignore", *(str(path) if word == "{}" else word for word in words.split())]
+        argv[3] = str(SCRIPTS / argv[3])
+        done = subprocess.run(argv, env={**clean, **env, "PYTHONHASHSEED": "0"})
+        if done.returncode:
+            raise UserError(f"{words.replace('{}', str(path))} failed (exit {done.returncode})")
+        knobs = "".join(f"{key}={value} " for key, value in env.items())
+        how = f"{knobs}python scripts/{words.replace('{}', 'fixtures/' + target)}"
+        threads = int(words.split("--threads ")[1].split()[0]) if "--threads " in words else 1
+        for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+            made[file.relative_to(folder).as_posix()] = {"command": how, "threads": threads}
+
+
+def manifest(folder: Path, made: dict) -> dict:
+    """What is under `folder`; files not made by this run keep what the old manifest says of them."""
+    old_path = folder / "MANIFEST.json"
+    old = json.loads(old_path.read_text())["files"] if old_path.exists() else {}
+    machine = {"torch": torch.__version__, "cpu": cpu_model(), "cpu_vendor": cpu_vendor(), "l2_bytes": l2_bytes(),
+               "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or name in ("MANIFEST.json", "README.md") or "snapshots/" in name:
+            continue
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if name in made:
+            how = {**made[name], **machine}
+        elif name in old and old[name]["sha256"] == digest:
+            how = {key: value for key, value in old[name].items() if key not in ("sha256", "bytes")}
+        else:
+            print(f"warning: fixtures/{name} is in no manifest and was not made now", file=sys.stderr)
+            continue
+        files[name] = {"sha256": digest, "bytes": len(data), **how}
+    return {"made_by": "python scripts/make_fixtures.py", "files": files}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--output", type=Path, default=SCRIPTS.parent / "fixtures", metavar="FOLDER")
+    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    args = parser.parse_args()
+    chosen = args.only.split(",")
+    for part in chosen:
+        if part not in PARTS:
+            raise UserError(f"no part is called {part!r}; there are {', '.join(PARTS)}")
+    made: dict = {}
+    for part in chosen:
+        make(part, args.output, made)
+    listing = manifest(args.output, made)
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(how)}" for name, how in listing["files"].items())
+    text = f'{{"made_by": {json.dumps(listing["made_by"])}, "files": {{\n{lines}\n}}}}\n'
+    (args.output / "MANIFEST.json").write_text(text)
+    total = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
+    print(f"{args.output}: {len(listing['files'])} files, {size_text(total)}")
+    if total > LIMIT:
+        raise UserError(f"{args.output} is larger than {size_text(LIMIT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)
