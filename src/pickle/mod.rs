@@ -5,12 +5,14 @@
 //! decided in [`crate::checkpoint`].
 
 mod keys;
+pub mod listing;
 mod literal;
 mod machine;
 mod memo;
 pub mod opcode;
 pub mod value;
 
+pub use listing::{Instructions, Listing};
 pub use opcode::{Instruction, Opcode};
 pub use value::{Graph, Object, ObjectKind, Value, ValueId};
 
