@@ -1,7 +1,7 @@
 //! Disassembly: the program as text, one opcode a line, as `python -m pickletools` prints it.
 //!
 //! It runs nothing and keeps no values, so it lists programs that the machine refuses, up to the first byte that is
-//! no opcode. Like pickletools it follows the marks, to indent and to say which mark an opcode takes.
+//! no opcode; arguments stand as the file has them. Like pickletools it follows the marks, to indent and to say which mark an opcode takes.
 
 use super::opcode::{Argument, Instruction, Leaves, Opcode, Takes};
 use crate::bytes::Budget;
@@ -67,7 +67,7 @@ impl<'a> Listing<'a> {
             marks: Marks {
                 open: Vec::new(),
                 above: 0,
-                memoized: 0,
+                stored: 0,
                 budget: Budget::new(limits.pickle_memory, "the marks of the pickle"),
             },
             highest: 0,
@@ -99,12 +99,12 @@ impl Iterator for Listing<'_> {
     }
 }
 
-/// Offsets of the open marks, how many values lie above the last, and how often MEMOIZE has been met.
+/// Offsets of the open marks, how many values lie above the last, and how often the memo was written.
 #[derive(Debug)]
 struct Marks {
     open: Vec<(u64, usize)>,
     above: usize,
-    memoized: u64,
+    stored: u64,
     budget: Budget,
 }
 
@@ -150,11 +150,13 @@ fn line(i: &Instruction<'_>, marks: &mut Marks) -> Result<String> {
     } else {
         format!("\\x{byte:02x}")
     };
+    let stored = marks.stored;
+    marks.stored += u64::from(matches!(
+        i.opcode,
+        Opcode::Memoize | Opcode::Put | Opcode::BinPut | Opcode::LongBinPut
+    ));
     let note = match mark {
-        _ if i.opcode == Opcode::Memoize => {
-            marks.memoized += 1;
-            format!("(as {})", marks.memoized - 1)
-        }
+        _ if i.opcode == Opcode::Memoize => format!("(as {stored})"),
         Some(at) => format!("(MARK at {at})"),
         None => String::new(),
     };

@@ -10,6 +10,8 @@ mod literal;
 mod machine;
 mod memo;
 pub mod opcode;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
 pub use listing::{Instructions, Listing};
