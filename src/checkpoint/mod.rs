@@ -2,12 +2,19 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::bytes::ByteSource;
 use crate::bytes::Limits;
+use crate::container::Zip;
+use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
+mod names;
+mod open;
+mod safetensors;
 pub mod tree;
 
 pub use tree::{Node, NodeId, NodeValue, Tree};
@@ -70,6 +77,28 @@ pub struct TensorEntry {
     pub neg: bool,
     /// Sparse, quantized, meta, nested: what else belongs to the tensor, as JSON for `ls --json` (empty: a plain one).
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// What a tensor without a single storage is made of (`indices`, `values` of a sparse one; the rows of a nested
+    /// one), and a quantized one's scales and zero points; named by their role. Empty for all others.
+    pub parts: Vec<TensorEntry>,
+}
+
+impl TensorEntry {
+    /// Bytes of the elements, packed; those of the parts where the tensor has no single storage.
+    pub fn nbytes(&self) -> usize {
+        if self.layout_name().is_some() {
+            let parts = self.parts.iter().map(TensorEntry::nbytes);
+            return parts.fold(0, usize::saturating_add);
+        }
+        let nbytes = self.dtype.bytes_of(self.layout.numel());
+        nbytes.unwrap_or(usize::MAX)
+    }
+
+    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`; `None` for an ordinary (strided) tensor. Stride and
+    /// storage offset of [`TensorEntry::layout`] mean nothing where there is such a name, and of a nested or jagged
+    /// tensor the shape is that of its buffer of values.
+    pub fn layout_name(&self) -> Option<&str> {
+        self.extra.get("layout")?.as_str()
+    }
 }
 
 /// A module object found in the file, or nothing but its name where the file holds a state dict.
@@ -94,19 +123,57 @@ pub struct Checkpoint {
     pub(crate) modules: Vec<Module>,
     pub(crate) tree: Tree,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) bytes: Bytes,
+}
+
+/// Where the bytes of the storages are.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    /// The whole file.
+    pub(crate) source: ByteSource,
+    /// Where records may be compressed.
+    pub(crate) zip: Option<Zip>,
+    /// Of each storage.
+    pub(crate) places: Vec<Place>,
+    /// What may be taken for one tensor.
+    pub(crate) tensor_bytes: usize,
+}
+
+/// Where the bytes of one storage are.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// As they are, in the file.
+    File(Range<usize>),
+    /// In a compressed record: its number, and how many of its bytes.
+    Record(usize, usize),
 }
 
 impl Checkpoint {
     /// Opens the file at `path`, whatever readable format it has.
+    ///
+    /// The file is mapped, and only its directory, its pickle or its header is read.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where the file cannot be read; `Unsupported` for other formats, which are named; `Malformed` for a file
+    /// that breaks its own format's rules; `Limit` where it asks for more than `limits` allow. The file is named, and
+    /// the record and byte offset as far as they are known.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        let _ = (path, limits);
-        todo!()
+        let source = ByteSource::open(path)?;
+        open::open(path, source, limits).map_err(|e| e.in_file(path))
     }
+
     /// Opens bytes held in memory (`name` stands for the path in errors).
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self> {
-        let _ = (name, bytes, limits);
-        todo!()
+        let path = Path::new(name);
+        open::open(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
     }
+
     /// The path as given.
     pub fn path(&self) -> &Path {
         &self.path
@@ -139,36 +206,112 @@ impl Checkpoint {
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
+    /// What was found and cannot be shown, one line each: state that only running code would give.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The whole bytes of a storage: borrowed from the map, or inflated.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` where the compressed record is damaged; `Limit` where it is larger than [`Limits::tensor_bytes`];
+    /// `Usage` for a storage of another checkpoint.
     pub fn storage_bytes(&self, id: StorageId) -> Result<Cow<'_, [u8]>> {
-        let _ = id;
-        todo!()
+        let Some(place) = self.bytes.places.get(id.0) else {
+            return Err(Error::usage("this storage is of another checkpoint"));
+        };
+        match place {
+            Place::File(range) => Ok(Cow::Borrowed(&self.bytes.source[range.clone()])),
+            Place::Record(record, len) => {
+                let zip = self.bytes.zip.as_ref();
+                let record = zip.and_then(|zip| Some((zip, zip.records().get(*record)?)));
+                let Some((zip, record)) = record else {
+                    return Err(Error::usage("this storage is of another checkpoint"));
+                };
+                match zip.read(record, self.bytes.tensor_bytes)? {
+                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
+                    Cow::Owned(mut bytes) => {
+                        bytes.truncate(*len);
+                        Ok(Cow::Owned(bytes))
+                    }
+                }
+            }
+        }
+        .map_err(|e: Error| e.in_file(&self.path))
     }
+
     /// A tensor's elements.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for tensors without elements of their own (sparse, nested, meta); `Limit` where the elements
+    /// would fill more than [`Limits::tensor_bytes`] (as an expanded tensor's may); else as
+    /// [`Checkpoint::storage_bytes`].
     pub fn view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
-        let _ = tensor;
-        todo!()
+        self.try_view(tensor)
+            .map_err(|e| e.in_record(&tensor.name).in_file(&self.path))
     }
-    /// Absolute file offset of the tensor's first element (`None`: compressed, absent, empty storage).
+
+    fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
+        let Some(id) = tensor.storage else {
+            let (what, hint) = match tensor.layout_name() {
+                Some(layout) => (
+                    format!("is {layout}: it has no single run of elements"),
+                    "its parts can be read",
+                ),
+                None => (
+                    "is on the meta device: the file holds no elements of it".to_owned(),
+                    "save the model after its weights are loaded",
+                ),
+            };
+            return Err(Error::unsupported(what).with_hint(hint));
+        };
+        if tensor.nbytes() > self.bytes.tensor_bytes {
+            return Err(Error::limit(format!(
+                "its {} elements fill {} bytes, the limit is {} (tensor_bytes)",
+                tensor.layout.numel(),
+                tensor.nbytes(),
+                self.bytes.tensor_bytes
+            )));
+        }
+        let bytes = self.storage_bytes(id)?;
+        let view = TensorView::new(bytes, tensor.dtype, tensor.layout.clone(), self.byte_order)?;
+        Ok(view.with_bits(tensor.conj, tensor.neg))
+    }
+
+    /// Absolute file offset of the tensor's first element (`None`: compressed, absent, no element at all).
     pub fn file_offset(&self, tensor: &TensorEntry) -> Option<u64> {
-        let _ = tensor;
-        todo!()
+        let start = self.storages.get(tensor.storage?.0)?.file_offset?;
+        if tensor.layout.numel() == 0 {
+            return None;
+        }
+        let bits = tensor.layout.storage_offset() as u64 * tensor.dtype.bits() as u64; // inside the file
+        Some(start + bits / 8)
     }
+
+    /// The tensors that lie in a storage, in the file's order: more than one where weights are tied or views of one
+    /// another.
+    pub fn sharing(&self, storage: StorageId) -> impl Iterator<Item = &TensorEntry> {
+        self.tensors
+            .iter()
+            .filter(move |tensor| tensor.storage == Some(storage))
+    }
+
     /// The tensor called `name`, or the only one that `name` is a dotted suffix of. Ambiguous: an error listing the
     /// matches; unknown: an error suggesting near names.
     pub fn find_tensor(&self, name: &str) -> Result<&TensorEntry> {
-        let _ = name;
-        todo!()
+        names::find_tensor(&self.tensors, name).map_err(|e| e.in_file(&self.path))
     }
+
     /// Full path of the layer `name` (a module path, a unique suffix of one, or a tensor name of it): the prefix that,
     /// with `.weight` appended, names a tensor. Same errors as [`Checkpoint::find_tensor`].
     pub fn find_layer(&self, name: &str) -> Result<String> {
-        let _ = name;
-        todo!()
+        names::find_layer(self, name).map_err(|e| e.in_file(&self.path))
     }
+
     /// The module object at exactly `path`.
     pub fn module(&self, path: &str) -> Option<&Module> {
-        let _ = path;
-        todo!()
+        self.modules.iter().find(|module| module.path == path)
     }
 }

@@ -11,6 +11,22 @@ pub struct Tree {
     pub nodes: Vec<Node>,
 }
 
+impl Tree {
+    /// Adds a node below `parent`.
+    pub(crate) fn push(&mut self, parent: Option<NodeId>, key: String, value: NodeValue) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        self.nodes.push(Node {
+            key,
+            value,
+            children: Vec::new(),
+        });
+        if let Some(parent) = parent {
+            self.nodes[parent.0].children.push(id);
+        }
+        id
+    }
+}
+
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Node {

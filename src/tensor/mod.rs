@@ -6,7 +6,11 @@
 pub mod dtype;
 pub mod element;
 pub mod layout;
+mod logical;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use dtype::{ByteOrder, DType};
 pub use element::Element;

@@ -1,0 +1,99 @@
+//! A safetensors header as a [`Checkpoint`]: every tensor is a contiguous storage of its own.
+
+use std::path::Path;
+
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Bytes;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
+use crate::checkpoint::NodeValue;
+use crate::checkpoint::Place;
+use crate::checkpoint::Storage;
+use crate::checkpoint::StorageId;
+use crate::checkpoint::TensorEntry;
+use crate::checkpoint::Tree;
+use crate::error::Result;
+use crate::safetensors::Header;
+use crate::safetensors::HeaderEntry;
+use crate::tensor::{ByteOrder, DType, Layout};
+
+pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+    let header = Header::read(&source, limits)?;
+    let mut tensors = Vec::with_capacity(header.entries.len());
+    let mut storages = Vec::with_capacity(header.entries.len());
+    let mut places = Vec::with_capacity(header.entries.len());
+    let tree = tree(&header);
+    for (number, entry) in header.entries.into_iter().enumerate() {
+        let (dtype, shape) = as_torch_has_it(&entry);
+        let layout = Layout::contiguous(shape).map_err(|e| {
+            e.in_record(&entry.name)
+                .at_offset(entry.value_span.start as u64)
+        })?;
+        storages.push(Storage {
+            key: String::new(),
+            location: "cpu".into(),
+            dtype,
+            nbytes: entry.data.len(),
+            file_offset: Some(entry.data.start as u64),
+        });
+        places.push(Place::File(entry.data));
+        tensors.push(TensorEntry {
+            name: entry.name,
+            dtype,
+            layout,
+            storage: Some(StorageId(number)),
+            requires_grad: false,
+            conj: false,
+            neg: false,
+            extra: serde_json::Map::new(),
+            parts: Vec::new(),
+        });
+    }
+    Ok(Checkpoint {
+        path: path.to_owned(),
+        format: Format::Safetensors,
+        byte_order: ByteOrder::Little,
+        tensors,
+        storages,
+        modules: Vec::new(),
+        tree,
+        metadata: header.metadata.into_iter().collect(),
+        notes: Vec::new(),
+        bytes: Bytes {
+            source,
+            zip: None,
+            places,
+            tensor_bytes: limits.tensor_bytes,
+        },
+    })
+}
+
+/// torch reads `F4` two numbers to an element, so half as wide. Of odd width it would refuse the tensor; that one is
+/// shown as the file has it.
+fn as_torch_has_it(entry: &HeaderEntry) -> (DType, Vec<usize>) {
+    let mut shape = entry.shape.clone();
+    match shape.last_mut() {
+        Some(last) if entry.dtype == DType::Float4E2m1fn && last.is_multiple_of(2) => {
+            *last /= 2;
+            (DType::Float4E2m1fnX2, shape)
+        }
+        _ => (entry.dtype, shape),
+    }
+}
+
+fn tree(header: &Header) -> Tree {
+    let mut tree = Tree::default();
+    let root = tree.push(None, String::new(), NodeValue::Dict { class: None });
+    if !header.metadata.is_empty() {
+        let value = NodeValue::Dict { class: None };
+        let metadata = tree.push(Some(root), "__metadata__".into(), value);
+        for (key, text) in &header.metadata {
+            tree.push(Some(metadata), key.clone(), NodeValue::Str(text.clone()));
+        }
+    }
+    for (number, entry) in header.entries.iter().enumerate() {
+        tree.push(Some(root), entry.name.clone(), NodeValue::Tensor(number));
+    }
+    tree
+}
