@@ -21,7 +21,7 @@ pub enum Origin {
     File,
     /// The user.
     Flag,
-    /// It follows from the given input or number of input channels.
+    /// It follows from the input, its number of channels, or the bias.
     Follows,
     /// Nobody: PyTorch's default.
     Default,
@@ -103,17 +103,18 @@ pub struct OutputAxis {
 }
 
 impl Convolution {
-    /// From the weight's shape, the module's attributes (where the file has them) and the user's flags.
+    /// From the shapes of weight and bias, the module's attributes (where the file has them) and the user's flags.
     ///
     /// `shape` has at least two axes.
     pub fn of(
         transposed: bool,
         shape: &[usize],
+        bias: Option<usize>,
         attributes: Option<&serde_json::Map<String, Value>>,
         options: &LayerOptions,
     ) -> Result<Self> {
         let dims = shape.len() - 2;
-        let groups = groups(transposed, shape, attributes, options)?;
+        let groups = groups(transposed, shape, bias, attributes, options)?;
         let over = |n: usize| n.saturating_mul(groups.value);
         let (in_channels, out_channels) = if transposed {
             (shape[0], over(shape[1]))
@@ -240,6 +241,7 @@ impl Convolution {
 fn groups(
     transposed: bool,
     shape: &[usize],
+    bias: Option<usize>,
     attributes: Option<&serde_json::Map<String, Value>>,
     options: &LayerOptions,
 ) -> Result<Known<usize>> {
@@ -270,6 +272,12 @@ fn groups(
         }
         Known {
             value: channels / per_group,
+            origin: Origin::Follows,
+        }
+    } else if let Some(outputs) = bias.filter(|outputs| transposed && *outputs >= shape[1]) {
+        // the weight holds out/groups, the bias out
+        Known {
+            value: outputs / shape[1].max(1),
             origin: Origin::Follows,
         }
     } else {
@@ -410,7 +418,7 @@ mod tests {
     use crate::explain::layer::LayerOptions;
 
     fn conv(transposed: bool, shape: &[usize], options: &LayerOptions) -> Convolution {
-        Convolution::of(transposed, shape, None, options).unwrap()
+        Convolution::of(transposed, shape, None, None, options).unwrap()
     }
 
     #[test]
@@ -470,7 +478,7 @@ mod tests {
             groups: Some(5),
             ..LayerOptions::default()
         };
-        assert!(Convolution::of(false, &[32, 1, 3, 3], None, &wrong).is_err());
+        assert!(Convolution::of(false, &[32, 1, 3, 3], None, None, &wrong).is_err());
     }
 
     #[test]

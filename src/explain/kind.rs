@@ -166,10 +166,10 @@ impl Kind {
     fn of_shapes(clues: &Clues<'_>, dims: Option<usize>) -> Self {
         let shape = clues.shape;
         if let Some(dims) = dims {
-            // a bias has one number per output map: on axis 0 of a convolution, on axis 1 of a transposed one
-            let transposed = clues
-                .bias
-                .is_some_and(|bias| bias == [shape[1]] && shape[1] != shape[0] && shape[1] != 1);
+            // a bias has one number per output map: shape[0] of a convolution, groups * shape[1] of a transposed one
+            let transposed = clues.bias.is_some_and(|bias| {
+                bias.len() == 1 && bias[0] != shape[0] && shape[1] > 0 && bias[0] % shape[1] == 0
+            });
             return if transposed {
                 Self::ConvTranspose(dims)
             } else {
@@ -178,7 +178,7 @@ impl Kind {
         }
         match shape.len() {
             1 if clues.running_mean => Self::BatchNorm,
-            1 if clues.bias == Some(shape) => Self::Norm,
+            _ if !shape.is_empty() && clues.bias == Some(shape) => Self::Norm,
             2 if clues.bias.is_none() && has_embedding_name(clues.name) => Self::Embedding,
             2 => Self::Linear,
             _ => Self::Other,
@@ -262,9 +262,11 @@ mod tests {
         assert_eq!(by_shape(&[16, 8, 3], None), Kind::Conv(1));
         assert_eq!(by_shape(&[16, 8, 3, 3, 3], Some(&[16])), Kind::Conv(3));
         assert_eq!(by_shape(&[16, 8, 3, 3], Some(&[8])), Kind::ConvTranspose(2));
+        assert_eq!(by_shape(&[6, 2, 3, 3], Some(&[4])), Kind::ConvTranspose(2));
         assert_eq!(by_shape(&[32, 1, 3, 3], Some(&[32])), Kind::Conv(2));
         assert_eq!(by_shape(&[10, 50], Some(&[10])), Kind::Linear);
         assert_eq!(by_shape(&[64], Some(&[64])), Kind::Norm);
+        assert_eq!(by_shape(&[3, 5], Some(&[3, 5])), Kind::Norm);
         assert_eq!(by_shape(&[64], None), Kind::Other);
         assert_eq!(by_shape(&[], None), Kind::Other);
         assert_eq!(by_shape(&[1; 9], None), Kind::Other);

@@ -14,6 +14,7 @@ use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::ByteOrder;
+use crate::tensor::DType;
 use crate::tensor::Element;
 
 /// What the user says about the layer, and which part of it to show.
@@ -78,8 +79,8 @@ pub struct Layer {
     pub output: Option<Output>,
     /// The chosen part.
     pub selection: Option<Selection>,
-    /// The values of the other tensors that belong to the chosen part: `(name, value)`.
-    pub companions: Vec<(String, Element)>,
+    /// The values of the other tensors that belong to the chosen part.
+    pub companions: Vec<Companion>,
     /// The chosen element.
     pub element: Option<ElementAt>,
 }
@@ -146,6 +147,17 @@ pub enum Role {
     Other,
 }
 
+/// A number beside the weight that belongs to the chosen part: its bias, its running mean, ...
+#[derive(Clone, Debug)]
+pub struct Companion {
+    /// Full name of its tensor.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// The number.
+    pub value: Element,
+}
+
 /// One tensor of the layer.
 #[derive(Debug)]
 pub struct Part {
@@ -153,10 +165,8 @@ pub struct Part {
     pub name: String,
     /// What it does.
     pub role: Role,
-    /// PyTorch's name of the element type.
-    pub dtype: &'static str,
-    /// Bits of one element.
-    pub bits: usize,
+    /// Element type.
+    pub dtype: DType,
     /// Sizes per axis.
     pub shape: Vec<usize>,
     /// Elements from one index to the next, per axis.
@@ -189,11 +199,12 @@ impl Layer {
         let sibling = |role| siblings.iter().find(|t| role_of(&path, t) == role);
         let module = checkpoint.module(&path);
         let shape = weight.layout.shape();
+        let bias = sibling(Role::Bias).map(|t| t.layout.shape());
         let (kind, evidence) = Kind::identify(&Clues {
             name: &path,
             class: module.map(|module| module.class.as_str()),
             shape,
-            bias: sibling(Role::Bias).map(|t| t.layout.shape()),
+            bias,
             running_mean: sibling(Role::RunningMean).is_some(),
             transposed: options.transposed,
         });
@@ -204,6 +215,7 @@ impl Layer {
                 Some(Convolution::of(
                     transposed,
                     shape,
+                    bias.filter(|bias| bias.len() == 1).map(|bias| bias[0]),
                     attributes.as_ref(),
                     options,
                 )?)
@@ -320,8 +332,7 @@ impl Part {
         Ok(Self {
             name: tensor.name.clone(),
             role,
-            dtype: tensor.dtype.name(),
-            bits: tensor.dtype.bits(),
+            dtype: tensor.dtype,
             shape: layout.shape().to_vec(),
             stride: layout.stride().to_vec(),
             storage_offset: layout.storage_offset(),
@@ -416,7 +427,7 @@ fn companions(
     shape: &[usize],
     kind: Kind,
     options: &LayerOptions,
-) -> Result<Vec<(String, Element)>> {
+) -> Result<Vec<Companion>> {
     let (axis, _) = chosen_axes(kind);
     let chosen = match kind {
         Kind::BatchNorm | Kind::Norm => options.filter.or(options.channel),
@@ -431,7 +442,11 @@ fn companions(
         .filter(|tensor| tensor.layout.shape() == [size])
     {
         if let Some(value) = checkpoint.view(tensor)?.element(&[chosen]) {
-            found.push((tensor.name.clone(), value));
+            found.push(Companion {
+                name: tensor.name.clone(),
+                dtype: tensor.dtype,
+                value,
+            });
         }
     }
     Ok(found)

@@ -17,7 +17,7 @@ pub mod select;
 
 pub use convolution::{Convolution, Hyperparameters, Known, Origin, Output, OutputAxis, Padding};
 pub use kind::{Axis, Evidence, Kind};
-pub use layer::{AxisNames, Layer, LayerOptions, Part, Role};
+pub use layer::{AxisNames, Companion, Layer, LayerOptions, Part, Role};
 pub use listing::{Listing, Row, Totals};
 pub use memory::{Memory, Relation, Sharing, Spot};
 pub use select::{ElementAt, Grid, Selection, Slice};

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::tensor::DType;
 use crate::tensor::Element;
 
 /// `14400` as `14,400`.
@@ -41,44 +42,23 @@ pub fn count(number: u64, thing: &str) -> String {
 }
 
 /// The shortest text that reads back as the same value of type `dtype`.
-pub fn element(value: &Element, dtype: &str) -> String {
-    match value {
-        Element::Float(value) => float(*value, dtype),
-        Element::Int(value) => value.to_string(),
-        Element::Bool(value) => value.to_string(),
-        Element::Complex(re, im) => {
-            let im = float(*im, dtype);
-            let sign = if im.starts_with('-') { "" } else { "+" };
-            format!("{}{sign}{im}i", float(*re, dtype))
-        }
-    }
+pub fn element(value: &Element, dtype: DType) -> String {
+    value.display(dtype).to_string()
 }
 
-fn float(value: f64, dtype: &str) -> String {
-    let wide = matches!(dtype, "float64" | "complex128");
-    // exact: every narrower type's values are float32 values
-    #[allow(clippy::cast_possible_truncation)]
-    let narrow = value as f32;
-    let magnitude = value.abs();
-    let plain = magnitude == 0.0 || (1e-5..1e16).contains(&magnitude) || !value.is_finite();
-    match (wide, plain) {
-        (true, true) => value.to_string(),
-        (true, false) => format!("{value:e}"),
-        (false, true) => narrow.to_string(),
-        (false, false) => format!("{narrow:e}"),
-    }
-}
-
-/// `value` rounded to at most `width` characters, for grids; never rounds a value to zero.
-pub fn cell(value: &Element, dtype: &str, width: usize) -> String {
+/// `value` in about `width` characters, for grids: at most six decimals; never rounds a value to zero.
+pub fn cell(value: &Element, dtype: DType, width: usize) -> String {
     let exact = element(value, dtype);
     let Element::Float(number) = value else {
         return exact;
     };
-    if exact.len() <= width {
+    let decimals = exact
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    if exact.len() <= width && decimals <= 6 {
         return exact;
     }
-    if number.abs() >= 1e-3 {
+    if number.abs() >= 1e-4 {
         for decimals in (0..=6).rev() {
             let text = format!("{number:.decimals$}");
             if text.len() <= width {
@@ -86,22 +66,23 @@ pub fn cell(value: &Element, dtype: &str, width: usize) -> String {
             }
         }
     }
-    format!("{number:.1e}")
+    let text = format!("{number:.2e}");
+    if text.len() <= width {
+        text
+    } else {
+        format!("{number:.1e}")
+    }
 }
 
 /// A value as JSON; what JSON has no number for is a string: `"NaN"`, `"inf"`, `"-inf"`.
-pub fn json(value: &Element, dtype: &str) -> Value {
+pub fn json(value: &Element, dtype: DType) -> Value {
     let float = |number: f64| {
-        if number.is_finite() {
-            // the shortest digits, not those of the widened value
-            float(number, dtype)
-                .parse::<f64>()
-                .ok()
-                .and_then(serde_json::Number::from_f64)
-                .map_or(Value::Null, Value::Number)
-        } else {
-            Value::String(number.to_string())
+        if !number.is_finite() {
+            return Value::String(number.to_string());
         }
+        // the shortest digits, not those of the widened value; for complex numbers there is no such text to parse
+        let digits = Element::Float(number).display(dtype).to_string();
+        Value::from(digits.parse().unwrap_or(number))
     };
     match value {
         Element::Float(value) => float(*value),
@@ -110,13 +91,14 @@ pub fn json(value: &Element, dtype: &str) -> Value {
             .or_else(|_| u64::try_from(*value).map(Value::from))
             .unwrap_or_else(|_| Value::String(value.to_string())),
         Element::Bool(value) => Value::Bool(*value),
-        Element::Complex(re, im) => Value::Array(vec![float(*re), float(*im)]),
+        Element::Complex(a, b) | Element::Pair(a, b) => Value::Array(vec![float(*a), float(*b)]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{bytes, cell, element, grouped, json};
+    use crate::tensor::DType;
     use crate::tensor::Element;
 
     #[test]
@@ -132,13 +114,14 @@ mod tests {
     #[test]
     fn floats_print_shortest_for_their_type() {
         let tenth = Element::Float(f64::from(0.1f32));
-        assert_eq!(element(&tenth, "float32"), "0.1");
-        assert_eq!(element(&tenth, "float64"), "0.10000000149011612");
-        assert_eq!(element(&Element::Float(-0.0), "float32"), "-0");
-        assert_eq!(element(&Element::Float(1e-40), "float64"), "1e-40");
-        assert_eq!(json(&tenth, "float32").to_string(), "0.1");
-        assert_eq!(json(&Element::Float(f64::NAN), "float32"), "NaN");
-        assert_eq!(element(&Element::Complex(1.0, -2.5), "complex64"), "1-2.5i");
+        assert_eq!(element(&tenth, DType::Float32), "0.1");
+        assert_eq!(element(&tenth, DType::Float64), "0.10000000149011612");
+        assert_eq!(json(&tenth, DType::Float32).to_string(), "0.1");
+        assert_eq!(json(&Element::Float(f64::NAN), DType::Float32), "NaN");
+        assert_eq!(
+            json(&Element::Int(i128::from(u64::MAX)), DType::UInt64),
+            u64::MAX
+        );
     }
 
     #[test]
@@ -151,7 +134,7 @@ mod tests {
             9.9e30,
             f64::NAN,
         ] {
-            let text = cell(&Element::Float(value), "float64", 9);
+            let text = cell(&Element::Float(value), DType::Float64, 9);
             assert!(text.len() <= 9, "{text}");
             assert_ne!(text.parse::<f64>().unwrap(), 0.0);
         }

@@ -84,7 +84,7 @@ fn part(part: &Part) -> Map<String, Value> {
     let file = part.whole.spot.as_ref().and_then(|spot| spot.file.as_ref());
     let mut object = Map::from_iter([
         ("name".to_owned(), json!(part.name)),
-        ("dtype".to_owned(), json!(part.dtype)),
+        ("dtype".to_owned(), json!(part.dtype.name())),
         ("shape".to_owned(), json!(part.shape)),
         ("stride".to_owned(), json!(part.stride)),
         ("storage_offset".to_owned(), json!(part.storage_offset)),
@@ -188,13 +188,7 @@ fn selection(layer: &Layer, selection: &Selection) -> Value {
     let others: Map<String, Value> = layer
         .companions
         .iter()
-        .map(|(name, value)| {
-            let part = layer.others.iter().find(|part| &part.name == name);
-            (
-                name.clone(),
-                number::json(value, part.map_or("float32", |part| part.dtype)),
-            )
-        })
+        .map(|c| (c.name.clone(), number::json(&c.value, c.dtype)))
         .collect();
     json!({
         "index": selection.fixed,
@@ -205,7 +199,7 @@ fn selection(layer: &Layer, selection: &Selection) -> Value {
 }
 
 fn element(layer: &Layer, element: &ElementAt) -> Value {
-    let width = layer.weight.bits.div_ceil(4) + 2;
+    let width = layer.weight.dtype.bits().div_ceil(4) + 2;
     let bytes: String = element
         .bytes
         .iter()

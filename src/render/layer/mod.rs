@@ -1,7 +1,9 @@
 //! `layer`: one layer, understood at a glance.
 
 mod address;
+mod assumed;
 mod json;
+mod tensors;
 mod text;
 mod values;
 mod words;

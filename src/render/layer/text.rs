@@ -8,12 +8,12 @@ use super::super::number::{bytes, count, grouped};
 use super::super::paint::Paint;
 use super::super::wrap::paragraph;
 use super::address;
+use super::assumed;
+use super::tensors;
 use super::values;
 use super::words;
 use crate::explain::Layer;
 use crate::explain::Memory;
-use crate::explain::Origin;
-use crate::explain::Padding;
 use crate::explain::Part;
 use crate::explain::Relation;
 use crate::explain::Slice;
@@ -23,7 +23,7 @@ pub(super) const WIDTH: usize = 80;
 /// Where the text beside a label starts.
 pub(super) const LABEL: usize = 10;
 /// Axes up to which diagrams and formulas are drawn.
-const DRAWN_AXES: usize = 8;
+pub(super) const DRAWN_AXES: usize = 8;
 
 /// Writes the page.
 pub fn text(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
@@ -41,14 +41,11 @@ pub fn text(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
     writeln!(out)?;
     paragraph(out, &words::summary(layer), 2, WIDTH)?;
     writeln!(out)?;
-    weight(out, layer, paint)?;
-    for part in &layer.others {
-        other(out, layer, part, paint)?;
-    }
+    tensors::tensors(out, layer, paint)?;
     writeln!(out)?;
     memory(out, layer, paint)?;
     place(out, layer, paint)?;
-    unsaid(out, layer, paint)?;
+    assumed::write(out, layer, paint)?;
     if let Some(output) = &layer.output {
         writeln!(out)?;
         values::output(out, layer, output, paint)?;
@@ -70,110 +67,6 @@ pub(super) fn label(out: &mut dyn Write, paint: Paint, word: &str) -> Result<()>
         out,
         "  {}",
         paint.dim(format_args!("{word:<width$}", width = LABEL - 2))
-    )
-}
-
-/// The last part of a tensor's name.
-fn short<'a>(layer: &Layer, part: &'a Part) -> &'a str {
-    part.name
-        .strip_prefix(&layer.name)
-        .map_or(&part.name[..], |rest| rest.trim_start_matches('.'))
-}
-
-fn shape_text(shape: &[usize]) -> String {
-    format!("{shape:?}")
-}
-
-/// The weight's line, and the diagram of its axes hanging from its shape.
-fn weight(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
-    let weight = &layer.weight;
-    let name = match short(layer, weight) {
-        "" => "tensor",
-        name => name,
-    };
-    let name = escape::text(name);
-    let name = format!("{name:<width$}", width = LABEL - 2);
-    let lead = format!("  {name}{:<9}", weight.dtype);
-    let start = lead.chars().count() + 1;
-    let shape = shape_text(&weight.shape);
-    writeln!(
-        out,
-        "  {}{:<9} {}  {}",
-        paint.name(&name),
-        weight.dtype,
-        paint.key(&shape),
-        paint.dim(format_args!(
-            "{}, {}",
-            count(weight.numel as u64, "value"),
-            bytes(weight.nbytes)
-        ))
-    )?;
-    if weight.shape.len() > DRAWN_AXES {
-        return Ok(());
-    }
-    // the column of each size's first digit
-    let mut columns = Vec::new();
-    let mut column = start + 1;
-    for size in &weight.shape {
-        columns.push(column);
-        column += size.to_string().len() + 2;
-    }
-    let corner = column;
-    for axis in (0..columns.len()).rev() {
-        let mut line = String::new();
-        for (i, &column) in columns[..=axis].iter().enumerate() {
-            let pad = column - line.chars().count();
-            line.extend(std::iter::repeat_n(' ', pad));
-            line.push(if i == axis { '└' } else { '│' });
-        }
-        let reach = corner.saturating_sub(line.chars().count()).max(1);
-        line.extend(std::iter::repeat_n('─', reach));
-        let range = match weight.shape[axis] {
-            0 => "empty".to_owned(),
-            1 => "0".to_owned(),
-            size => format!("0..{}", size - 1),
-        };
-        writeln!(
-            out,
-            "{} {}  {:<8} {}",
-            paint.dim(line),
-            paint.key(layer.axes[axis].letter()),
-            range,
-            words::axis(layer, layer.axes[axis])
-        )?;
-    }
-    Ok(())
-}
-
-/// One line for each tensor beside the weight.
-fn other(out: &mut dyn Write, layer: &Layer, part: &Part, paint: Paint) -> Result<()> {
-    let name = format!(
-        "{:<width$}",
-        escape::text(short(layer, part)),
-        width = LABEL - 2
-    );
-    // long names (`running_mean`) push the line; two blanks keep it apart from the type
-    let gap = if name.chars().count() > LABEL - 2 {
-        "  "
-    } else {
-        ""
-    };
-    let role = words::role(layer, part.role);
-    let place = match part.whole.spot.as_ref().and_then(|spot| spot.file.as_ref()) {
-        Some(file) => format!("at byte {}", file.start),
-        None => String::new(),
-    };
-    let notes: Vec<&str> = [role, place.as_str()]
-        .into_iter()
-        .filter(|note| !note.is_empty())
-        .collect();
-    writeln!(
-        out,
-        "  {}{gap}{:<9} {}  {}",
-        paint.name(name),
-        part.dtype,
-        paint.key(shape_text(&part.shape)),
-        paint.dim(notes.join(", "))
     )
 }
 
@@ -242,8 +135,10 @@ fn slices(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
         .map(|file| file.start);
     let rule = format!("{each}*{letter}..{each}*({letter}+1)");
     let file_rule = match base {
-        Some(base) if weight.memory == Memory::Contiguous && weight.bits.is_multiple_of(8) => {
-            let size = each * (weight.bits as u64 / 8);
+        Some(base)
+            if weight.memory == Memory::Contiguous && weight.dtype.bits().is_multiple_of(8) =>
+        {
+            let size = each * (weight.dtype.bits() as u64 / 8);
             format!("{base}+{size}*{letter}, {size} bytes each")
         }
         _ => String::new(),
@@ -391,73 +286,4 @@ fn neighbours(weight: &Part) -> String {
         text += &format!(", {phrase} {shown}{more}");
     }
     text
-}
-
-/// What a weight does not tell about a convolution, what was assumed, and how to say otherwise.
-fn unsaid(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
-    let Some(conv) = &layer.convolution else {
-        return Ok(());
-    };
-    let hyper = &conv.hyper;
-    let origins = [
-        ("stride", hyper.stride.origin),
-        ("padding", hyper.padding.origin),
-        ("dilation", hyper.dilation.origin),
-        ("groups", conv.groups.origin),
-    ];
-    let unknown: Vec<&str> = origins
-        .iter()
-        .filter(|(_, o)| *o == Origin::Default)
-        .map(|(name, _)| *name)
-        .collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    writeln!(out)?;
-    label(out, paint, "unsaid")?;
-    let assumed: Vec<String> = unknown
-        .iter()
-        .map(|name| match *name {
-            "stride" => format!("stride {}", sizes(&hyper.stride.value)),
-            "padding" => format!("padding {}", padding(&hyper.padding.value)),
-            "dilation" => format!("dilation {}", sizes(&hyper.dilation.value)),
-            _ => format!("groups {}", conv.groups.value),
-        })
-        .collect();
-    let depthwise = unknown.contains(&"groups")
-        && !conv.transposed
-        && layer.weight.shape[1] == 1
-        && layer.weight.shape[0] > 1;
-    let mut text = format!(
-        "A state dict holds weights, not arguments. Taken for granted: {}. Flags say otherwise: \
-         --stride, --padding, --dilation, --groups or --in-channels.",
-        assumed.join(", ")
-    );
-    if depthwise {
-        text += &format!(
-            " Each filter sees a single channel: either the input has one, or the layer is depthwise \
-             (--groups {}).",
-            layer.weight.shape[0]
-        );
-    }
-    let mut wrapped = Vec::new();
-    paragraph(&mut wrapped, &text, LABEL, WIDTH)?;
-    // the label stands in the first line's margin
-    out.write_all(&wrapped[LABEL..])
-}
-
-/// `2`, or `2 x 1` where the axes differ.
-pub(super) fn sizes(values: &[usize]) -> String {
-    match values {
-        [first, rest @ ..] if rest.iter().all(|value| value == first) => first.to_string(),
-        values => words::times(values),
-    }
-}
-
-fn padding(padding: &Padding) -> String {
-    match padding {
-        Padding::Same => "'same'".to_owned(),
-        Padding::Valid => "'valid'".to_owned(),
-        Padding::Sizes(values) => sizes(values),
-    }
 }

@@ -113,9 +113,13 @@ pub(super) fn selection(
             place_text(slice)
         )?;
     }
-    for (name, value) in &layer.companions {
-        let value = exact(value, part_dtype(layer, name));
-        writeln!(out, "  {} {value}", paint.name(escape::text(name)))?;
+    for companion in &layer.companions {
+        let value = exact(&companion.value, companion.dtype);
+        writeln!(
+            out,
+            "  {} {value}",
+            paint.name(escape::text(&companion.name))
+        )?;
     }
     let repeated = selection
         .slice
@@ -144,14 +148,6 @@ pub(super) fn selection(
     Ok(())
 }
 
-fn part_dtype<'a>(layer: &'a Layer, name: &str) -> &'a str {
-    layer
-        .others
-        .iter()
-        .find(|part| part.name == name)
-        .map_or("float32", |part| part.dtype)
-}
-
 /// `filter 7, channel 0`
 fn prefix_words(layer: &Layer, prefix: &[usize]) -> String {
     let axis_word = |axis: usize| match axis {
@@ -173,6 +169,13 @@ fn prefix_words(layer: &Layer, prefix: &[usize]) -> String {
 /// The values of a grid, in blocks of as many columns as fit.
 fn values(out: &mut dyn Write, layer: &Layer, grid: &Grid, paint: Paint) -> Result<()> {
     let dtype = layer.weight.dtype;
+    if let (None, [[value]]) = (
+        grid.axes.1,
+        &grid.rows.iter().map(Vec::as_slice).collect::<Vec<_>>()[..],
+    ) {
+        let name = escape::text(&layer.weight.name);
+        return writeln!(out, "  {} {}", paint.name(name), exact(value, dtype));
+    }
     let columns = grid.rows.first().map_or(0, Vec::len);
     let texts: Vec<Vec<String>> = grid
         .rows
@@ -267,13 +270,13 @@ pub(super) fn element(
     )?;
     file_byte(out, layer, element, paint)?;
     label(out, paint, "value")?;
-    let digits = weight.bits.div_ceil(4);
+    let digits = weight.dtype.bits().div_ceil(4);
     writeln!(
         out,
         "{}  bits {}{}",
         paint.key(exact(&element.value, weight.dtype)),
         paint.key(format!("{:#0width$x}", element.bits, width = digits + 2)),
-        anatomy(weight.dtype, element.bits)
+        anatomy(weight.dtype.name(), element.bits)
     )
 }
 
@@ -295,8 +298,8 @@ fn file_byte(out: &mut dyn Write, layer: &Layer, element: &ElementAt, paint: Pai
         return writeln!(out, "not in the file in the clear; bytes {bytes}");
     };
     let steps = element.storage_element - weight.storage_offset;
-    let way = if weight.bits.is_multiple_of(8) {
-        format!("{} + {steps}*{} = ", first.start, weight.bits / 8)
+    let way = if weight.dtype.bits().is_multiple_of(8) {
+        format!("{} + {steps}*{} = ", first.start, weight.dtype.bits() / 8)
     } else {
         String::new()
     };

@@ -29,7 +29,7 @@ pub(super) fn axis(layer: &Layer, axis: Axis) -> String {
         .as_ref()
         .map_or(1, |conv| conv.groups.value);
     match axis {
-        Axis::Filter => "filter; filter o makes output channel o".to_owned(),
+        Axis::Filter => "filter = output channel".to_owned(),
         Axis::Channel if groups > 1 => {
             "input channel, counted within the filter's group".to_owned()
         }
@@ -100,14 +100,14 @@ fn convolution(conv: &Convolution, shape: &[usize]) -> String {
     );
     let seen = shape[1];
     if groups <= 1 {
-        let channels = if seen == 1 {
-            "the one input channel".to_owned()
-        } else {
-            format!("all {} input channels", grouped(seen as u64))
+        let channels = match seen {
+            1 => "the one input channel".to_owned(),
+            2 => "both input channels".to_owned(),
+            _ => format!("all {} input channels", grouped(seen as u64)),
         };
         return format!(
-            "{start} Every filter sees {channels}; all {} products are summed into one value of one \
-             output map, so there are {}.",
+            "{start} Every filter sees {channels}, and its {} products are summed into one number of one \
+             output map: {}.",
             grouped(
                 shape[1..]
                     .iter()
@@ -167,8 +167,8 @@ pub(super) fn role(layer: &Layer, role: Role) -> &'static str {
     match (role, layer.kind) {
         (Role::Weight, Kind::BatchNorm | Kind::Norm) => "gamma, the scale",
         (Role::Bias, Kind::BatchNorm | Kind::Norm) => "beta, the shift",
-        (Role::Bias, _) if convolution => "one number per output channel, added to its whole map",
-        (Role::Bias, Kind::Linear) => "one number per output, added to it",
+        (Role::Bias, _) if convolution => "added to the output map of each filter",
+        (Role::Bias, Kind::Linear) => "added to the outputs",
         (Role::RunningMean, _) => "mean seen in training, subtracted",
         (Role::RunningVar, _) => "variance seen in training, divided by",
         (Role::BatchCounter, _) => "training batches seen",
@@ -204,6 +204,7 @@ pub(super) fn slice_word(kind: Kind) -> Option<&'static str> {
         Kind::ConvTranspose(_) => Some("input channel"),
         Kind::Linear => Some("row"),
         Kind::Embedding => Some("vector"),
+        Kind::BatchNorm => Some("channel"),
         _ => None,
     }
 }
