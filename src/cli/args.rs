@@ -57,6 +57,8 @@ pub enum Command {
     Layer(super::layer::Args),
     /// Weights to raw binary or .npy, with a manifest
     Export(super::export::Args),
+    /// Execute one Conv2d layer in the order in which PyTorch adds
+    Run(super::run::Args),
     /// Replay saved PyTorch outputs; every bit must agree
     Verify(super::verify::Args),
     /// Every accumulation order that the program knows
@@ -71,6 +73,7 @@ impl Command {
             Command::Tree(args) => super::tree::run(args, io),
             Command::Layer(args) => super::layer::run(args, io),
             Command::Export(args) => super::export::run(args, io),
+            Command::Run(args) => super::run::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }

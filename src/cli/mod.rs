@@ -4,6 +4,7 @@
 //! `Args` and `run`, and one variant in [`args::Command`]; the tests walk the list of commands.
 
 pub mod args;
+mod array;
 pub mod exit;
 mod export;
 mod file;
@@ -12,6 +13,7 @@ mod layer;
 mod ls;
 mod names;
 mod orders;
+mod run;
 mod tree;
 mod values;
 mod verify;

@@ -1,5 +1,6 @@
 //! Tensors to files that any program can read, with a manifest that says what was written.
 
+pub mod array;
 mod filename;
 mod manifest;
 
@@ -16,6 +17,7 @@ use crate::bytes::output::write_whole;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::{Error, Result};
+use crate::npy;
 use crate::tensor::TensorView;
 
 /// File format of the elements.
@@ -205,14 +207,11 @@ fn view<'a>(
 fn elements(view: &TensorView<'_>, format: Format, out: &mut dyn Write) -> std::io::Result<String> {
     if format == Format::Npy {
         out.write_all(
-            &npy_header(view.dtype(), view.layout().shape()).map_err(std::io::Error::other)?,
+            &npy::write_header(view.dtype(), view.layout().shape())
+                .map_err(std::io::Error::other)?,
         )?;
     }
     let mut hash = Sha256::new(out);
     view.write_logical(&mut hash)?;
     Ok(hash.finish())
-}
-
-fn npy_header(_: crate::tensor::DType, _: &[usize]) -> Result<Vec<u8>> {
-    Err(Error::unsupported("not yet"))
 }

@@ -1,0 +1,269 @@
+//! `pthinspect run`
+
+use std::path::PathBuf;
+
+use ndarray::ArrayView4;
+use serde_json::json;
+
+use super::array::ArrayFile;
+use super::exit::Exit;
+use super::exit::Outcome;
+use super::io::Io;
+use super::values::PaddingArg;
+use super::values::Sizes;
+use super::verify::How;
+use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::TensorEntry;
+use crate::error::Error;
+use crate::error::Result;
+use crate::execute::Arguments;
+use crate::execute::Call;
+use crate::execute::MemoryFormat;
+use crate::execute::Order;
+use crate::execute::Origin;
+use crate::execute::PaddingMode;
+use crate::execute::conv2d;
+use crate::execute::kernel;
+use crate::execute::kernel::Operands;
+use crate::execute::predict;
+use crate::explain;
+use crate::explain::Convolution;
+use crate::explain::LayerOptions;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    $ pthinspect run conv1 model.pth --input x.npy --output y.npy --stride 2 --padding 3\n  \
+    $ pthinspect run conv1 model.pth --input x.npz:image --output y.safetensors:conv1\n  \
+    $ pthinspect run conv1 model.pth --input x.pt --output y.pt --origin threads=2,cpu_capability=AVX512\n\n\
+    Stride, padding and the rest come from the file where it knows them (whole modules), flags go over it, and \
+    PyTorch's defaults stand where neither speaks. What --origin leaves open is taken as torch 2.15 on an x86-64 AMD \
+    processor with AVX2, two threads, mkldnn on: the same on every machine. The order used goes to stderr.")]
+pub struct Args {
+    /// Layer: a unique suffix of its name is enough
+    name: String,
+    /// Checkpoint
+    file: Option<PathBuf>,
+    /// Input [N, C, H, W] or [C, H, W], float32: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]
+    #[arg(long, value_name = "X")]
+    input: ArrayFile,
+    /// Where the output goes; the same kinds of file
+    #[arg(long, value_name = "Y")]
+    output: ArrayFile,
+    /// Stride, one number or H,W
+    #[arg(long, value_name = "S")]
+    stride: Option<Sizes>,
+    /// Padding: same, valid, one number or H,W
+    #[arg(long, value_name = "P")]
+    padding: Option<PaddingArg>,
+    /// Dilation, one number or H,W
+    #[arg(long, value_name = "D")]
+    dilation: Option<Sizes>,
+    /// Groups
+    #[arg(long, value_name = "G")]
+    groups: Option<usize>,
+    /// zeros, reflect, replicate or circular
+    #[arg(long, value_name = "MODE")]
+    padding_mode: Option<String>,
+    /// What the input's memory format is to be taken as
+    #[arg(long, value_name = "FORMAT", value_parser = ["contiguous", "channels_last"], default_value = "contiguous")]
+    memory_format: String,
+    /// Where PyTorch is imagined to run: KEY=VALUE,... with the keys of a golden file's origin
+    #[arg(long, value_name = "ORIGIN", default_value = "")]
+    origin: Origin,
+    /// This accumulation order instead of the one that PyTorch would use there
+    #[arg(long, value_name = "NAME")]
+    order: Option<Order>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Executes the layer and writes its output.
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
+    super::layer::check_order(&args.name, args.file.as_deref())?;
+    let limits = Limits::default();
+    let checkpoint = super::file::open(io, args.file.as_deref())?;
+    let layer = Conv2d::of(&checkpoint, args).map_err(|e| e.in_file(checkpoint.path()))?;
+    let (shape, data) = args.input.read(&limits)?;
+    let batched = match *shape {
+        [n, c, h, w] => [n, c, h, w],
+        [c, h, w] => [1, c, h, w],
+        _ => {
+            return Err(Error::usage(format!(
+                "the input has shape {shape:?}, expected [N, C, H, W] or [C, H, W]"
+            ))
+            .in_file(&args.input.path)
+            .into());
+        }
+    };
+    let input = ArrayView4::from_shape(batched, &data)
+        .map_err(|e| Error::malformed(format!("the input's shape does not fit: {e}")))?;
+    let bias = layer.bias.as_ref().map(Vec::len);
+    let prepared = conv2d::prepare(input, layer.shape, bias, &layer.arguments)?;
+    let geometry = &prepared.geometry;
+    let call = Call {
+        geometry: *geometry,
+        memory_format: match args.memory_format.as_str() {
+            "channels_last" => MemoryFormat::ChannelsLast,
+            _ => MemoryFormat::Contiguous,
+        },
+    };
+    let order = choose(&call, args)?;
+    let operands = Operands {
+        input: &prepared.input,
+        weight: &layer.weight,
+        bias: layer.bias.as_deref(),
+    };
+    let plan = order.plan(geometry);
+    let result = args
+        .how
+        .install(|| kernel::run(&operands, geometry, &plan, args.how.kernel.into()))?;
+    let mut output_shape = geometry.output_shape().to_vec();
+    if shape.len() == 3 {
+        output_shape.remove(0);
+    }
+    args.output.write(&output_shape, &result)?;
+    if io.json {
+        io.print_json(&json!({
+            "layer": layer.name,
+            "order": order.to_string(),
+            "input": shape,
+            "output": output_shape,
+        }))?;
+    } else {
+        io.say(&format!(
+            "{}: {shape:?} -> {output_shape:?} in the order {order}",
+            layer.name
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The order asked for, or the one that PyTorch would use at the origin, what that leaves open being fixed.
+fn choose(call: &Call, args: &Args) -> Result<Order> {
+    if let Some(order) = args.order {
+        return Ok(order);
+    }
+    let usual = Origin {
+        torch: Some("2.15.0".into()),
+        device: Some("cpu".into()),
+        machine: Some("x86_64".into()),
+        cpu_capability: Some("AVX2".into()),
+        cpu_vendor: Some("AuthenticAMD".into()),
+        threads: Some(2),
+        mkldnn: Some(true),
+        l1_bytes: Some(32 << 10),
+        l2_bytes: Some(1 << 20),
+        ..Origin::default()
+    };
+    let predictions = predict::predict(call, &usual.overlaid(&args.origin));
+    predictions.first().map(|p| p.order).ok_or_else(|| {
+        Error::unsupported("no rule is known for the order that PyTorch uses for this layer there")
+            .with_hint("name one with --order; `pthinspect orders` lists them")
+    })
+}
+
+/// A layer ready to run.
+struct Conv2d {
+    name: String,
+    arguments: Arguments,
+    /// `[O, C/groups, KH, KW]`
+    shape: [usize; 4],
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Conv2d {
+    fn of(checkpoint: &Checkpoint, args: &Args) -> Result<Self> {
+        let name = checkpoint.find_layer(&args.name)?;
+        let part = |part: &str| {
+            let full = match name.as_str() {
+                "" => part.to_owned(),
+                name => format!("{name}.{part}"),
+            };
+            checkpoint.tensors().iter().find(|t| t.name == full)
+        };
+        let weight = part("weight").ok_or_else(|| {
+            Error::usage(format!("the layer {name:?} has no weight"))
+                .with_hint("`pthinspect ls` lists the tensors")
+        })?;
+        let module = checkpoint.module(&name);
+        if let Some(module) = module
+            && !module.class.ends_with("Conv2d")
+        {
+            return Err(Error::unsupported(format!(
+                "{name:?} is a {}, `run` executes Conv2d",
+                module.class
+            )));
+        }
+        let &[o, i, kh, kw] = weight.layout.shape() else {
+            return Err(Error::unsupported(format!(
+                "the weight of {name:?} has shape {:?}; `run` executes Conv2d, whose weight has four axes",
+                weight.layout.shape()
+            )));
+        };
+        let bias = part("bias");
+        let attributes = module.map(|module| &module.attributes);
+        let convolution = Convolution::of(
+            false,
+            weight.layout.shape(),
+            bias.map(|bias| bias.layout.numel()),
+            attributes,
+            &options(args),
+        )?;
+        Ok(Self {
+            arguments: arguments(&convolution, args)?,
+            shape: [o, i, kh, kw],
+            weight: floats(checkpoint, weight)?,
+            bias: bias.map(|bias| floats(checkpoint, bias)).transpose()?,
+            name,
+        })
+    }
+}
+
+fn options(args: &Args) -> LayerOptions {
+    let sizes = |sizes: &Option<Sizes>| sizes.as_ref().map(|Sizes(values)| values.clone());
+    LayerOptions {
+        groups: args.groups,
+        stride: sizes(&args.stride),
+        padding: args
+            .padding
+            .as_ref()
+            .map(|PaddingArg(padding)| padding.clone()),
+        dilation: sizes(&args.dilation),
+        ..LayerOptions::default()
+    }
+}
+
+fn arguments(convolution: &Convolution, args: &Args) -> Result<Arguments> {
+    let hyper = &convolution.hyper;
+    let pair = |values: &[usize]| match *values {
+        [a, b] => Ok([a, b]),
+        _ => Err(Error::usage(
+            "a Conv2d takes one number or two per argument",
+        )),
+    };
+    let mode = args
+        .padding_mode
+        .as_deref()
+        .unwrap_or(&hyper.padding_mode.value);
+    Ok(Arguments {
+        stride: pair(&hyper.stride.value)?,
+        padding: match &hyper.padding.value {
+            explain::Padding::Same => conv2d::Padding::Same,
+            explain::Padding::Valid => conv2d::Padding::Valid,
+            explain::Padding::Sizes(sizes) => conv2d::Padding::Explicit(pair(sizes)?),
+        },
+        dilation: pair(&hyper.dilation.value)?,
+        groups: convolution.groups.value,
+        padding_mode: PaddingMode::parse(mode)?,
+    })
+}
+
+fn floats(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<f32>> {
+    checkpoint
+        .view(tensor)?
+        .to_f32()
+        .map_err(|e| e.in_record(tensor.name.clone()))
+}
