@@ -218,6 +218,7 @@ impl Compiler {
                     }
                 }
                 Step::Sub(steps) => set = self.steps(steps),
+                Step::Seek(tap) => self.taps_met = *tap,
             }
         }
         set

@@ -114,6 +114,7 @@ impl Element<'_> {
             match step {
                 Step::Bias => total = plus(total, self.operands.bias.map(|bias| bias[self.at[1]])),
                 Step::Sub(steps) => total = plus(total, self.total(steps)),
+                Step::Seek(tap) => self.taps = &self.unrolled.taps[*tap..],
                 Step::Fold {
                     len,
                     fresh,

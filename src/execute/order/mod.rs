@@ -194,6 +194,9 @@ pub enum Step {
     },
     /// These steps have a total of their own, which is then added to the outer one.
     Sub(Vec<Step>),
+    /// The next fold takes the taps from this one on, counted in walk order: partial sums of several threads may be
+    /// added in another sequence than that of their taps.
+    Seek(usize),
 }
 
 impl Step {
@@ -214,6 +217,15 @@ impl Step {
             fold: Fold::Chain { fused },
         }
     }
+
+    /// Taps that are folded.
+    pub fn taps(&self) -> usize {
+        match self {
+            Step::Bias | Step::Seek(_) => 0,
+            Step::Fold { len, .. } => *len,
+            Step::Sub(steps) => steps.iter().map(Step::taps).sum(),
+        }
+    }
 }
 
 /// How one output element is summed.
@@ -232,7 +244,7 @@ impl Recipe {
     pub fn chained(&self) -> Option<bool> {
         fn visit(steps: &[Step], kind: &mut Option<bool>) -> bool {
             steps.iter().all(|step| match step {
-                Step::Bias => true,
+                Step::Bias | Step::Seek(_) => true,
                 Step::Sub(steps) => visit(steps, kind),
                 Step::Fold {
                     fold: Fold::Chain { fused },
@@ -268,6 +280,27 @@ impl Region {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Start and end of images, channels, pixels.
+    fn bounds(&self) -> [[usize; 2]; 3] {
+        [&self.images, &self.channels, &self.pixels].map(|range| [range.start, range.end])
+    }
+
+    /// Grows by `next` where that follows on `axis` and is otherwise alike; whether it did.
+    fn absorb(&mut self, next: &Region, axis: usize) -> bool {
+        let (mine, theirs) = (self.bounds(), next.bounds());
+        let alike = (0..3).all(|other| other == axis || mine[other] == theirs[other]);
+        if !alike || self.recipe != next.recipe || mine[axis][1] != theirs[axis][0] {
+            return false;
+        }
+        let range = [&mut self.images, &mut self.channels, &mut self.pixels];
+        for (i, range) in range.into_iter().enumerate() {
+            if i == axis {
+                range.end = theirs[axis][1];
+            }
+        }
+        true
     }
 }
 
@@ -311,6 +344,32 @@ impl Plan {
             self.recipes.len() - 1
         });
         self.regions.push(Region { recipe, ..region });
+    }
+
+    /// Joins regions of one recipe that lie side by side: along the pixels, the channels, the images. Recipes and
+    /// regions are put into the sequence in which the output has them.
+    pub fn merge(&mut self) {
+        for axis in [2, 1, 0] {
+            self.regions.sort_by_key(|region| {
+                let mut others = region.bounds();
+                others[axis] = [0, 0];
+                (others, region.recipe, region.bounds()[axis])
+            });
+            self.regions.dedup_by(|next, last| last.absorb(next, axis));
+        }
+        self.regions.sort_by_key(Region::bounds);
+        let mut places = Vec::new();
+        for region in &mut self.regions {
+            let known = places.iter().position(|&recipe| recipe == region.recipe);
+            region.recipe = known.unwrap_or_else(|| {
+                places.push(region.recipe);
+                places.len() - 1
+            });
+        }
+        self.recipes = places
+            .into_iter()
+            .map(|recipe| self.recipes[recipe].clone())
+            .collect();
     }
 
     /// The region of the output element (image, channel, pixel).

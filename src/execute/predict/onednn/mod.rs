@@ -6,6 +6,7 @@
 
 use crate::execute::Geometry;
 use crate::execute::order::Order;
+use crate::execute::order::gemm;
 use crate::execute::predict::Machine;
 
 mod depthwise;
@@ -48,7 +49,9 @@ pub type Choice = (&'static str, Order);
 /// Implementation and order for contiguous input.
 pub fn contiguous(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
-    jit_avx512(s, machine).or_else(|| jit(s, machine))
+    jit_avx512(s, machine)
+        .or_else(|| jit(s, machine))
+        .or_else(|| gemm(g, machine))
 }
 
 /// The first of the kernels for AVX-512 that accepts the layer.
@@ -96,6 +99,28 @@ fn jit(s: &Sizes, machine: &Machine) -> Option<Choice> {
     }
     let kernel = direct.iter().find(|kernel| kernel.accepts(s))?;
     Some((kernel.name, kernel.order()))
+}
+
+/// What is left: the gemm convolution, or the reference where its buffers would be too large.
+fn gemm(g: &Geometry, machine: &Machine) -> Option<Choice> {
+    let kernels = match machine.isa {
+        Isa::Avx512 => gemm::Kernels::Avx512,
+        Isa::Avx2 => gemm::Kernels::Avx2,
+        // other kernels, not analysed
+        Isa::Avx | Isa::Sse41 => return None,
+    };
+    let variant = gemm::Variant {
+        kernels,
+        threads: machine.threads,
+        l2_bytes: machine.caches[1],
+    };
+    if machine.threads > gemm::MOST_THREADS {
+        None
+    } else if gemm::accepts(g, &variant) {
+        Some(("x64:gemm:jit", Order::OnednnGemm(variant)))
+    } else {
+        Some(("ref:any", Order::OnednnReference))
+    }
 }
 
 /// Implementation and order for channels_last input.

@@ -1,0 +1,276 @@
+//! im2col + oneDNN's own sgemm (`x64:gemm:jit`): what its direct kernels do not take.
+//!
+//! The layer is cut into blocks of output pixels, output channels and input channels ([`blocking`]); each block is one
+//! matrix product ([`sgemm`]), taps in im2col order c, kh, kw, padding taps multiplied as +0; the products of later
+//! blocks of input channels are added to the output; the bias is added last (oneDNN 3.13,
+//! `execute_forward_thr_ncsp` in src/cpu/gemm_convolution.cpp).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use crate::execute::Geometry;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+use crate::execute::order::name::number;
+
+mod blocking;
+mod sgemm;
+mod threads;
+
+use blocking::Blocking;
+use blocking::Layer;
+use sgemm::Call;
+use sgemm::Cell;
+use threads::Size;
+
+/// Which sgemm kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernels {
+    /// For AVX2 and FMA.
+    Avx2,
+    /// For AVX-512.
+    Avx512,
+}
+
+impl Kernels {
+    const ALL: [Kernels; 2] = [Kernels::Avx2, Kernels::Avx512];
+
+    fn name(self) -> &'static str {
+        match self {
+            Kernels::Avx2 => "avx2",
+            Kernels::Avx512 => "avx512",
+        }
+    }
+
+    /// float32 numbers in a vector.
+    fn lanes(self) -> i64 {
+        match self {
+            Kernels::Avx2 => 8,
+            Kernels::Avx512 => 16,
+        }
+    }
+}
+
+/// What the order depends on besides the geometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// sgemm kernels.
+    pub kernels: Kernels,
+    /// Threads.
+    pub threads: usize,
+    /// Level-2 cache of one core, bytes.
+    pub l2_bytes: usize,
+}
+
+/// More threads than any machine measured, few enough to try them all.
+pub const MOST_THREADS: usize = 1024;
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-t{}-l2_", self.kernels.name(), self.threads)?;
+        match self.l2_bytes % 1024 {
+            0 => write!(f, "{}k", self.l2_bytes / 1024),
+            _ => write!(f, "{}", self.l2_bytes),
+        }
+    }
+}
+
+impl Variant {
+    /// Reads what `Display` writes: the words after the slash.
+    pub(super) fn parse(words: &[&str]) -> Option<Self> {
+        let [kernels, threads, l2] = words else {
+            return None;
+        };
+        let l2_bytes = match l2.strip_suffix('k') {
+            Some(kib) => number(kib, "l2_")? * 1024,
+            None => number(l2, "l2_").filter(|bytes| bytes % 1024 != 0)?,
+        };
+        Some(Self {
+            kernels: Kernels::ALL.into_iter().find(|k| k.name() == *kernels)?,
+            threads: number(threads, "t").filter(|&threads| threads <= MOST_THREADS)?,
+            l2_bytes,
+        })
+    }
+}
+
+/// Whether the gemm convolution takes `g`; else the reference convolution has to.
+pub fn accepts(g: &Geometry, variant: &Variant) -> bool {
+    Layer::of(g)
+        .is_some_and(|layer| Blocking::new(&layer, variant).fits(&layer, g, variant.threads as i64))
+}
+
+/// The plan for `g`.
+pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    let Some(layer) = Layer::of(g) else {
+        return Plan::uniform(g, recipe(vec![Step::chain(g.taps(), true)]));
+    };
+    let mut planner = Planner {
+        g,
+        layer: &layer,
+        variant,
+        blocking: Blocking::new(&layer, variant),
+        cells: HashMap::new(),
+        plan: Plan::default(),
+    };
+    for thread in 0..planner.outer_threads() {
+        planner.add_thread(thread);
+    }
+    let mut plan = planner.plan;
+    plan.merge();
+    plan
+}
+
+/// The steps of a sum, with what is the same for all of them.
+fn recipe(mut steps: Vec<Step>) -> Recipe {
+    steps.push(Step::Bias);
+    Recipe {
+        walk: Walk::IM2COL,
+        padding: PaddingTaps::Zero,
+        steps,
+    }
+}
+
+/// Puts the blocks of all threads together.
+struct Planner<'a> {
+    g: &'a Geometry,
+    layer: &'a Layer,
+    variant: &'a Variant,
+    blocking: Blocking,
+    /// The cells of one block, by its pixels and channels.
+    cells: HashMap<(i64, i64), Vec<Cell>>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    /// Threads that take blocks.
+    fn outer_threads(&self) -> i64 {
+        if self.blocking.outer {
+            self.variant.threads as i64
+        } else {
+            1
+        }
+    }
+
+    /// The blocks of one thread.
+    fn add_thread(&mut self, thread: i64) {
+        let (pixels, channels) = self.share(thread);
+        let row = self.layer.pixels;
+        let mut at = pixels.start;
+        while at < pixels.end {
+            let first = at % row;
+            let size = self.blocking.pixels.min(row - first).min(pixels.end - at);
+            for start in channels
+                .clone()
+                .step_by(self.blocking.out_channels as usize)
+            {
+                let end = channels.end.min(start + self.blocking.out_channels);
+                self.add_block(at / row, first..first + size, start..end);
+            }
+            at += size;
+        }
+    }
+
+    /// Pixels (of all images and groups) and channels of one thread: threads are put into as many teams as there are
+    /// shares of channels, and each team deals out the pixels (`balance2D`).
+    fn share(&self, thread: i64) -> (Range<i64>, Range<i64>) {
+        let threads = self.outer_threads();
+        let teams = self.blocking.channel_threads.min(threads);
+        let (small, larger_teams) = (threads / teams, threads % teams);
+        let in_larger = larger_teams * (small + 1);
+        let (team, member, members) = if thread < in_larger {
+            (thread / (small + 1), thread % (small + 1), small + 1)
+        } else {
+            let rest = thread - in_larger;
+            (larger_teams + rest / small, rest % small, small)
+        };
+        (
+            even_share(self.layer.images_pixels(), members, member),
+            even_share(self.layer.out_channels, teams, team),
+        )
+    }
+
+    /// One block; `image_group` counts the groups of all images.
+    fn add_block(&mut self, image_group: i64, pixels: Range<i64>, channels: Range<i64>) {
+        let size = (pixels.end - pixels.start, channels.end - channels.start);
+        let cells = match self.cells.remove(&size) {
+            Some(cells) => cells,
+            None => self.block_cells(size.0, size.1),
+        };
+        let image = image_group as usize / self.g.groups;
+        let group = image_group as usize % self.g.groups;
+        let first_channel = group * self.g.group_out() + channels.start as usize;
+        let first_pixel = pixels.start as usize;
+        let shifted =
+            |range: &Range<i64>, by: usize| range.start as usize + by..range.end as usize + by;
+        for cell in &cells {
+            self.plan.add(
+                image..image + 1,
+                shifted(&cell.channels, first_channel),
+                shifted(&cell.pixels, first_pixel),
+                recipe(cell.steps.clone()),
+            );
+        }
+        self.cells.insert(size, cells);
+    }
+
+    /// The products of all blocks of input channels, one after the other onto the output.
+    fn block_cells(&self, m: i64, n: i64) -> Vec<Cell> {
+        let layer = self.layer;
+        let outer = self.outer_threads() > 1;
+        let block = self.blocking.in_channels;
+        let calls = (0..layer.in_channels).step_by(block as usize).map(|first| {
+            let in_channels = block.min(layer.in_channels - first);
+            Call {
+                kernels: self.variant.kernels,
+                threads: if outer {
+                    1
+                } else {
+                    self.variant.threads as i64
+                },
+                size: Size {
+                    m,
+                    n,
+                    k: in_channels * layer.kernel,
+                },
+                lda: if layer.gathers { m } else { layer.pixels },
+                ldb: layer.products(),
+                ldc: layer.pixels,
+                first_tap: first * layer.kernel,
+            }
+        });
+        calls
+            .map(|call| call.cells())
+            .reduce(one_after_the_other)
+            .unwrap_or_default()
+    }
+}
+
+/// Two results on the same elements: where their cells intersect, the steps of both.
+fn one_after_the_other(first: Vec<Cell>, second: Vec<Cell>) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for a in &first {
+        for b in &second {
+            let common = |a: &Range<i64>, b: &Range<i64>| a.start.max(b.start)..a.end.min(b.end);
+            let cell = Cell {
+                pixels: common(&a.pixels, &b.pixels),
+                channels: common(&a.channels, &b.channels),
+                steps: [a.steps.as_slice(), &b.steps].concat(),
+            };
+            if !cell.pixels.is_empty() && !cell.channels.is_empty() {
+                cells.push(cell);
+            }
+        }
+    }
+    cells
+}
+
+/// What `member` of `members` gets of `total`, larger shares first (`balance211`).
+fn even_share(total: i64, members: i64, member: i64) -> Range<i64> {
+    let (least, more) = (total / members, total % members);
+    let start = member * least + member.min(more);
+    start..start + least + i64::from(member < more)
+}

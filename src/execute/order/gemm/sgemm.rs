@@ -1,0 +1,319 @@
+//! The order of additions inside one call of oneDNN's sgemm (oneDNN 3.13, src/cpu/x64/gemm/).
+//!
+//! Each call goes one of four ways: a vector on either side (gemv), the kernels that copy their operands into tiles
+//! first, and those that do not. Only the last treat edges of their tiles differently.
+
+use std::ops::Range;
+
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
+use crate::execute::order::Step;
+use crate::execute::order::blocks;
+use crate::execute::order::gemm::Kernels;
+use crate::execute::order::gemm::threads::Partition;
+use crate::execute::order::gemm::threads::Size;
+use crate::execute::order::gemm::threads::partition;
+use crate::execute::order::gemm::threads::worthwhile;
+use crate::execute::order::gemm::threads::worthwhile_for_vector;
+
+/// One call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Call {
+    pub(super) kernels: Kernels,
+    /// Threads available inside.
+    pub(super) threads: i64,
+    pub(super) size: Size,
+    /// Elements from one product to the next in the columns.
+    pub(super) lda: i64,
+    /// From one channel to the next in the weights.
+    pub(super) ldb: i64,
+    /// From one channel to the next in the output.
+    pub(super) ldc: i64,
+    /// Tap with which the product starts.
+    pub(super) first_tap: i64,
+}
+
+/// Elements of the result that are summed alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) pixels: Range<i64>,
+    pub(super) channels: Range<i64>,
+    /// What happens to the total.
+    pub(super) steps: Vec<Step>,
+}
+
+impl Call {
+    /// Rectangles that cover the result.
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        let Size { m, n, k } = self.size;
+        if n == 1 {
+            return vec![self.whole(self.vector_of_pixels())];
+        }
+        if m == 1 {
+            return vec![self.whole(self.vector_of_channels())];
+        }
+        let threads = worthwhile(self.kernels, self.size, self.threads);
+        if self.copies(threads) {
+            let chains = blocks(k as usize, self.copied_block(k) as usize);
+            let chains = chains.map(|len| Step::fresh_chain(len, true));
+            return vec![self.whole(chains.collect())];
+        }
+        self.uncopied(&partition(self.kernels, self.size, threads))
+    }
+
+    fn whole(&self, steps: Vec<Step>) -> Cell {
+        Cell {
+            pixels: 0..self.size.m,
+            channels: 0..self.size.n,
+            steps,
+        }
+    }
+
+    /// One channel: a chain; or, with threads along k, one for each of them.
+    fn vector_of_pixels(&self) -> Vec<Step> {
+        let Size { m, k, .. } = self.size;
+        let threads = worthwhile_for_vector(m, k, self.threads);
+        if threads == 1 || m > threads * 500 || k < threads * 128 {
+            return vec![Step::chain(k as usize, true)];
+        }
+        let (share, more) = (k / threads, k % threads);
+        let shares = (0..threads).map(|thread| (share + i64::from(thread < more)) as usize);
+        let mut steps: Vec<Step> = shares.map(|len| Step::fresh_chain(len, true)).collect();
+        if let Some(Step::Fold { fresh, .. }) = steps.first_mut() {
+            *fresh = false;
+        }
+        steps
+    }
+
+    /// One pixel: dot products; in blocks of 512 where the column is not dense.
+    fn vector_of_channels(&self) -> Vec<Step> {
+        const BLOCK: usize = 512;
+        let k = self.size.k as usize;
+        let block = if self.lda == 1 { k } else { BLOCK };
+        let pieces = |len| Step::Fold {
+            len,
+            fresh: false,
+            fold: Fold::Pieces,
+        };
+        blocks(k, block).map(pieces).collect()
+    }
+
+    /// Whether operands are copied into tiles (`nocopy_checker` in gemm_driver.cpp).
+    fn copies(&self, threads: i64) -> bool {
+        const LIMIT: i64 = 378;
+        let Size { m, n, k } = self.size;
+        let overhead = 1.0 / m as f64 + 1.0 / n as f64;
+        let large = k >= threads * LIMIT && (m >= threads * LIMIT || (m <= LIMIT && n <= LIMIT));
+        match self.kernels {
+            Kernels::Avx2 => {
+                let small = (m <= 128 && n <= 128)
+                    || n <= threads * 16
+                    || k <= threads * 2
+                    || (m <= 64 && n >= threads * 16);
+                overhead < 0.0038 && (large || !small)
+            }
+            Kernels::Avx512 => {
+                // rows that far apart fall into the same cache sets
+                if threads <= 8 && self.lda % 1024 == 0 && k > 500 && n > 100 {
+                    return true;
+                }
+                let aliases = [self.lda, self.ldb, self.ldc]
+                    .iter()
+                    .any(|ld| ld % 256 == 0);
+                let small = m <= threads * 28 || n <= threads * 28 || k <= threads;
+                overhead < 0.00196 && ((aliases && m >= 32 && n > 16) || large || !small)
+            }
+        }
+    }
+
+    /// Products per block of the kernels that copy (`get_k_blocking`).
+    fn copied_block(&self, k: i64) -> i64 {
+        let (whole, block) = match self.kernels {
+            Kernels::Avx2 => (256, 192),
+            Kernels::Avx512 => (384, 384),
+        };
+        match k {
+            _ if k <= whole => k,
+            _ if k < 2 * block => (k + 1) / 2,
+            _ => block,
+        }
+    }
+
+    /// The kernels that do not copy: f32/jit_avx_gemm_f32.cpp and f32/jit_avx512_common_gemm_f32.cpp.
+    fn uncopied(&self, partition: &Partition) -> Vec<Cell> {
+        let Partition { threads, share } = partition;
+        let shares = |threads: i64, share: i64, total: i64| {
+            let starts = (0..threads).map(move |thread| thread * share);
+            starts
+                .map(move |start| start..total.min(start + share))
+                .filter(|range| !range.is_empty())
+        };
+        let mut cells = Vec::new();
+        for pixels in shares(threads.m, share.m, self.size.m) {
+            for channels in shares(threads.n, share.n, self.size.n) {
+                for (rows, tile) in self.row_tiles(pixels.end - pixels.start) {
+                    for (columns, width) in self.column_tiles(channels.end - channels.start) {
+                        let parts = self.parts(partition, self.tile_fold(tile, width));
+                        let pixels = shifted(&rows, pixels.start);
+                        self.add_joined(&mut cells, pixels, &channels, columns, &parts);
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// Each thread's sums along k.
+    fn parts(&self, partition: &Partition, fold: Fold) -> Vec<Vec<Step>> {
+        let block = match self.kernels {
+            Kernels::Avx2 => 256,
+            Kernels::Avx512 => 384,
+        };
+        (0..partition.threads.k)
+            .map(|thread| {
+                let start = thread * partition.share.k;
+                let end = self.size.k.min(start + partition.share.k);
+                let folds = halved_blocks(end - start, block, block);
+                let fold = |len: i64| Step::Fold {
+                    len: len as usize,
+                    fresh: true,
+                    fold,
+                };
+                folds.into_iter().map(fold).collect()
+            })
+            .collect()
+    }
+
+    /// Threads along k have a sum each; they are added up in as many bands of channels, by the thread whose sum comes
+    /// right after the first thread's.
+    fn add_joined(
+        &self,
+        cells: &mut Vec<Cell>,
+        pixels: Range<i64>,
+        share: &Range<i64>,
+        columns: Range<i64>,
+        parts: &[Vec<Step>],
+    ) {
+        for (thread, band) in bands(parts.len(), share.end - share.start).enumerate() {
+            let channels = band.start.max(columns.start)..band.end.min(columns.end);
+            if !channels.is_empty() {
+                cells.push(Cell {
+                    pixels: pixels.clone(),
+                    channels: shifted(&channels, share.start),
+                    steps: self.joined(parts, thread),
+                });
+            }
+        }
+    }
+
+    /// The first part, then the one of `thread`, then the others.
+    fn joined(&self, parts: &[Vec<Step>], thread: usize) -> Vec<Step> {
+        let length = |part: &Vec<Step>| part.iter().map(Step::taps).sum::<usize>();
+        let start = |part: usize| parts[..part].iter().map(length).sum::<usize>();
+        let mut steps = parts[0].clone();
+        let others = (1..parts.len()).filter(|&part| part != thread);
+        let mut expected = 1;
+        for part in (thread > 0).then_some(thread).into_iter().chain(others) {
+            if part != expected {
+                steps.push(Step::Seek(self.first_tap as usize + start(part)));
+            }
+            expected = part + 1;
+            match parts[part].as_slice() {
+                [one] => steps.push(one.clone()),
+                several => steps.push(Step::Sub(several.to_vec())),
+            }
+        }
+        steps
+    }
+
+    /// Rows that go into the same kind of tile, and its height. AVX-512 treats all alike.
+    fn row_tiles(&self, rows: i64) -> Vec<(Range<i64>, i64)> {
+        const BLOCK: i64 = 4032;
+        match self.kernels {
+            Kernels::Avx2 => runs(
+                halved_blocks(rows, BLOCK, BLOCK + BLOCK / 2)
+                    .into_iter()
+                    .flat_map(|block| {
+                        let rest = block % 16;
+                        [(block - rest, 16), (rest, if rest > 8 { 16 } else { 8 })]
+                    }),
+            ),
+            Kernels::Avx512 => vec![(0..rows, 48)],
+        }
+    }
+
+    /// Columns that go into tiles of the same width.
+    fn column_tiles(&self, columns: i64) -> Vec<(Range<i64>, i64)> {
+        const BLOCK: i64 = 48;
+        match self.kernels {
+            Kernels::Avx2 => runs(
+                halved_blocks(columns, BLOCK, BLOCK + BLOCK / 2)
+                    .into_iter()
+                    .flat_map(|block| [(block - block % 6, 6), (block % 6, block % 6)]),
+            ),
+            Kernels::Avx512 => vec![(0..columns, 8)],
+        }
+    }
+
+    /// How a tile of so many rows and columns sums: narrow ones take two products at a time.
+    fn tile_fold(&self, rows: i64, columns: i64) -> Fold {
+        let pairs = |fused| Fold::Lanes {
+            head: 0,
+            lanes: 2,
+            group: 2,
+            join: Join::Halving,
+            fused,
+        };
+        match (self.kernels, rows, columns) {
+            (Kernels::Avx512, ..) | (Kernels::Avx2, 16, 4..) => Fold::Chain { fused: true },
+            (Kernels::Avx2, _, 3..) => pairs(true),
+            (Kernels::Avx2, ..) => pairs(false),
+        }
+    }
+}
+
+fn shifted(range: &Range<i64>, by: i64) -> Range<i64> {
+    range.start + by..range.end + by
+}
+
+/// `total` in blocks of `block` while two of them are left, then halves if more than `alone` is left.
+fn halved_blocks(total: i64, block: i64, alone: i64) -> Vec<i64> {
+    let mut lengths = Vec::new();
+    let mut rest = total;
+    while rest > 0 {
+        let length = match rest {
+            _ if rest >= 2 * block => block,
+            _ if rest > alone => (rest + 1) / 2,
+            _ => rest,
+        };
+        lengths.push(length);
+        rest -= length;
+    }
+    lengths
+}
+
+/// Lengths with their kinds, as ranges; neighbours of one kind are joined.
+fn runs(lengths: impl Iterator<Item = (i64, i64)>) -> Vec<(Range<i64>, i64)> {
+    let mut runs: Vec<(Range<i64>, i64)> = Vec::new();
+    let mut at = 0;
+    for (length, kind) in lengths.filter(|&(length, _)| length > 0) {
+        match runs.last_mut() {
+            Some((range, last)) if *last == kind => range.end += length,
+            _ => runs.push((at..at + length, kind)),
+        }
+        at += length;
+    }
+    runs
+}
+
+/// `total` dealt out as evenly as can be, larger bands first (`partition_unit_diff`).
+fn bands(count: usize, total: i64) -> impl Iterator<Item = Range<i64>> {
+    let count = count as i64;
+    let least = (total / count).max(1);
+    let more = (total - least * count).max(0);
+    (0..count).map(move |band| {
+        let start = band * least + band.min(more);
+        let end = start + least + i64::from(band < more);
+        start.min(total)..end.min(total)
+    })
+}
