@@ -29,14 +29,17 @@ pub fn text(
     if with_storage {
         header.push("STORAGE");
     }
-    header.push("NOTES");
+    let with_notes = plain || listing.rows.iter().any(|row| notes(row) != "-");
+    if with_notes {
+        header.push("NOTES");
+    }
     if digests {
         header.push("SHA256");
     }
     let cells: Vec<Vec<String>> = listing
         .rows
         .iter()
-        .map(|row| cells(row, plain, with_storage, digests))
+        .map(|row| header.iter().map(|title| cell(row, title, plain)).collect())
         .collect();
     let others = other_columns(&header, &cells);
     let room = width.map(|width| width.saturating_sub(others).max(NAME_MIN));
@@ -79,7 +82,8 @@ fn other_columns(header: &[&str], cells: &[Vec<String>]) -> usize {
         + 2
 }
 
-fn cells(row: &Row, plain: bool, with_storage: bool, digests: bool) -> Vec<String> {
+/// What a row has under `title`; never empty and, in plain columns, without blanks, which would break them for awk.
+fn cell(row: &Row, title: &str, plain: bool) -> String {
     let number = |n: u64| {
         if plain {
             n.to_string()
@@ -87,35 +91,29 @@ fn cells(row: &Row, plain: bool, with_storage: bool, digests: bool) -> Vec<Strin
             number::grouped(n)
         }
     };
-    let or_dash = |text: String| {
-        if text.is_empty() {
-            "-".to_owned()
+    let word = |text: &str| {
+        let text = escape::text(text);
+        if plain {
+            text.replace(' ', "\\x20")
         } else {
-            text
+            text.into_owned()
         }
     };
-    // blanks would break columns apart for awk
-    let name = escape::text(&row.name).replace(' ', "\\x20");
-    let mut cells = vec![
-        or_dash(name),
-        row.dtype.to_owned(),
-        shape(&row.shape),
-        number(row.nbytes),
-        row.file_offset.map_or_else(|| "-".to_owned(), number),
-    ];
-    if with_storage {
-        cells.push(or_dash(
-            row.storage
-                .as_deref()
-                .map(|key| escape::text(key).replace(' ', "\\x20"))
-                .unwrap_or_default(),
-        ));
+    let text = match title {
+        "NAME" => word(&row.name),
+        "DTYPE" => row.dtype.to_owned(),
+        "SHAPE" => shape(&row.shape),
+        "BYTES" => number(row.nbytes),
+        "OFFSET" => row.file_offset.map(number).unwrap_or_default(),
+        "STORAGE" => word(row.storage.as_deref().unwrap_or_default()),
+        "NOTES" => notes(row),
+        _ => row.sha256.clone().unwrap_or_default(),
+    };
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
     }
-    cells.push(notes(row));
-    if digests {
-        cells.push(row.sha256.clone().unwrap_or_else(|| "-".to_owned()));
-    }
-    cells
 }
 
 /// `[64,3,7,7]`: one word.
@@ -127,9 +125,10 @@ fn shape(shape: &[usize]) -> String {
 /// Short words, one comma-separated word in all; [`legend`] explains them.
 fn notes(row: &Row) -> String {
     let mut notes = Vec::new();
-    match &row.memory {
-        Memory::Contiguous => {}
-        memory => notes.push(memory_word(memory).to_owned()),
+    match (&row.layout, &row.memory) {
+        (Some(layout), _) => notes.push(escape::text(layout).into_owned()),
+        (None, Memory::Contiguous) => {}
+        (None, memory) => notes.push(memory_word(memory).to_owned()),
     }
     if row.tied > 0 {
         notes.push(format!("tied:{}", row.tied + 1));
@@ -143,12 +142,6 @@ fn notes(row: &Row) -> String {
     if row.lazy {
         notes.push("lazy".to_owned());
     }
-    notes.extend(
-        row.extra
-            .get("kind")
-            .and_then(Value::as_str)
-            .map(|kind| escape::text(kind).into_owned()),
-    );
     if notes.is_empty() {
         "-".to_owned()
     } else {
