@@ -251,3 +251,116 @@ fn json_row(row: &Row) -> Value {
     }
     Value::Object(object)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{footer, json, legend, text};
+    use crate::explain::Listing;
+    use crate::explain::Memory;
+    use crate::explain::Row;
+    use crate::explain::Totals;
+    use crate::render::Paint;
+
+    fn row(name: &str, memory: Memory) -> Row {
+        Row {
+            name: name.to_owned(),
+            dtype: "float32",
+            shape: vec![64, 3, 7, 7],
+            stride: vec![147, 49, 7, 1],
+            storage_offset: 0,
+            numel: 9408,
+            nbytes: 37632,
+            storage: Some("data/0".to_owned()),
+            file_offset: Some(1216),
+            memory,
+            layout: None,
+            tied: 0,
+            overlapping: 0,
+            part: false,
+            lazy: false,
+            extra: serde_json::Map::new(),
+            sha256: None,
+        }
+    }
+
+    fn listing(rows: Vec<Row>) -> Listing {
+        let totals = Totals {
+            tensors: rows.len(),
+            elements: 9408,
+            storages: 1,
+            stored: 40_000,
+            referenced: 37_632,
+        };
+        Listing {
+            file: "model.pth".into(),
+            format: "torch-zip",
+            rows,
+            totals,
+        }
+    }
+
+    fn printed(listing: &Listing, width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        text(&mut out, listing, Paint::new(false), width).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_narrow_terminal_shortens_names_and_never_wraps() {
+        let long = "encoder.layers.11.self_attention.output.projection.dense.weight";
+        let listing = listing(vec![
+            row(long, Memory::Contiguous),
+            row("x", Memory::ColumnMajor),
+        ]);
+        let page = printed(&listing, Some(80));
+        assert_eq!(page.lines().count(), 3);
+        assert!(
+            page.lines().all(|line| line.chars().count() <= 80),
+            "{page}"
+        );
+        assert!(page.contains('…') && page.contains("37,632") && page.contains("column-major"));
+        // narrower than the other columns: the name keeps some room, and lines are longer rather than broken
+        assert_eq!(printed(&listing, Some(20)).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_names_and_bare_numbers() {
+        let listing = listing(vec![
+            row("a b\u{1b}[31m", Memory::Contiguous),
+            row("", Memory::Strided),
+        ]);
+        let page = printed(&listing, None);
+        let words: Vec<Vec<&str>> = page
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let expected = [
+            "a\\x20b\\x1b[31m",
+            "float32",
+            "[64,3,7,7]",
+            "37632",
+            "1216",
+            "data/0",
+            "-",
+        ];
+        assert_eq!(words[1], expected);
+        assert_eq!((words[2][0], words[2][6]), ("-", "strided"));
+    }
+
+    #[test]
+    fn the_footer_counts_what_no_tensor_reaches() {
+        let listing = listing(vec![row("x", Memory::ChannelsLast)]);
+        assert_eq!(
+            footer(&listing),
+            "1 tensor, 9,408 elements, 40,000 bytes stored, 2,368 bytes of them in no tensor; torch-zip"
+        );
+        let mut out = Vec::new();
+        legend(&mut out, &listing, Paint::new(false)).unwrap();
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("channels_last ")
+        );
+        assert_eq!(json(&listing)["tensors"][0]["memory"], "channels_last");
+    }
+}
