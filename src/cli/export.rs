@@ -50,7 +50,7 @@ pub(super) enum FormatArg {
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let (names, file) = split(args);
     let names = Names::new(&names)?;
-    let checkpoint = super::file::open(io, file.as_deref())?;
+    let checkpoint = super::file::open_whole(io, file.as_deref())?;
     let chosen = names.choose(&checkpoint)?;
     let axes = AxisNames::of(&checkpoint);
     let format = args.format.map(|format| match format {

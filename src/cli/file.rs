@@ -28,6 +28,15 @@ pub(super) fn open(io: &mut Io<'_>, file: Option<&Path>) -> Result<Checkpoint> {
     Checkpoint::open(&path, &Limits::default())
 }
 
+/// Opens FILE and says on stderr what its reader could not place; for commands that show the whole file.
+pub(super) fn open_whole(io: &mut Io<'_>, file: Option<&Path>) -> Result<Checkpoint> {
+    let checkpoint = open(io, file)?;
+    for note in checkpoint.notes() {
+        io.warn(note);
+    }
+    Ok(checkpoint)
+}
+
 /// FILE; else `$PTHINSPECT_FILE`; else the only checkpoint in the current folder, whose name goes to stderr; else an
 /// error that lists the candidates.
 pub(super) fn resolve(io: &mut Io<'_>, file: Option<&Path>) -> Result<PathBuf> {

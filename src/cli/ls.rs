@@ -30,7 +30,7 @@ pub struct Args {
 /// Lists the tensors.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let names = Names::new(&args.names)?;
-    let checkpoint = super::file::open(io, args.file.as_deref())?;
+    let checkpoint = super::file::open_whole(io, args.file.as_deref())?;
     let chosen = names.choose(&checkpoint)?;
     let mut listing = Listing::of(&checkpoint, &chosen);
     if args.sha256 {

@@ -26,7 +26,7 @@ pub struct Args {
 
 /// Draws the tree.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
-    let checkpoint = super::file::open(io, args.file.as_deref())?;
+    let checkpoint = super::file::open_whole(io, args.file.as_deref())?;
     if io.json {
         io.print_json(&render::tree::json(&checkpoint))?;
     } else {

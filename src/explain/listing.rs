@@ -47,6 +47,8 @@ pub struct Row {
     pub file_offset: Option<u64>,
     /// How the elements lie in memory.
     pub memory: Memory,
+    /// `sparse_coo`, `nested`, ... where stride and storage offset mean nothing.
+    pub layout: Option<String>,
     /// Other tensors with the same elements (tied weights).
     pub tied: usize,
     /// Other tensors that share some elements.
@@ -88,7 +90,7 @@ impl Listing {
             file: checkpoint.path().to_owned(),
             format: checkpoint.format().name(),
             rows,
-            totals: Totals::of(checkpoint, &sharing),
+            totals: Totals::of(checkpoint),
         }
     }
 
@@ -123,7 +125,6 @@ impl Row {
             .storage
             .and_then(|StorageId(id)| checkpoint.storages().get(id));
         let layout = &tensor.layout;
-        let nbytes = bytes_of(layout.numel() as u64, tensor.dtype.bits());
         let (tied, overlapping) = companions(checkpoint, sharing, tensor);
         let reached = bytes_of(range(layout).len() as u64, tensor.dtype.bits());
         Self {
@@ -133,10 +134,11 @@ impl Row {
             stride: layout.stride().to_vec(),
             storage_offset: layout.storage_offset(),
             numel: layout.numel(),
-            nbytes,
+            nbytes: tensor.nbytes() as u64,
             storage: storage.map(|storage| storage.key.clone()),
             file_offset: checkpoint.file_offset(tensor),
             memory: Memory::of(layout),
+            layout: tensor.layout_name().map(str::to_owned),
             tied,
             overlapping,
             part: storage.is_some_and(|storage| reached < storage.nbytes as u64),
@@ -167,7 +169,7 @@ fn companions(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) 
 }
 
 impl Totals {
-    fn of(checkpoint: &Checkpoint, sharing: &Sharing) -> Self {
+    fn of(checkpoint: &Checkpoint) -> Self {
         let tensors = checkpoint.tensors();
         let mut totals = Self {
             tensors: tensors.len(),
@@ -177,23 +179,32 @@ impl Totals {
             storages: checkpoint.storages().len(),
             ..Self::default()
         };
-        for (id, storage) in checkpoint.storages().iter().enumerate() {
-            totals.stored = totals.stored.saturating_add(storage.nbytes as u64);
-            let mut ranges: Vec<_> = sharing
-                .residents(StorageId(id))
+        let mut reached = vec![Vec::new(); checkpoint.storages().len()];
+        for tensor in tensors {
+            tensor
+                .parts
                 .iter()
-                .map(|&number| {
-                    let (range, bits) =
-                        (range(&tensors[number].layout), tensors[number].dtype.bits());
-                    (
-                        bytes_of(range.start as u64, bits),
-                        bytes_of(range.end as u64, bits),
-                    )
-                })
-                .collect();
-            totals.referenced = totals.referenced.saturating_add(union(&mut ranges));
+                .chain([tensor])
+                .for_each(|part| reach(part, &mut reached));
+        }
+        for (storage, ranges) in checkpoint.storages().iter().zip(&mut reached) {
+            totals.stored = totals.stored.saturating_add(storage.nbytes as u64);
+            totals.referenced = totals.referenced.saturating_add(union(ranges));
         }
         totals
+    }
+}
+
+/// Adds the bytes that `tensor` reaches to those of its storage.
+fn reach(tensor: &TensorEntry, reached: &mut [Vec<(u64, u64)>]) {
+    if let Some(StorageId(id)) = tensor.storage
+        && let Some(ranges) = reached.get_mut(id)
+    {
+        let (range, bits) = (range(&tensor.layout), tensor.dtype.bits());
+        ranges.push((
+            bytes_of(range.start as u64, bits),
+            bytes_of(range.end as u64, bits),
+        ));
     }
 }
 

@@ -29,14 +29,17 @@ pub fn text(
     if with_storage {
         header.push("STORAGE");
     }
-    header.push("NOTES");
+    let with_notes = plain || listing.rows.iter().any(|row| notes(row) != "-");
+    if with_notes {
+        header.push("NOTES");
+    }
     if digests {
         header.push("SHA256");
     }
     let cells: Vec<Vec<String>> = listing
         .rows
         .iter()
-        .map(|row| cells(row, plain, with_storage, digests))
+        .map(|row| header.iter().map(|title| cell(row, title, plain)).collect())
         .collect();
     let others = other_columns(&header, &cells);
     let room = width.map(|width| width.saturating_sub(others).max(NAME_MIN));
@@ -79,7 +82,8 @@ fn other_columns(header: &[&str], cells: &[Vec<String>]) -> usize {
         + 2
 }
 
-fn cells(row: &Row, plain: bool, with_storage: bool, digests: bool) -> Vec<String> {
+/// What a row has under `title`; never empty and, in plain columns, without blanks, which would break them for awk.
+fn cell(row: &Row, title: &str, plain: bool) -> String {
     let number = |n: u64| {
         if plain {
             n.to_string()
@@ -87,35 +91,29 @@ fn cells(row: &Row, plain: bool, with_storage: bool, digests: bool) -> Vec<Strin
             number::grouped(n)
         }
     };
-    let or_dash = |text: String| {
-        if text.is_empty() {
-            "-".to_owned()
+    let word = |text: &str| {
+        let text = escape::text(text);
+        if plain {
+            text.replace(' ', "\\x20")
         } else {
-            text
+            text.into_owned()
         }
     };
-    // blanks would break columns apart for awk
-    let name = escape::text(&row.name).replace(' ', "\\x20");
-    let mut cells = vec![
-        or_dash(name),
-        row.dtype.to_owned(),
-        shape(&row.shape),
-        number(row.nbytes),
-        row.file_offset.map_or_else(|| "-".to_owned(), number),
-    ];
-    if with_storage {
-        cells.push(or_dash(
-            row.storage
-                .as_deref()
-                .map(|key| escape::text(key).replace(' ', "\\x20"))
-                .unwrap_or_default(),
-        ));
+    let text = match title {
+        "NAME" => word(&row.name),
+        "DTYPE" => row.dtype.to_owned(),
+        "SHAPE" => shape(&row.shape),
+        "BYTES" => number(row.nbytes),
+        "OFFSET" => row.file_offset.map(number).unwrap_or_default(),
+        "STORAGE" => word(row.storage.as_deref().unwrap_or_default()),
+        "NOTES" => notes(row),
+        _ => row.sha256.clone().unwrap_or_default(),
+    };
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
     }
-    cells.push(notes(row));
-    if digests {
-        cells.push(row.sha256.clone().unwrap_or_else(|| "-".to_owned()));
-    }
-    cells
 }
 
 /// `[64,3,7,7]`: one word.
@@ -127,9 +125,10 @@ fn shape(shape: &[usize]) -> String {
 /// Short words, one comma-separated word in all; [`legend`] explains them.
 fn notes(row: &Row) -> String {
     let mut notes = Vec::new();
-    match &row.memory {
-        Memory::Contiguous => {}
-        memory => notes.push(memory_word(memory).to_owned()),
+    match (&row.layout, &row.memory) {
+        (Some(layout), _) => notes.push(escape::text(layout).into_owned()),
+        (None, Memory::Contiguous) => {}
+        (None, memory) => notes.push(memory_word(memory).to_owned()),
     }
     if row.tied > 0 {
         notes.push(format!("tied:{}", row.tied + 1));
@@ -143,12 +142,6 @@ fn notes(row: &Row) -> String {
     if row.lazy {
         notes.push("lazy".to_owned());
     }
-    notes.extend(
-        row.extra
-            .get("kind")
-            .and_then(Value::as_str)
-            .map(|kind| escape::text(kind).into_owned()),
-    );
     if notes.is_empty() {
         "-".to_owned()
     } else {
@@ -257,4 +250,117 @@ fn json_row(row: &Row) -> Value {
         object.entry(key).or_insert_with(|| value.clone());
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{footer, json, legend, text};
+    use crate::explain::Listing;
+    use crate::explain::Memory;
+    use crate::explain::Row;
+    use crate::explain::Totals;
+    use crate::render::Paint;
+
+    fn row(name: &str, memory: Memory) -> Row {
+        Row {
+            name: name.to_owned(),
+            dtype: "float32",
+            shape: vec![64, 3, 7, 7],
+            stride: vec![147, 49, 7, 1],
+            storage_offset: 0,
+            numel: 9408,
+            nbytes: 37632,
+            storage: Some("data/0".to_owned()),
+            file_offset: Some(1216),
+            memory,
+            layout: None,
+            tied: 0,
+            overlapping: 0,
+            part: false,
+            lazy: false,
+            extra: serde_json::Map::new(),
+            sha256: None,
+        }
+    }
+
+    fn listing(rows: Vec<Row>) -> Listing {
+        let totals = Totals {
+            tensors: rows.len(),
+            elements: 9408,
+            storages: 1,
+            stored: 40_000,
+            referenced: 37_632,
+        };
+        Listing {
+            file: "model.pth".into(),
+            format: "torch-zip",
+            rows,
+            totals,
+        }
+    }
+
+    fn printed(listing: &Listing, width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        text(&mut out, listing, Paint::new(false), width).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_narrow_terminal_shortens_names_and_never_wraps() {
+        let long = "encoder.layers.11.self_attention.output.projection.dense.weight";
+        let listing = listing(vec![
+            row(long, Memory::Contiguous),
+            row("x", Memory::ColumnMajor),
+        ]);
+        let page = printed(&listing, Some(80));
+        assert_eq!(page.lines().count(), 3);
+        assert!(
+            page.lines().all(|line| line.chars().count() <= 80),
+            "{page}"
+        );
+        assert!(page.contains('…') && page.contains("37,632") && page.contains("column-major"));
+        // narrower than the other columns: the name keeps some room, and lines are longer rather than broken
+        assert_eq!(printed(&listing, Some(20)).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_names_and_bare_numbers() {
+        let listing = listing(vec![
+            row("a b\u{1b}[31m", Memory::Contiguous),
+            row("", Memory::Strided),
+        ]);
+        let page = printed(&listing, None);
+        let words: Vec<Vec<&str>> = page
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let expected = [
+            "a\\x20b\\x1b[31m",
+            "float32",
+            "[64,3,7,7]",
+            "37632",
+            "1216",
+            "data/0",
+            "-",
+        ];
+        assert_eq!(words[1], expected);
+        assert_eq!((words[2][0], words[2][6]), ("-", "strided"));
+    }
+
+    #[test]
+    fn the_footer_counts_what_no_tensor_reaches() {
+        let listing = listing(vec![row("x", Memory::ChannelsLast)]);
+        assert_eq!(
+            footer(&listing),
+            "1 tensor, 9,408 elements, 40,000 bytes stored, 2,368 bytes of them in no tensor; torch-zip"
+        );
+        let mut out = Vec::new();
+        legend(&mut out, &listing, Paint::new(false)).unwrap();
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("channels_last ")
+        );
+        assert_eq!(json(&listing)["tensors"][0]["memory"], "channels_last");
+    }
 }

@@ -133,7 +133,10 @@ fn slices(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
     let base = whole
         .and_then(|spot| spot.file.as_ref())
         .map(|file| file.start);
-    let rule = format!("{each}*{letter}..{each}*({letter}+1)");
+    let rule = match each {
+        1 => format!("{letter}..{letter}+1"),
+        each => format!("{each}*{letter}..{each}*({letter}+1)"),
+    };
     let file_rule = match base {
         Some(base)
             if weight.memory == Memory::Contiguous && weight.dtype.bits().is_multiple_of(8) =>
