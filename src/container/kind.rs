@@ -158,3 +158,145 @@ fn is_shard_index(head: &[u8]) -> bool {
     let text = head.trim_ascii_start();
     text.starts_with(b"{") && text.windows(12).any(|w| w == b"\"weight_map\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::FileKind;
+    use crate::error::ErrorKind;
+
+    fn detect(bytes: &[u8]) -> FileKind {
+        FileKind::detect(bytes, Path::new("model.pth"))
+    }
+
+    #[test]
+    fn known_kinds() {
+        let mut tar = vec![b'x'; 512];
+        tar[257..263].copy_from_slice(b"ustar\0");
+        let cases: &[(&[u8], FileKind)] = &[
+            (b"PK\x03\x04\0\0\x08\x08", FileKind::Zip),
+            (b"PK\x05\x06", FileKind::Zip),
+            (
+                b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+                FileKind::LegacyTorch,
+            ),
+            (
+                b"\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+                FileKind::LegacyTorch,
+            ),
+            (
+                b"L119547037146038801333356L\n.I1001\n.",
+                FileKind::LegacyTorch,
+            ),
+            (b"\x93NUMPY\x01\0", FileKind::Npy),
+            (&tar, FileKind::Tar),
+            (b"\x02\0\0\0\0\0\0\0{}", FileKind::Safetensors),
+            (b"\x80\x02}q\0.", FileKind::RawPickle),
+            (b"\x80\x04\x95\x02\0\0\0\0\0\0\0}\x94.", FileKind::RawPickle),
+            (b"(dp0\n.", FileKind::RawPickle),
+            (
+                b" {\"metadata\": {}, \"weight_map\": {}}",
+                FileKind::ShardIndex,
+            ),
+        ];
+        for (bytes, kind) in cases {
+            assert_eq!(&detect(bytes), kind, "{}", bytes.escape_ascii());
+            assert!(kind.clone().known().is_ok());
+        }
+    }
+
+    #[test]
+    fn foreign_kinds_say_what_they_are_and_what_to_do() {
+        let cases: &[(&[u8], &str, &str)] = &[
+            (b"", "is empty (0 bytes)", "get the file again"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 46830571\n",
+                "is a git-lfs pointer to a file of 46830571 bytes, not the file itself",
+                "git lfs pull",
+            ),
+            (
+                b"\xef\xbb\xbf\n<!DOCTYPE html><html><head><TITLE lang=en>Sign in\n &#8211; Drive</Title>",
+                "is a web page (HTML) titled \"Sign in &#8211; Drive\", not a checkpoint",
+                "direct",
+            ),
+            (b"<html><body>x", "is a web page (HTML), not a checkpoint", "direct"),
+            (
+                b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
+                "is a server's error message (XML): \"Request has expired\"",
+                "get a new one",
+            ),
+            (b"\x1f\x8b\x08\0", "is a gzip archive, not a checkpoint that this program reads", "gunzip"),
+            (b"7z\xbc\xaf\x27\x1c\0", "is a 7-Zip archive", "unpack"),
+            (b"\xfd7zXZ\0", "is an xz archive", "unxz"),
+            (b"\x28\xb5\x2f\xfd\0", "is a Zstandard archive", "unzstd"),
+            (b"Rar!\x1a\x07\0", "is a RAR archive", "unpack"),
+            (b"GGUF\x03\0", "is a GGUF file", "another framework"),
+            (b"\x89HDF\r\n\x1a\n", "is an HDF5 file", "another framework"),
+            (b"\x1c\0\0\0TFL3", "is a TensorFlow Lite model", "another framework"),
+            (b"\x89PNG\r\n\x1a\n", "is a PNG picture", "wrong file"),
+            (b"\xff\xd8\xff\xe0", "is a JPEG picture", "wrong file"),
+            (b"%PDF-1.7", "is a PDF document", "wrong file"),
+            (b"\x7fELF\x02", "is a Linux program or library", "wrong file"),
+            (b"\x08\x07\x12\x07pytorch", "is an ONNX model, it seems", "another framework"),
+            (b"{\"a\": 1}", "is JSON text", "beside it"),
+            (b"404: Not Found", "is text beginning with \"404: Not Found\"", "download"),
+            ("\n  é\nb".as_bytes(), "is text beginning with \"é\"", "download"),
+            (&[0; 100], "begins with 100 zero bytes", "did not finish"),
+            (b"\xde\xad\xbe\xef", "is of no kind known here: it begins with the bytes de ad be ef", "readable are"),
+        ];
+        for (bytes, message, hint) in cases {
+            let error = detect(bytes).known().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(
+                error.message().starts_with(message),
+                "{} / {message}",
+                error.message()
+            );
+            assert!(
+                error.hint().unwrap().contains(hint),
+                "{:?} / {hint}",
+                error.hint()
+            );
+        }
+        let by_name = FileKind::detect(b"\xde\xad\xbe\xef", Path::new("graph.pb"))
+            .known()
+            .unwrap_err();
+        assert!(
+            by_name
+                .message()
+                .starts_with("is by its name a TensorFlow graph")
+        );
+    }
+
+    #[test]
+    fn text_cut_where_looking_ends_is_still_text() {
+        let text = "é".repeat(super::LOOKED_AT);
+        for shift in [0, 1] {
+            let error = detect(&text.as_bytes()[2 * shift..]).known().unwrap_err();
+            assert!(error.message().starts_with("is text"), "{error}");
+        }
+        let odd = format!("a{text}");
+        assert!(
+            detect(odd.as_bytes())
+                .known()
+                .unwrap_err()
+                .message()
+                .starts_with("is text")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn detection_never_panics_and_stays_on_one_line(start in 0usize..8, bytes in any::<Vec<u8>>()) {
+            let starts: [&[u8]; 8] = [b"", b"<html><title", b"<?xml <message", b"version https://git-lfs.github.com/", b"{", b"PK", b"\x80\x02", b"\x08\x01"];
+            let bytes = [starts[start], &bytes].concat();
+            if let FileKind::Foreign(foreign) = detect(&bytes) {
+                prop_assert!(!foreign.message.contains(|c: char| c.is_control()));
+                prop_assert!(foreign.message.len() < 500);
+            }
+        }
+    }
+}

@@ -25,22 +25,27 @@ pub(super) fn long_line(line: &[u8]) -> Literal<Value> {
     decimal(line.strip_suffix(b"L").unwrap_or(line))
 }
 
-/// The argument of GET and PUT.
+/// The argument of GET and PUT: base 10 to every reader, leading zeros or not.
 pub(super) fn memo_line(line: &[u8]) -> Literal<u64> {
-    match decimal(line)? {
-        Value::Int(index) => {
-            u64::try_from(index).map_err(|_| format!("memo index {index} is negative"))
-        }
-        _ => Err("the memo index does not fit 64 bits".to_owned()),
-    }
+    let digits = line.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(line)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("{} is no memo index", shown(line)))
 }
 
 /// The argument of FLOAT: what `repr(float)` prints.
 pub(super) fn float_line(line: &[u8]) -> Literal<f64> {
-    std::str::from_utf8(line)
+    let parsed = std::str::from_utf8(line)
         .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| format!("{} is not a number", shown(line)))
+        .and_then(|text| text.parse().ok());
+    let float: f64 = parsed.ok_or_else(|| format!("{} is not a number", shown(line)))?;
+    // written with digits, it must have been finite
+    if float.is_infinite() && line.iter().any(u8::is_ascii_digit) {
+        return Err(format!("{} is too large for a float", shown(line)));
+    }
+    Ok(float)
 }
 
 fn decimal(line: &[u8]) -> Literal<Value> {

@@ -5,12 +5,16 @@
 //! decided in [`crate::checkpoint`].
 
 mod keys;
+pub mod listing;
 mod literal;
 mod machine;
 mod memo;
 pub mod opcode;
+#[cfg(test)]
+mod tests;
 pub mod value;
 
+pub use listing::{Instructions, Listing};
 pub use opcode::{Instruction, Opcode};
 pub use value::{Graph, Object, ObjectKind, Value, ValueId};
 

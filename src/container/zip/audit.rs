@@ -132,21 +132,23 @@ fn method(number: u16) -> Result<Method> {
     .with_hint("unpack the zip and zip it again, stored or deflated"))
 }
 
-/// Checks the local header of `entry`; returns where the data begins.
-fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
+/// A local header; sizes are zip64's where those are used.
+struct Local<'a> {
+    flags: u16,
+    method: u16,
+    crc32: u32,
+    stored_len: u64,
+    len: u64,
+    name: &'a [u8],
+    data_at: u64,
+}
+
+/// Reads the local header at the start of `bytes`, which lies at byte `at` of the file.
+fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
     const WHAT: &str = "its local header";
-    let at = entry.header_at;
-    let Some(rest) = usize::try_from(at).ok().and_then(|at| bytes.get(at..)) else {
-        return Err(Error::malformed(format!(
-            "its local header should lie at byte {at}, but the records end at byte {}",
-            bytes.len()
-        )));
-    };
-    let mut cursor = Cursor::new(rest, at);
+    let mut cursor = Cursor::new(bytes, at);
     if cursor.take(4, WHAT)? != LOCAL {
-        return Err(Error::malformed(format!(
-            "at byte {at} there is no local header"
-        )));
+        return Err(Error::malformed("there is no local header"));
     }
     let _version = cursor.u16(WHAT)?;
     let flags = cursor.u16(WHAT)?;
@@ -159,48 +161,71 @@ fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
     let extra_len = cursor.u16(WHAT)?;
     let name = cursor.take(name_len.into(), WHAT)?;
     let extra = cursor.take(extra_len.into(), WHAT)?;
-    if name != entry.name {
-        return Err(disagree(
-            at,
-            "name",
-            &display_name(name),
-            &display_name(entry.name),
-        ));
-    }
-    if method != entry.method {
-        return Err(disagree(at, "method", &method, &entry.method));
-    }
-    if (flags ^ entry.flags) & ENCRYPTION != 0 {
-        return Err(disagree(
-            at,
-            "encryption flag",
-            &(flags & ENCRYPTION),
-            &(entry.flags & ENCRYPTION),
-        ));
-    }
     let mut wide = Zip64::find(extra)?;
-    let len = wide.widen(len)?;
-    let stored_len = wide.widen(stored_len)?;
-    let unstated = |n: u64| flags & DESCRIPTOR != 0 && (n == 0 || n == u64::from(u32::MAX));
-    let fields = [
-        ("size", len, entry.len),
-        ("stored size", stored_len, entry.stored_len),
-        ("CRC", crc32.into(), entry.crc32.into()),
-    ];
-    for (what, local, central) in fields {
-        if local != central && !unstated(local) {
-            return Err(disagree(at, what, &local, &central));
-        }
-    }
-    Ok(cursor.offset())
+    Ok(Local {
+        flags,
+        method,
+        crc32,
+        // in this order (4.5.3)
+        len: wide.widen(len)?,
+        stored_len: wide.widen(stored_len)?,
+        name,
+        data_at: cursor.offset(),
+    })
 }
 
-fn disagree(
-    at: u64,
-    what: &str,
-    local: &dyn std::fmt::Display,
-    central: &dyn std::fmt::Display,
-) -> Error {
+/// Checks the local header of `entry`; returns where the data begins.
+fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
+    let at = entry.header_at;
+    let Some(rest) = usize::try_from(at).ok().and_then(|at| bytes.get(at..)) else {
+        return Err(Error::malformed(format!(
+            "its local header should lie at byte {at}, but the records end at byte {}",
+            bytes.len()
+        )));
+    };
+    let local = read_local(rest, at)
+        .map_err(|e| Error::malformed(format!("at byte {at}: {}", e.message())))?;
+    if local.name != entry.name {
+        let (local, central) = (display_name(local.name), display_name(entry.name));
+        return Err(disagree(at, "name", &local, &central));
+    }
+    let described = local.flags & DESCRIPTOR != 0;
+    let unstated = |n: u64| described && (n == 0 || n == u64::from(u32::MAX));
+    let encryption = [local.flags & ENCRYPTION, entry.flags & ENCRYPTION];
+    let fields: [(&str, u64, u64, bool); 5] = [
+        ("method", local.method.into(), entry.method.into(), false),
+        (
+            "encryption flags",
+            encryption[0].into(),
+            encryption[1].into(),
+            false,
+        ),
+        ("size", local.len, entry.len, unstated(local.len)),
+        (
+            "stored size",
+            local.stored_len,
+            entry.stored_len,
+            unstated(local.stored_len),
+        ),
+        (
+            "CRC",
+            local.crc32.into(),
+            entry.crc32.into(),
+            unstated(local.crc32.into()),
+        ),
+    ];
+    match fields
+        .into_iter()
+        .find(|&(_, local, central, unstated)| local != central && !unstated)
+    {
+        Some((what, local, central, _)) => {
+            Err(disagree(at, what, &local.to_string(), &central.to_string()))
+        }
+        None => Ok(local.data_at),
+    }
+}
+
+fn disagree(at: u64, what: &str, local: &str, central: &str) -> Error {
     Error::malformed(format!(
         "its local header at byte {at} has the {what} {local}, the zip's directory has {central}: programs would read different things"
     ))

@@ -213,9 +213,10 @@ fn read_entries<'a>(bytes: &'a [u8], end: &End) -> Result<Vec<Central<'a>>> {
     let mut entries = Vec::with_capacity(usize::try_from(end.entries).unwrap_or(0));
     let mut cursor = Cursor::new(bytes, end.at);
     for n in 0..end.entries {
+        let at = cursor.offset();
         let entry = read_entry(&mut cursor).map_err(|e| {
             let message = format!("entry {n} of the zip's directory: {}", e.message());
-            Error::malformed(message).at_offset(cursor.offset())
+            Error::malformed(message).at_offset(at)
         })?;
         entries.push(entry);
     }
