@@ -81,9 +81,16 @@ def make(part: str, folder: Path, made: dict) -> None:
 def manifest(folder: Path, made: dict) -> dict:
     """What is under `folder`; files not made by this run keep what the old manifest says of them."""
     old_path = folder / "MANIFEST.json"
-    old = json.loads(old_path.read_text())["files"] if old_path.exists() else {}
-    machine = {"torch": torch.__version__, "cpu": cpu_model(), "cpu_vendor": cpu_vendor(), "l2_bytes": l2_bytes(),
-               "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    old = json.loads(old_path.read_text()) if old_path.exists() else {"machines": [], "files": {}}
+    here = {"torch": torch.__version__, "cpu": cpu_model(), "cpu_vendor": cpu_vendor(), "l2_bytes": l2_bytes(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+    machines: list[dict] = []
+
+    def number(machine: dict) -> int:
+        if machine not in machines:
+            machines.append(machine)
+        return machines.index(machine)
+
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -92,14 +99,24 @@ def manifest(folder: Path, made: dict) -> dict:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         if name in made:
-            how = {**made[name], **machine}
-        elif name in old and old[name]["sha256"] == digest:
-            how = {key: value for key, value in old[name].items() if key not in ("sha256", "bytes")}
+            how = {**made[name], "machine": number(here)}
+        elif name in old["files"] and old["files"][name]["sha256"] == digest:
+            before = old["files"][name]
+            how = {"command": before["command"], "threads": before["threads"],
+                   "machine": number(old["machines"][before["machine"]])}
         else:
             print(f"warning: fixtures/{name} is in no manifest and was not made now", file=sys.stderr)
             continue
         files[name] = {"sha256": digest, "bytes": len(data), **how}
-    return {"made_by": "python scripts/make_fixtures.py", "files": files}
+    return {"machines": machines, "files": files}
+
+
+def write_manifest(path: Path, listing: dict) -> None:
+    """One line per file, so that a change reads as a change of these files."""
+    machines = ",\n".join(f"  {json.dumps(machine)}" for machine in listing["machines"])
+    files = ",\n".join(f"  {json.dumps(name)}: {json.dumps(how)}" for name, how in listing["files"].items())
+    path.write_text(f'{{"made_by": "python scripts/make_fixtures.py",\n "machines": [\n{machines}\n ],\n'
+                    f' "files": {{\n{files}\n }}}}\n')
 
 
 def main() -> int:
@@ -115,9 +132,7 @@ def main() -> int:
     for part in chosen:
         make(part, args.output, made)
     listing = manifest(args.output, made)
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(how)}" for name, how in listing["files"].items())
-    text = f'{{"made_by": {json.dumps(listing["made_by"])}, "files": {{\n{lines}\n}}}}\n'
-    (args.output / "MANIFEST.json").write_text(text)
+    write_manifest(args.output / "MANIFEST.json", listing)
     total = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
     print(f"{args.output}: {len(listing['files'])} files, {size_text(total)}")
     if total > LIMIT:
