@@ -7,4 +7,4 @@ pub mod source;
 
 pub use cursor::Cursor;
 pub use limits::{Budget, Limits};
-pub use source::ByteSource;
+pub use source::{Access, ByteSource};

@@ -41,6 +41,31 @@ impl ByteSource {
     }
 }
 
+/// How the bytes are about to be read; a hint to the operating system, where it takes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Long runs, as storages are read.
+    Runs,
+    /// A few bytes here and there, as headers are: nothing around them is worth fetching from the disk.
+    Scattered,
+}
+
+impl ByteSource {
+    /// Says how the bytes are about to be read. Changes speed and nothing else.
+    pub fn expect(&self, access: Access) {
+        #[cfg(unix)]
+        if let Inner::Mapped(map) = &self.0 {
+            // a hint: where it is not taken, everything still works
+            let _ = map.advise(match access {
+                Access::Runs => memmap2::Advice::Normal,
+                Access::Scattered => memmap2::Advice::Random,
+            });
+        }
+        #[cfg(not(unix))]
+        let _ = access;
+    }
+}
+
 impl From<Vec<u8>> for ByteSource {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Inner::Owned(bytes.into()))

@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config, ZipReadOptions};
 
+use crate::bytes::Access;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::error::{Error, Result};
@@ -109,7 +110,10 @@ impl Zip {
     /// [`Limits::records`] records.
     pub fn open(source: &ByteSource, limits: &Limits) -> Result<Self> {
         let directory = Directory::read(source, limits)?;
-        let records = audit::records(source, directory.at, &directory.entries)?;
+        source.expect(Access::Scattered);
+        let records = audit::records(source, directory.at, &directory.entries);
+        source.expect(Access::Runs);
+        let records = records?;
         let names = audit::names(&records)?;
         let oddities = audit::gaps(&records, directory.at, directory.end, source.len() as u64)?;
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Names, persistent ids and calls: written down, never followed.
 
-use super::Machine;
+use super::{HEAP_BLOCK, Machine};
 use crate::error::Result;
 use crate::pickle::opcode::{Argument, Opcode};
 use crate::pickle::value::{Object, ObjectKind, Value, ValueId};
@@ -23,7 +23,8 @@ impl Machine<'_> {
         if module.is_empty() || name.is_empty() {
             return Err(self.malformed("a name is empty".to_owned()));
         }
-        self.budget.spend(module.len() + name.len())?;
+        self.budget
+            .spend(module.len() + name.len() + 2 * HEAP_BLOCK)?;
         let (module, name) = (self.name(module)?, self.name(name)?);
         Ok(Value::Global { module, name })
     }
@@ -37,7 +38,7 @@ impl Machine<'_> {
                 "module and name must be text, they are {m} and {n}"
             )));
         };
-        budget.spend(m.len() + n.len())?;
+        budget.spend(m.len() + n.len() + 2 * HEAP_BLOCK)?;
         let (module, name) = (m.clone(), n.clone());
         self.push(Value::Global { module, name })
     }
@@ -58,7 +59,7 @@ impl Machine<'_> {
             Opcode::BinPersId => self.pop(),
             _ => {
                 let line = self.bytes();
-                self.budget.spend(line.len())?;
+                self.budget.spend(line.len() + HEAP_BLOCK)?;
                 let text = self.name(line)?;
                 self.alloc(Value::Str(text))?
             }

@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 
 /// The highest protocol there is.
 const HIGHEST_PROTOCOL: u8 = 5;
+/// What an allocator takes beside and around a small block: a million texts of one byte are not one megabyte.
+const HEAP_BLOCK: usize = 32;
 
 pub(super) struct Machine<'a> {
     cursor: Cursor<'a>,
@@ -230,7 +232,7 @@ impl<'a> Machine<'a> {
     /// Takes everything from `mark` on off the stack.
     fn take_from(&mut self, mark: usize) -> Result<Vec<ValueId>> {
         let n = self.stack.len() - mark;
-        self.budget.spend(n * size_of::<ValueId>())?;
+        self.budget.spend(n * size_of::<ValueId>() + HEAP_BLOCK)?;
         // not split_off: at 0 that hands over the stack's whole capacity
         let taken = self.stack[mark..].to_vec();
         self.stack.truncate(mark);

@@ -1,6 +1,6 @@
 //! Values that come straight out of the bytes: numbers, text, bytes.
 
-use super::Machine;
+use super::{HEAP_BLOCK, Machine};
 use crate::error::Result;
 use crate::pickle::literal;
 use crate::pickle::opcode::{Argument, Opcode};
@@ -10,7 +10,10 @@ impl Machine<'_> {
     pub(super) fn scalar(&mut self) -> Result<()> {
         let bytes = self.bytes();
         // no notation here is longer in memory than in the file, but for decimal rounding and Latin-1
-        self.budget.spend(bytes.len().saturating_mul(2))?;
+        if !bytes.is_empty() {
+            self.budget
+                .spend(bytes.len().saturating_mul(2).saturating_add(HEAP_BLOCK))?;
+        }
         let value = match self.now.opcode {
             Opcode::NewTrue => Value::Bool(true),
             Opcode::NewFalse => Value::Bool(false),
