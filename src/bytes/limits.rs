@@ -85,7 +85,7 @@ impl Default for Limits {
             pickle_steps: 200_000_000,
             pickle_memory: 2 << 30,
             tree_nodes: 20_000_000,
-            tree_depth: 256,
+            tree_depth: 1000,
             tensor_bytes: 64 << 30,
         }
     }

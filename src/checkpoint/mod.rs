@@ -8,14 +8,23 @@ use std::path::{Path, PathBuf};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::container::Zip;
+use crate::container::zip::Record;
 use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
+mod module;
 mod names;
+mod nested;
+mod objects;
 mod open;
+mod python;
+mod rebuild;
 mod safetensors;
+mod storages;
+mod torch;
 pub mod tree;
+mod unfold;
 
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
@@ -145,8 +154,8 @@ pub(crate) struct Bytes {
 pub(crate) enum Place {
     /// As they are, in the file.
     File(Range<usize>),
-    /// In a compressed record: its number, and how many of its bytes.
-    Record(usize, usize),
+    /// In a compressed record, and how many of its bytes.
+    Record(Box<Record>, usize),
 }
 
 impl Checkpoint {
@@ -224,9 +233,7 @@ impl Checkpoint {
         match place {
             Place::File(range) => Ok(Cow::Borrowed(&self.bytes.source[range.clone()])),
             Place::Record(record, len) => {
-                let zip = self.bytes.zip.as_ref();
-                let record = zip.and_then(|zip| Some((zip, zip.records().get(*record)?)));
-                let Some((zip, record)) = record else {
+                let Some(zip) = &self.bytes.zip else {
                     return Err(Error::usage("this storage is of another checkpoint"));
                 };
                 match zip.read(record, self.bytes.tensor_bytes)? {

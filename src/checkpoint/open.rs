@@ -6,6 +6,7 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::safetensors;
+use crate::checkpoint::torch;
 use crate::container::FileKind;
 use crate::error::{Error, Result};
 
@@ -16,7 +17,7 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         Err(Error::unsupported(message).with_hint(hint))
     };
     match kind {
-        FileKind::Zip => not_yet(""),
+        FileKind::Zip => torch::open(path, source, limits),
         FileKind::Safetensors => safetensors::open(path, source, limits),
         FileKind::LegacyTorch => {
             not_yet("torch.save(torch.load(FILE, weights_only=True), NEW) writes today's format")

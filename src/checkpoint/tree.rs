@@ -84,6 +84,8 @@ pub enum NodeValue {
         /// Shape.
         shape: Vec<usize>,
     },
+    /// A small object as Python's `repr` shows it: `torch.device('cuda', 1)`.
+    Repr(String),
     /// A class or function, by name.
     Global(String),
     /// An `nn.Module`, by class; children are hyperparameters, parameters and submodules.

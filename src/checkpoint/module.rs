@@ -1,0 +1,159 @@
+//! `nn.Module`s pickled whole: an object with a dict of parameters, one of buffers and one of submodules.
+//!
+//! Names are those of `state_dict()`: parameters, then buffers that are not in `_non_persistent_buffers_set`, then the
+//! submodules', each after its path; `None`s are left out. What else a module has are attributes: hyperparameters,
+//! shown in the tree and, where they are plain, kept as JSON. Tensors among them are no part of the state.
+//! A class may override `state_dict()`, which cannot be known without running it.
+//!
+//! Source: `torch/nn/modules/module.py`, `Module._save_to_state_dict` and `Module.state_dict`.
+
+use std::collections::HashSet;
+
+use crate::bytes::Budget;
+use crate::checkpoint::objects;
+use crate::checkpoint::python::Python;
+use crate::error::Result;
+use crate::pickle::Object;
+use crate::pickle::Value;
+use crate::pickle::ValueId;
+
+/// A module's parts, by what they are.
+pub(super) struct ModuleParts {
+    pub(super) attributes: Vec<(String, ValueId)>,
+    /// Parameters and buffers that are part of the state.
+    pub(super) state: Vec<(String, ValueId)>,
+    /// Parameters and buffers that are not: `None`, or not persistent.
+    pub(super) other: Vec<(String, ValueId)>,
+    pub(super) modules: Vec<(String, ValueId)>,
+}
+
+/// Attributes of every module that say nothing about it.
+const INTERNAL: &[&str] = &[
+    "_parameters",
+    "_buffers",
+    "_modules",
+    "_non_persistent_buffers_set",
+    "_is_full_backward_hook",
+    "_compiled_call_impl",
+];
+
+/// The parts, if the object is a module: what has `_parameters` and `_modules` among its attributes.
+pub(super) fn parts(python: Python<'_>, object: &Object) -> Option<ModuleParts> {
+    let [state] = object.state[..] else {
+        return None;
+    };
+    let parameters = named(python, python.entry(state, "_parameters")?)?;
+    let modules = named(python, python.entry(state, "_modules")?)?;
+    let buffers = python
+        .entry(state, "_buffers")
+        .and_then(|id| named(python, id));
+    let temporary = python.entry(state, "_non_persistent_buffers_set");
+    let temporary = temporary.map_or_else(HashSet::new, |id| texts(python, id));
+    let mut parts = ModuleParts {
+        attributes: Vec::new(),
+        state: Vec::new(),
+        other: Vec::new(),
+        modules: Vec::new(),
+    };
+    for (name, id) in parameters {
+        parts.sort_in(python, name, id, true);
+    }
+    for (name, id) in buffers.unwrap_or_default() {
+        let persistent = !temporary.contains(name.as_str());
+        parts.sort_in(python, name, id, persistent);
+    }
+    for (name, id) in modules {
+        if *python.get(id) == Value::None {
+            parts.other.push((name, id));
+        } else {
+            parts.modules.push((name, id));
+        }
+    }
+    let attributes = named(python, state)?;
+    parts.attributes = attributes
+        .into_iter()
+        .filter(|(name, id)| is_telling(python, name, *id))
+        .collect();
+    Some(parts)
+}
+
+impl ModuleParts {
+    fn sort_in(&mut self, python: Python<'_>, name: String, id: ValueId, persistent: bool) {
+        if persistent && *python.get(id) != Value::None {
+            self.state.push((name, id));
+        } else {
+            self.other.push((name, id));
+        }
+    }
+
+    /// The plain attributes as JSON: `stride`, `padding`, ...
+    pub(super) fn json(
+        &self,
+        python: Python<'_>,
+        budget: &mut Budget,
+    ) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let mut map = serde_json::Map::new();
+        for (name, id) in self
+            .attributes
+            .iter()
+            .filter(|(name, _)| !name.starts_with('_'))
+        {
+            let (value, values) = objects::json_and_size(python, *id);
+            budget.spend(name.len() + values * size_of::<serde_json::Value>())?;
+            if let Some(value) = value {
+                map.insert(name.clone(), value);
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// The entries of a dict or an OrderedDict, by their names.
+fn named(python: Python<'_>, id: ValueId) -> Option<Vec<(String, ValueId)>> {
+    let entries = match python.get(id) {
+        Value::Dict(entries) => entries,
+        Value::Object(object) => match python.callable(object)? {
+            ("collections", "OrderedDict") => &object.entries,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(
+        entries
+            .iter()
+            .map(|(key, value)| (python.key(*key), *value))
+            .collect(),
+    )
+}
+
+/// The texts in a set.
+fn texts<'g>(python: Python<'g>, id: ValueId) -> HashSet<&'g str> {
+    let items = match python.get(id) {
+        Value::Set(items) | Value::FrozenSet(items) => &items[..],
+        Value::Object(object) => match python.args(object) {
+            [items] => python.items(*items).unwrap_or(&[]),
+            _ => &[],
+        },
+        _ => &[],
+    };
+    items.iter().filter_map(|&item| python.str(item)).collect()
+}
+
+/// Hooks and caches that are empty are left out: every module has a dozen.
+fn is_telling(python: Python<'_>, name: &str, id: ValueId) -> bool {
+    if INTERNAL.contains(&name) {
+        return false;
+    }
+    if !name.starts_with('_') {
+        return true;
+    }
+    match python.get(id) {
+        Value::None | Value::Bool(_) => false,
+        Value::Dict(entries) => !entries.is_empty(),
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) => !items.is_empty(),
+        Value::Object(object) => {
+            !object.entries.is_empty() || !object.items.is_empty() || !object.state.is_empty()
+        }
+        _ => true,
+    }
+}

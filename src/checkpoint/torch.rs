@@ -1,0 +1,182 @@
+//! `torch.save` since 1.6: a zip of a pickle, `data.pkl`, and a record for each storage, `data/0`, `data/1`, ...
+//!
+//! | record | what it holds |
+//! | --- | --- |
+//! | `data.pkl` | the object; storages by persistent ids: `('storage', class, key, location, numel)` |
+//! | `data/KEY` | a storage's bytes |
+//! | `byteorder` | `little` or `big`; where it is missing, little |
+//! | `version`, `.format_version`, `.storage_alignment`, `.data/serialization_id` | nothing that a reader needs |
+//!
+//! All lie in one folder, whose name is free. Source: `torch/serialization.py`, `_save` and `_load` of torch 2.15.
+
+use std::path::Path;
+
+use crate::bytes::Budget;
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Bytes;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
+use crate::checkpoint::python::Python;
+use crate::checkpoint::rebuild::Rebuilder;
+use crate::checkpoint::storages::Storages;
+use crate::checkpoint::unfold;
+use crate::checkpoint::unfold::Unfolded;
+use crate::container::Zip;
+use crate::container::zip::Record;
+use crate::error::{Error, Result};
+use crate::pickle;
+use crate::pickle::Graph;
+use crate::pickle::Value;
+use crate::pickle::ValueId;
+use crate::tensor::ByteOrder;
+
+const PICKLE: &str = "data.pkl";
+/// What the tree of a pickle may take: this, and [`PER_BYTE`] for each byte of the pickle.
+const TREE_BYTES: usize = 64 << 20;
+const PER_BYTE: usize = 64;
+
+pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+    let zip = Zip::open(&source, limits)?;
+    let (record, prefix) = data_pkl(&zip)?;
+    let byte_order = byte_order(&zip, &prefix)?;
+    let bytes = zip.read(record, limits.pickle_bytes)?;
+    let graph = pickle::read(&bytes, limits).map_err(|e| e.in_record(PICKLE))?;
+
+    let most = TREE_BYTES.saturating_add(bytes.len().saturating_mul(PER_BYTE));
+    let mut rebuilder = Rebuilder {
+        python: Python(&graph),
+        storages: Storages::new(&source, &zip, prefix),
+        byte_order,
+        budget: Budget::new(most.min(limits.pickle_memory), "the tree of values"),
+    };
+    let unfolded = unfold::unfold(&mut rebuilder, limits).map_err(|e| e.in_record(PICKLE))?;
+    let Unfolded {
+        tree,
+        tensors,
+        modules,
+        mut notes,
+    } = unfolded;
+    add_hidden_storages(&mut rebuilder, &graph);
+    let (storages, places) = rebuilder.storages.finish();
+    if graph.consumed < bytes.len() {
+        notes.push(format!(
+            "{PICKLE} has {} bytes after the end of its pickle, which torch does not read",
+            bytes.len() - graph.consumed
+        ));
+    }
+    drop(bytes);
+    Ok(Checkpoint {
+        path: path.to_owned(),
+        format: Format::TorchZip,
+        byte_order,
+        tensors,
+        storages,
+        modules,
+        tree,
+        metadata: Default::default(),
+        notes,
+        bytes: Bytes {
+            source,
+            zip: Some(zip),
+            places,
+            tensor_bytes: limits.tensor_bytes,
+        },
+    })
+}
+
+/// The pickle's record, and the folder it is in, with its slash.
+fn data_pkl(zip: &Zip) -> Result<(&Record, String)> {
+    if let Some(record) = zip.find_in_root(PICKLE) {
+        let prefix = record.name[..record.name.len() - PICKLE.len()].to_owned();
+        if zip.find(&format!("{prefix}constants.pkl")).is_some() {
+            return Err(Error::unsupported(
+                "is a TorchScript program (torch.jit.save): that format is not read yet",
+            )
+            .with_hint("torch.save(torch.jit.load(FILE).state_dict(), NEW) writes one that is"));
+        }
+        return Ok((record, prefix));
+    }
+    // zipped by hand, without the folder
+    if let Some(record) = zip.find(PICKLE) {
+        return Ok((record, String::new()));
+    }
+    Err(no_pickle(zip))
+}
+
+/// A zip of something else: what, as far as its records tell.
+fn no_pickle(zip: &Zip) -> Error {
+    let names = || zip.records().iter().map(|record| record.name.as_str());
+    let any = |end: &str| names().any(|name| name.ends_with(end));
+    let refuse = |what: &str, hint: &str| Error::unsupported(what).with_hint(hint);
+    if names().any(|name| {
+        name.contains("model_weights_config.json") || name.ends_with("models/model.json")
+    }) {
+        return refuse(
+            "is an exported program (torch.export.save): that format is not read yet",
+            "torch.save(torch.export.load(FILE).state_dict, NEW) writes one that is",
+        );
+    }
+    if zip.records().is_empty() {
+        return refuse("is an empty zip archive", "download or save it again");
+    }
+    if names().all(|name| name.ends_with(".npy")) {
+        return refuse(
+            "is a numpy .npz archive, not a checkpoint",
+            "its arrays can be used where a command asks for one: FILE.npz:KEY",
+        );
+    }
+    let inside = names().find(|name| {
+        let ends = [".pth", ".pt", ".ckpt", ".bin", ".safetensors", ".pth.tar"];
+        ends.iter().any(|end| name.ends_with(end))
+    });
+    if let Some(inside) = inside {
+        return refuse(
+            &format!("is a zip archive that is no checkpoint itself; it holds {inside:?}"),
+            "unpack it and open the checkpoint inside",
+        );
+    }
+    if any("AndroidManifest.xml") || any("META-INF/MANIFEST.MF") || any("[Content_Types].xml") {
+        return refuse(
+            "is a zip archive of a program or a document, not a checkpoint",
+            "this is probably the wrong file; check the path",
+        );
+    }
+    let some: Vec<String> = names().take(3).map(|name| format!("{name:?}")).collect();
+    refuse(
+        &format!(
+            "is a zip archive without {PICKLE}, so not a checkpoint; it holds {}{}",
+            some.join(", "),
+            if zip.records().len() > 3 { ", ..." } else { "" }
+        ),
+        "check the path; torch.save writes data.pkl into a folder of the archive",
+    )
+}
+
+fn byte_order(zip: &Zip, prefix: &str) -> Result<ByteOrder> {
+    let name = format!("{prefix}byteorder");
+    let Some(record) = zip.find(&name) else {
+        return Ok(ByteOrder::Little);
+    };
+    match &zip.read(record, 64)?[..] {
+        b"little" => Ok(ByteOrder::Little),
+        b"big" => Ok(ByteOrder::Big),
+        other => Err(Error::malformed(format!(
+            "the byte order is \"{}\", expected little or big",
+            other.escape_ascii()
+        ))
+        .in_record(name)),
+    }
+}
+
+/// Storages that no shown value reaches: their records have an owner in the map of the file all the same. Where they
+/// are damaged nothing is lost that anybody asked for.
+fn add_hidden_storages(rebuilder: &mut Rebuilder<'_, '_>, graph: &Graph) {
+    for (number, value) in graph.values.iter().enumerate() {
+        if let (Value::Persistent(_), Ok(number)) = (value, u32::try_from(number)) {
+            let _ = rebuilder
+                .storages
+                .named_by(rebuilder.python, ValueId(number));
+        }
+    }
+}
