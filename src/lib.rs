@@ -42,7 +42,7 @@
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
-//! | export | bytes, checkpoint, npy, tensor |
+//! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
 //! | render | checkpoint, execute, explain, export, tensor, verify |
 //! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, tensor, verify |

@@ -100,11 +100,11 @@ fn every_memory_order_is_explained() {
     snapshot("ls_views", "ls fixtures/checkpoints/views.pth");
     snapshot(
         "layer_column_major",
-        "layer column_major fixtures/checkpoints/views.pth --at 7,2,1,0",
+        "layer conv_column_major fixtures/checkpoints/views.pth --at 7,2,1,0",
     );
     snapshot(
         "layer_channels_last",
-        "layer channels_last fixtures/checkpoints/views.pth --filter 1",
+        "layer conv_channels_last fixtures/checkpoints/views.pth --filter 1",
     );
 }
 

@@ -58,7 +58,7 @@ impl<'a> Io<'a> {
             paint.bad("error:"),
             escape::text(&error.to_string())
         );
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = error.hint().filter(|hint| !hint.is_empty()) {
             let _ = writeln!(self.err, "{} {}", paint.note("hint:"), escape::text(hint));
         }
     }

@@ -326,6 +326,7 @@ fn scalar(value: &NodeValue) -> Option<String> {
         NodeValue::Int(text) => escape::shorten(text, STRING).into_owned(),
         NodeValue::Float(value) => format!("{value:?}"),
         NodeValue::Str(text) => string(text),
+        NodeValue::Repr(text) => escape::text(&escape::shorten(text, STRING)).into_owned(),
         NodeValue::Bytes(length) => format!("bytes, {}", number::grouped(*length as u64)),
         _ => return None,
     })
@@ -385,6 +386,7 @@ fn json_value(checkpoint: &Checkpoint, value: &NodeValue) -> Value {
         NodeValue::Float(value) if value.is_finite() => json!({"type": "float", "value": value}),
         NodeValue::Float(value) => json!({"type": "float", "value": value.to_string()}),
         NodeValue::Str(text) => json!({"type": "str", "value": text}),
+        NodeValue::Repr(text) => json!({"type": "repr", "value": text}),
         NodeValue::Bytes(length) => json!({"type": "bytes", "length": length}),
         NodeValue::Dict { class } => json!({"type": "dict", "class": class}),
         NodeValue::List => json!({"type": "list"}),
