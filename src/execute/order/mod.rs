@@ -25,6 +25,9 @@ pub mod name;
 pub mod onednn;
 pub mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use name::Order;
 
 /// One of the three loops over the taps.
