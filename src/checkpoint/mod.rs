@@ -15,7 +15,6 @@ use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod module;
 mod names;
-mod nested;
 mod objects;
 mod open;
 mod python;
