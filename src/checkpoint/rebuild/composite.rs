@@ -24,58 +24,64 @@ impl<'g> Rebuilder<'g, '_> {
             .and_then(|&scheme| self.python.global(scheme));
         match scheme {
             Some((_, scheme @ "per_tensor_affine")) => {
-                entry.extra.insert("qscheme".into(), json!(scheme));
                 let scale = self.argument(quantizer, 1, "scale")?;
-                entry
-                    .extra
-                    .insert("scale".into(), json!(self.python.float(scale)));
                 let zero = self.argument(quantizer, 2, "zero_point")?;
-                entry
-                    .extra
-                    .insert("zero_point".into(), json!(self.python.int(zero)));
+                let extra = &mut entry.extra;
+                extra.insert("qscheme".into(), json!(scheme));
+                extra.insert("scale".into(), json!(self.python.float(scale)));
+                extra.insert("zero_point".into(), json!(self.python.int(zero)));
             }
             Some((_, "per_channel_affine" | "per_channel_affine_float_qparams")) => {
-                let mut float = scheme.is_some_and(|(_, name)| name.ends_with("float_qparams"));
-                let mut numbers = Vec::new();
-                for (position, name) in [(1, "scales"), (2, "zero_points")] {
-                    let id = self.argument(quantizer, position, name)?;
-                    let value = match self.python.get(id) {
-                        Value::List(_) | Value::Tuple(_) => objects::json(self.python, id),
-                        _ => {
-                            let part = self.part(quantizer, position, name, depth)?;
-                            // torch notes only the affine scheme; that zero points are floats tells the other
-                            float |= name == "zero_points" && part.dtype.is_float();
-                            let value = self.numbers(&part);
-                            entry.parts.push(part);
-                            value
-                        }
-                    };
-                    numbers.push((name, value));
-                }
-                let scheme = if float {
-                    "per_channel_affine_float_qparams"
-                } else {
-                    "per_channel_affine"
-                };
-                entry.extra.insert("qscheme".into(), json!(scheme));
-                for (name, value) in numbers {
-                    entry.extra.insert(name.into(), value.unwrap_or_default());
-                }
-                let axis = self.argument(quantizer, 3, "axis")?;
-                entry
-                    .extra
-                    .insert("axis".into(), json!(self.python.int(axis)));
+                self.per_channel(&mut entry, quantizer, depth)?;
             }
             _ => {
+                let scheme = quantizer.first().map(|&scheme| self.python.repr(scheme));
                 return Err(Error::unsupported(format!(
                     "the quantizer {} is unknown",
-                    quantizer
-                        .first()
-                        .map_or_else(String::new, |&s| self.python.repr(s))
+                    scheme.unwrap_or_default()
                 )));
             }
         }
         Ok(entry)
+    }
+
+    /// `(scheme, scales, zero_points, axis)`: a scale and a zero point for each index of an axis.
+    fn per_channel(
+        &mut self,
+        entry: &mut TensorEntry,
+        quantizer: Args<'g>,
+        depth: usize,
+    ) -> Result<()> {
+        let mut float = false;
+        let mut numbers = Vec::new();
+        for (position, role) in [(1, "scales"), (2, "zero_points")] {
+            let id = self.argument(quantizer, position, role)?;
+            let value = match self.python.get(id) {
+                Value::List(_) | Value::Tuple(_) => objects::json(self.python, id),
+                _ => {
+                    let part = self.part(quantizer, position, role, depth)?;
+                    // torch saves only the affine scheme's name; zero points that are floats tell the other
+                    float |= role == "zero_points" && part.dtype.is_float();
+                    let value = self.numbers(&part);
+                    entry.parts.push(part);
+                    value
+                }
+            };
+            numbers.push((role, value));
+        }
+        let scheme = if float {
+            "per_channel_affine_float_qparams"
+        } else {
+            "per_channel_affine"
+        };
+        let axis = self.argument(quantizer, 3, "axis")?;
+        let extra = &mut entry.extra;
+        extra.insert("qscheme".into(), json!(scheme));
+        for (role, value) in numbers {
+            extra.insert(role.into(), value.unwrap_or_default());
+        }
+        extra.insert("axis".into(), json!(self.python.int(axis)));
+        Ok(())
     }
 
     /// The elements of a small tensor as JSON numbers.

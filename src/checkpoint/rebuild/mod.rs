@@ -38,6 +38,14 @@ mod nested;
 /// A parameter of a subclass of a device's tensor is four calls deep; a hostile file would go on.
 const DEPTH: usize = 8;
 
+/// Where torch has, or had, its rebuild functions.
+const MODULES: &[&str] = &[
+    "torch._utils",
+    "torch._tensor",
+    "torch.tensor",
+    "torch.nested._internal.nested_tensor",
+];
+
 /// A tensor, and the values of its attributes (dicts, usually).
 pub(super) struct Rebuilt {
     pub(super) entry: TensorEntry,
@@ -80,13 +88,7 @@ impl<'g> Rebuilder<'g, '_> {
         let Some((module, name)) = self.python.global(function) else {
             return Ok(None);
         };
-        let ours = [
-            "torch._utils",
-            "torch._tensor",
-            "torch.tensor",
-            "torch.nested._internal.nested_tensor",
-        ];
-        if !ours.contains(&module) || !name.starts_with("_rebuild") {
+        if !MODULES.contains(&module) || !name.starts_with("_rebuild") {
             return Ok(None);
         }
         if depth == 0 {
@@ -95,61 +97,53 @@ impl<'g> Rebuilder<'g, '_> {
             )));
         }
         self.budget.spend(size_of::<TensorEntry>())?;
-        let plain = |entry| Rebuilt {
-            entry,
-            state: Vec::new(),
-        };
-        let rebuilt = match name {
-            "_rebuild_tensor" => plain(self.strided(args, None)?),
+        let entry = match name {
+            "_rebuild_from_type_v2" | "_rebuild_from_type" => return self.retyped(args, depth),
+            "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
+                let mut inner = self.inner(args, 0, depth)?;
+                inner.entry.requires_grad = self.flag(args, 1);
+                inner.state.extend(args.get(3));
+                return Ok(Some(inner));
+            }
+            "_rebuild_device_tensor_from_cpu_tensor" => {
+                let mut inner = self.inner(args, 0, depth)?;
+                inner.entry.requires_grad = self.flag(args, 3);
+                self.set_device(&mut inner.entry, args, 2);
+                return Ok(Some(inner));
+            }
+            "_rebuild_tensor" => self.strided(args, None)?,
             "_rebuild_tensor_v2" => {
-                let mut entry = self.strided(args, None)?;
-                self.set_bits(&mut entry, args.get(6))?;
-                plain(entry)
+                let entry = self.strided(args, None)?;
+                self.with_bits(entry, args.get(6))?
             }
             // In a big-endian file its elements are turned round as any others. torch 2.15 leaves them as they are,
             // since the storage is untyped, and so reads other numbers than were saved.
             "_rebuild_tensor_v3" => {
                 let dtype = self.dtype(args, 6)?;
-                let mut entry = self.strided(args, Some(dtype))?;
-                self.set_bits(&mut entry, args.get(7))?;
-                plain(entry)
+                let entry = self.strided(args, Some(dtype))?;
+                self.with_bits(entry, args.get(7))?
             }
-            "_rebuild_qtensor" => plain(self.quantized(args, depth)?),
-            "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
-                let mut inner = self.inner(args, 0, depth)?;
-                inner.entry.requires_grad = self.flag(args, 1);
-                inner.state.extend(args.get(3));
-                inner
-            }
-            "_rebuild_from_type_v2" | "_rebuild_from_type" => return self.retyped(args, depth),
-            "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => {
-                plain(self.sparse(args, depth)?)
-            }
-            "_rebuild_nested_tensor" => plain(self.nested(args, depth)?),
-            "_rebuild_njt" => plain(self.jagged(args, depth)?),
-            "_rebuild_meta_tensor_no_storage" => {
-                let layout = Layout::new(
-                    self.sizes(args, 1, "size")?,
-                    self.sizes(args, 2, "stride")?,
-                    0,
-                )?;
-                let mut entry = without_storage(self.dtype(args, 0)?, layout, self.flag(args, 3));
-                entry.extra.insert("device".into(), json!("meta"));
-                plain(entry)
-            }
-            "_rebuild_wrapper_subclass" => plain(self.wrapper(args)?),
-            "_rebuild_device_tensor_from_cpu_tensor" => {
-                let mut inner = self.inner(args, 0, depth)?;
-                inner.entry.requires_grad = self.flag(args, 3);
-                self.set_device(&mut inner.entry, args, 2);
-                inner
-            }
-            "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor" => {
-                plain(self.inlined(args)?)
-            }
+            "_rebuild_qtensor" => self.quantized(args, depth)?,
+            "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => self.sparse(args, depth)?,
+            "_rebuild_nested_tensor" => self.nested(args, depth)?,
+            "_rebuild_njt" => self.jagged(args, depth)?,
+            "_rebuild_meta_tensor_no_storage" => self.meta(args)?,
+            "_rebuild_wrapper_subclass" => self.wrapper(args)?,
+            "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor" => self.inlined(args)?,
             _ => return Ok(None),
         };
-        Ok(Some(rebuilt))
+        Ok(Some(Rebuilt {
+            entry,
+            state: Vec::new(),
+        }))
+    }
+
+    fn meta(&mut self, args: Args<'g>) -> Result<TensorEntry> {
+        let (shape, stride) = (self.sizes(args, 1, "size")?, self.sizes(args, 2, "stride")?);
+        let layout = Layout::new(shape, stride, 0)?;
+        let mut entry = without_storage(self.dtype(args, 0)?, layout, self.flag(args, 3));
+        entry.extra.insert("device".into(), json!("meta"));
+        Ok(entry)
     }
 
     /// A tensor over a storage. `dtype` where the storage is untyped.
@@ -173,9 +167,7 @@ impl<'g> Rebuilder<'g, '_> {
         let needed = dtype.bytes_of(layout.extent());
         if needed.is_none_or(|needed| needed > storage.nbytes) {
             return Err(Error::malformed(format!(
-                "shape {:?} with stride {:?} and storage offset {offset} reaches element {} of {dtype}, but its storage {} has {} bytes",
-                layout.shape(),
-                layout.stride(),
+                "{layout} reaches element {} of {dtype}, but its storage {} has {} bytes",
                 layout.extent() - 1,
                 storage.key,
                 storage.nbytes
@@ -187,15 +179,14 @@ impl<'g> Rebuilder<'g, '_> {
     }
 
     /// The lazy bits: `{"conj": True}`.
-    fn set_bits(&self, entry: &mut TensorEntry, metadata: Option<&ValueId>) -> Result<()> {
+    fn with_bits(&self, mut entry: TensorEntry, metadata: Option<&ValueId>) -> Result<TensorEntry> {
         let Some(&metadata) = metadata else {
-            return Ok(());
+            return Ok(entry);
         };
         let bit = |name| {
             let value = self.python.entry(metadata, name);
-            value
-                .and_then(|value| self.python.bool(value))
-                .unwrap_or(false)
+            let value = value.and_then(|value| self.python.bool(value));
+            value.unwrap_or(false)
         };
         entry.conj = bit("conj") && entry.dtype.is_complex();
         entry.neg = bit("neg");
@@ -205,7 +196,7 @@ impl<'g> Rebuilder<'g, '_> {
                 entry.dtype
             )));
         }
-        Ok(())
+        Ok(entry)
     }
 
     /// `(func, class, args, state)`: a tensor with another class, or attributes, around it.
