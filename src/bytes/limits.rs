@@ -20,6 +20,9 @@ pub struct Limits {
     pub tree_nodes: usize,
     /// Depth of that tree.
     pub tree_depth: usize,
+    /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
+    /// a file shares many times multiplies here.
+    pub tree_bytes: usize,
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     pub tensor_bytes: usize,
 }
@@ -86,6 +89,7 @@ impl Default for Limits {
             pickle_memory: 2 << 30,
             tree_nodes: 20_000_000,
             tree_depth: 1000,
+            tree_bytes: 64 << 20,
             tensor_bytes: 64 << 30,
         }
     }

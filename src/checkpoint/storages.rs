@@ -97,9 +97,10 @@ impl<'z> Storages<'z> {
             ))
             .with_hint("the file is incomplete: download or save it again"));
         };
-        if record.len < nbytes as u64 {
+        if record.len != nbytes as u64 {
+            // torch 2.15 refuses longer ones too
             return Err(Error::malformed(format!(
-                "its storage has {numel} elements of {dtype}, {nbytes} bytes, but the record {full:?} has {}",
+                "its storage has {numel} elements of {dtype}, {nbytes} bytes, but the record {full:?} has {} bytes",
                 record.len
             )));
         }

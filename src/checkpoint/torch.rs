@@ -32,9 +32,8 @@ use crate::pickle::ValueId;
 use crate::tensor::ByteOrder;
 
 const PICKLE: &str = "data.pkl";
-/// What the tree of a pickle may take: this, and [`PER_BYTE`] for each byte of the pickle.
-const TREE_BYTES: usize = 64 << 20;
-const PER_BYTE: usize = 64;
+/// What the tree may take for each byte of the pickle, beside [`Limits::tree_bytes`].
+const TREE_PER_BYTE: usize = 64;
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let zip = Zip::open(&source, limits)?;
@@ -43,12 +42,13 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     let bytes = zip.read(record, limits.pickle_bytes)?;
     let graph = pickle::read(&bytes, limits).map_err(|e| e.in_record(PICKLE))?;
 
-    let most = TREE_BYTES.saturating_add(bytes.len().saturating_mul(PER_BYTE));
+    let for_size = bytes.len().saturating_mul(TREE_PER_BYTE);
+    let most = limits.tree_bytes.saturating_add(for_size);
     let mut rebuilder = Rebuilder {
         python: Python(&graph),
         storages: Storages::new(&source, &zip, prefix),
         byte_order,
-        budget: Budget::new(most.min(limits.pickle_memory), "the tree of values"),
+        budget: Budget::new(most, "the tree that the file unfolds to (tree_bytes)"),
     };
     let unfolded = unfold::unfold(&mut rebuilder, limits).map_err(|e| e.in_record(PICKLE))?;
     let Unfolded {
@@ -87,6 +87,23 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
 
 /// The pickle's record, and the folder it is in, with its slash.
 fn data_pkl(zip: &Zip) -> Result<(&Record, String)> {
+    let in_a_folder = |name: &str| {
+        let folder = name
+            .strip_suffix(PICKLE)
+            .and_then(|folder| folder.strip_suffix('/'));
+        folder.is_some_and(|folder| !folder.contains('/'))
+    };
+    let mut pickles = zip
+        .records()
+        .iter()
+        .filter(|record| in_a_folder(&record.name));
+    if let (Some(first), Some(second)) = (pickles.next(), pickles.next()) {
+        return Err(Error::malformed(format!(
+            "holds two checkpoints: {:?} and {:?}; programs choose differently",
+            first.name, second.name
+        ))
+        .with_hint("unpack the zip and zip each folder by itself"));
+    }
     if let Some(record) = zip.find_in_root(PICKLE) {
         let prefix = record.name[..record.name.len() - PICKLE.len()].to_owned();
         if zip.find(&format!("{prefix}constants.pkl")).is_some() {

@@ -8,6 +8,8 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::bytes::output::write_whole;
 use crate::checkpoint::Checkpoint;
+use crate::container::Record;
+use crate::container::Zip;
 use crate::error::Error;
 use crate::error::Result;
 use crate::export::array;
@@ -63,11 +65,14 @@ impl ArrayFile {
             }
             ArrayFormat::Npy => {
                 let source = ByteSource::open(&self.path)?;
-                floats(&npy::read(&*source, limits)?)
+                floats(&npy::view(&source, limits)?)
             }
             ArrayFormat::Npz => {
                 let source = ByteSource::open(&self.path)?;
-                floats(&npy::read_npz(&source, self.key.as_deref(), limits)?)
+                let zip = Zip::open(&source, limits)?;
+                let record = npz_record(&zip, self.key.as_deref())?;
+                let bytes = zip.read(record, limits.tensor_bytes)?;
+                floats(&npy::view(&bytes, limits).map_err(|e| e.in_record(record.name.clone()))?)
             }
             ArrayFormat::Safetensors | ArrayFormat::Torch => {
                 let file = Checkpoint::open(&self.path, limits)?;
@@ -95,6 +100,28 @@ impl ArrayFile {
             .map_err(|e| e.in_file(&self.path))?;
         write_whole(Path::new(&self.path), |out| out.write_all(&bytes))
     }
+}
+
+/// The member that holds the array `key`; without a key, the only one.
+fn npz_record<'a>(zip: &'a Zip, key: Option<&str>) -> Result<&'a Record> {
+    let arrays: Vec<_> = zip
+        .records()
+        .iter()
+        .filter_map(|record| Some((record.name.strip_suffix(".npy")?, record)))
+        .collect();
+    let chosen = match (key, arrays.as_slice()) {
+        (Some(key), arrays) => arrays.iter().find(|(name, _)| *name == key),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    chosen.map(|(_, record)| *record).ok_or_else(|| {
+        let names: Vec<_> = arrays.iter().take(8).map(|(name, _)| *name).collect();
+        let what = match key {
+            Some(key) => format!("has no array {key:?}"),
+            None => format!("has {} arrays, and no :KEY says which", arrays.len()),
+        };
+        Error::usage(what).with_hint(format!("among them {}", names.join(", ")))
+    })
 }
 
 #[cfg(test)]

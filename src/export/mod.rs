@@ -207,8 +207,7 @@ fn view<'a>(
 fn elements(view: &TensorView<'_>, format: Format, out: &mut dyn Write) -> std::io::Result<String> {
     if format == Format::Npy {
         out.write_all(
-            &npy::write_header(view.dtype(), view.layout().shape())
-                .map_err(std::io::Error::other)?,
+            &npy::header(view.dtype(), view.layout().shape()).map_err(std::io::Error::other)?,
         )?;
     }
     let mut hash = Sha256::new(out);

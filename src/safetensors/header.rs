@@ -86,7 +86,7 @@ impl Header {
         let mut order: Vec<&HeaderEntry> = self.entries.iter().collect();
         order.sort_by_key(|entry| (entry.data.start, entry.data.end));
         let mut end = self.data_at;
-        let mut before = "the header";
+        let mut before = String::from("the header");
         for entry in order {
             if entry.data.start != end {
                 let what = if entry.data.start < end {
@@ -102,7 +102,7 @@ impl Header {
                 .at_offset(entry.key_span.start as u64));
             }
             end = entry.data.end;
-            before = &entry.name;
+            before = quoted(&entry.name);
         }
         if end > file_len {
             let beyond = self
@@ -190,10 +190,13 @@ fn entry(
         .iter()
         .try_fold(1usize, |n, &size| n.checked_mul(size));
     let bits = numel.and_then(|n| n.checked_mul(dtype.bits()));
-    let (Some(bits), Some(data)) = (bits, place(data_at, start, end)) else {
-        return Err(refuse(
-            "its size overflows, or its data_offsets run backwards".into(),
-        ));
+    let Some(bits) = bits else {
+        return Err(refuse("its shape has too many elements".into()));
+    };
+    let Some(data) = place(data_at, start, end) else {
+        return Err(refuse(format!(
+            "its data_offsets [{start}, {end}] run backwards, or too far"
+        )));
     };
     if !bits.is_multiple_of(8) {
         return Err(refuse(format!("its {bits} bits do not fill whole bytes")));
@@ -402,9 +405,9 @@ mod tests {
             (
                 b("[9,13]"),
                 13,
-                "byte 62: \"b\": its data begins at byte 124 of the file, which leaves a gap after a",
+                "byte 62: \"b\": its data begins at byte 124 of the file, which leaves a gap after \"a\"",
             ),
-            (b("[7,11]"), 11, "overlaps a, whose end is byte"),
+            (b("[7,11]"), 11, "overlaps \"a\", whose end is byte"),
             (b("[8,13]"), 13, "need 4 bytes, its data_offsets span 5"),
             (b("[12,8]"), 12, "run backwards"),
             (
@@ -427,7 +430,7 @@ mod tests {
             (
                 format!("{{{}}}", A.replace("[2]", "[9223372036854775807,9]")),
                 8,
-                "overflows",
+                "too many elements",
             ),
             (format!("{{{A}}} x"), 8, "more after the end"),
             (format!("{{{A}"), 8, "expected `}`"),

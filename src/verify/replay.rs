@@ -201,10 +201,11 @@ fn judge(
         c if c.max_ulp <= options.max_ulp => Status::Close,
         _ => Status::Different,
     };
-    let chosen_by = match (status, outcome.chosen_by) {
-        // a search that found nothing reports the closest
-        (Status::Close | Status::Different, ChosenBy::Search) => ChosenBy::None,
-        (_, chosen_by) => chosen_by,
+    // everything was tried and nothing reproduced it: the closest is reported
+    let nothing_fits = status != Status::Identical && options.search && options.order.is_none();
+    let chosen_by = match nothing_fits {
+        true => ChosenBy::None,
+        false => outcome.chosen_by,
     };
     Ok(CaseReport {
         name: case.name.clone(),

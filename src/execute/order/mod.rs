@@ -24,6 +24,7 @@ pub mod mkl;
 pub mod name;
 pub mod onednn;
 pub mod table;
+pub mod tree;
 
 pub use name::Order;
 
