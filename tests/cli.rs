@@ -144,21 +144,46 @@ fn ls_agrees_with_torch_on_every_fixture() {
         let names = |list: &[Value]| list.iter().map(|t| t["name"].clone()).collect::<Vec<_>>();
         assert_eq!(names(listed), names(&expected), "{}", path.display());
         for (found, expected) in listed.iter().zip(&expected) {
-            for key in ["dtype", "shape", "stride", "storage_offset", "sha256"] {
-                if let Some(expected) = expected.get(key) {
-                    assert_eq!(
-                        &found[key],
-                        expected,
-                        "{} {} {key}",
-                        path.display(),
-                        found["name"]
-                    );
-                }
-            }
+            same_tensor(&path, found, expected);
         }
         compared += 1;
     }
     assert!(compared > 20, "only {compared} compared");
+}
+
+/// One tensor, and what it is made of.
+fn same_tensor(path: &Path, found: &Value, wanted: &Value) {
+    let at = format!("{} {}", path.display(), found["name"]);
+    for (key, expected) in wanted.as_object().unwrap() {
+        if key == "parts" {
+            for (found, expected) in found["parts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .zip(expected.as_array().unwrap())
+            {
+                same_tensor(path, found, expected);
+            }
+            assert_eq!(
+                found["parts"].as_array().map(Vec::len),
+                expected.as_array().map(Vec::len),
+                "{at}"
+            );
+        } else {
+            // torch shows no single elements of quint4x2, two to a byte: the digest is that of the bytes
+            let is_packed = key == "sha256" && wanted.get("packed_sha256").is_some();
+            let key = if key == "packed_sha256" {
+                "sha256"
+            } else {
+                key
+            };
+            assert!(
+                is_packed || &found[key] == expected,
+                "{at} {key}: {}",
+                found[key]
+            );
+        }
+    }
 }
 
 fn is_not_read_yet(path: &Path) -> bool {
@@ -182,6 +207,9 @@ fn files(folder: &str) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// What torch would refuse, and this program can read: nothing in them is in doubt.
+const READ_ANYWAY: [&str; 3] = ["long_storage.pth", "thousands_of_axes.pth", "two_roots.pth"];
+
 /// Every refusal has its smallest input: exit 2 and one line. The lines are a snapshot, to be read and judged.
 #[test]
 fn bad_files_are_refused_in_one_line() {
@@ -198,12 +226,13 @@ fn bad_files_are_refused_in_one_line() {
         for command in ["ls", "tree"] {
             let run = run([command, &shown]);
             assert!(!run.stderr.contains("panicked"), "{name}: {}", run.stderr);
-            if !tolerated || run.code != Some(0) {
-                let message = run.refusal();
-                assert!(message.contains(name), "{name} is not named: {message}");
-                if command == "ls" {
-                    lines += &message;
-                }
+            if run.code == Some(0) && (tolerated || READ_ANYWAY.contains(&name)) {
+                continue;
+            }
+            let message = run.refusal();
+            assert!(message.contains(name), "{name} is not named: {message}");
+            if command == "ls" {
+                lines += &message;
             }
         }
     }
@@ -356,15 +385,25 @@ fn colours_come_only_where_wanted() {
 
 #[test]
 fn pages_fit_into_80_columns() {
-    for name in ["conv1", "bn1"] {
-        let page = run(["layer", name, Q1, "--filter", "0"]);
-        if page.code == Some(0) {
+    for file in [
+        Q1,
+        "fixtures/questions/signature_q5_module.pth",
+        "fixtures/questions/signature_q5_state.pth",
+        "fixtures/checkpoints/module_zoo.pth",
+        "fixtures/checkpoints/module_zoo_state.pth",
+        "fixtures/checkpoints/views.pth",
+    ] {
+        let listed = run(["ls", file, "--json"]).json();
+        for tensor in listed["tensors"].as_array().unwrap() {
+            let name = tensor["name"].as_str().unwrap();
+            let page = run(["layer", name, file, "--filter", "0", "--flat", "0"]);
+            if page.code != Some(0) {
+                // a scalar has no filters, an empty tensor no elements
+                page.refusal();
+                continue;
+            }
             for line in page.stdout.lines() {
-                assert!(
-                    line.chars().count() <= 80,
-                    "{} columns: {line}",
-                    line.chars().count()
-                );
+                assert!(line.chars().count() <= 80, "{file} {name}: {line}");
             }
         }
     }

@@ -146,6 +146,13 @@ impl Convolution {
         self.groups.value > 1 && self.channels_per_group() == 1
     }
 
+    /// Whether nobody says how many groups there are, and the filters' single channel leaves it open: an input of one
+    /// channel, or a depthwise layer?
+    pub fn may_be_depthwise(&self) -> bool {
+        let single = !self.transposed && self.in_channels == 1 && self.out_channels > 1;
+        single && self.groups.origin == Origin::Default
+    }
+
     /// The output for an input of `[N, C, ...]` or `[C, ...]`.
     pub fn output(&self, input: &[usize]) -> Result<Output> {
         let dims = self.kernel.len();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::convolution::{Convolution, Output, Padding};
 use super::kind::{Axis, Clues, Evidence, Kind};
-use super::memory::{Memory, Relation, Sharing, bytes_of};
+use super::memory::{Memory, Relation, Sharing, bytes_of, first_stored};
 use super::select::{ElementAt, Selection, Slice};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::StorageId;
@@ -71,10 +71,14 @@ pub struct Layer {
     pub others: Vec<Part>,
     /// The convolution, where it is one.
     pub convolution: Option<Convolution>,
+    /// Whether a convolution comes before it in the file, so that its input is hardly a picture.
+    pub is_deeper: bool,
     /// First, second and last slice along the first axis.
     pub slices: Vec<Slice>,
     /// First, second and last slice along the first two axes, where the weight has a third.
     pub channels: Vec<Slice>,
+    /// Indices of the elements that lie first in memory, where that is not C order.
+    pub first_stored: Vec<Vec<usize>>,
     /// The output for the given input.
     pub output: Option<Output>,
     /// The chosen part.
@@ -245,6 +249,8 @@ impl Layer {
             } else {
                 Vec::new()
             },
+            is_deeper: is_deeper(checkpoint, weight),
+            first_stored: first_stored(&weight.layout, 3),
             companions: companions(checkpoint, &siblings, shape, kind, options)?,
             element: element(checkpoint, weight, options)?,
             name: path,
@@ -271,6 +277,15 @@ fn find<'a>(checkpoint: &'a Checkpoint, name: &str) -> Result<(String, &'a Tenso
         }
         Err(error) => Err(error),
     }
+}
+
+fn is_deeper(checkpoint: &Checkpoint, weight: &TensorEntry) -> bool {
+    let rank = weight.layout.shape().len();
+    let mut before = checkpoint
+        .tensors()
+        .iter()
+        .take_while(|tensor| !std::ptr::eq(*tensor, weight));
+    rank > 2 && before.any(|tensor| tensor.layout.shape().len() == rank)
 }
 
 fn joined(path: &str, last: &str) -> String {

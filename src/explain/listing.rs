@@ -55,10 +55,14 @@ pub struct Row {
     pub overlapping: usize,
     /// Whether the storage is larger than what this tensor reaches.
     pub part: bool,
-    /// Lazily conjugated or negated: the elements are not the stored bits.
-    pub lazy: bool,
+    /// Lazily conjugated: the elements are the conjugates of what is stored.
+    pub conj: bool,
+    /// Lazily negated.
+    pub neg: bool,
     /// What else belongs to a sparse, quantized or meta tensor.
     pub extra: serde_json::Map<String, serde_json::Value>,
+    /// What a sparse or nested tensor is made of, and a quantized one's scales and zero points.
+    pub parts: Vec<Row>,
     /// Digest of the logical elements, where asked for.
     pub sha256: Option<String>,
 }
@@ -96,16 +100,8 @@ impl Listing {
 
     /// Fills in the digests, several tensors at a time; `chosen` are the tensors that were listed.
     pub fn add_digests(&mut self, checkpoint: &Checkpoint, chosen: &[&TensorEntry]) -> Result<()> {
-        self.rows
-            .par_iter_mut()
-            .zip(chosen)
-            .try_for_each(|(row, tensor)| {
-                // without a storage there are no elements of its own: meta, sparse, nested
-                if tensor.storage.is_some() {
-                    row.sha256 = Some(digest(checkpoint, tensor)?);
-                }
-                Ok(())
-            })
+        let rows = self.rows.par_iter_mut().zip(chosen);
+        rows.try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
     }
 }
 
@@ -120,6 +116,22 @@ pub fn digest(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<String> {
 }
 
 impl Row {
+    /// The digest of the elements, and of those of the parts: meta, sparse and nested tensors have none of their own.
+    fn add_digest(&mut self, checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<()> {
+        if tensor.storage.is_some() {
+            self.sha256 = Some(digest(checkpoint, tensor)?);
+        }
+        for (row, part) in self.parts.iter_mut().zip(&tensor.parts) {
+            row.add_digest(checkpoint, part)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the shape is that of a nested tensor's buffer, and so nobody's.
+    pub fn has_shape(&self) -> bool {
+        !matches!(self.layout.as_deref(), Some("nested" | "jagged"))
+    }
+
     fn of(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) -> Self {
         let storage = tensor
             .storage
@@ -142,8 +154,14 @@ impl Row {
             tied,
             overlapping,
             part: storage.is_some_and(|storage| reached < storage.nbytes as u64),
-            lazy: tensor.conj || tensor.neg,
+            conj: tensor.conj,
+            neg: tensor.neg,
             extra: tensor.extra.clone(),
+            parts: tensor
+                .parts
+                .iter()
+                .map(|part| Row::of(checkpoint, sharing, part))
+                .collect(),
             sha256: None,
         }
     }

@@ -64,6 +64,26 @@ fn channels_last(rank: usize) -> Vec<usize> {
     axes
 }
 
+/// Indices of the first `count` elements as they lie in memory, for dense layouts that are not in C order.
+pub fn first_stored(layout: &Layout, count: usize) -> Vec<Vec<usize>> {
+    let memory = Memory::of(layout);
+    if memory == Memory::Contiguous || !memory.is_dense() {
+        return Vec::new();
+    }
+    let (shape, stride) = (layout.shape(), layout.stride());
+    let mut fastest_first: Vec<usize> = (0..shape.len()).collect();
+    fastest_first.sort_by_key(|&axis| stride[axis]);
+    let index_of = |mut number: usize| {
+        let mut index = vec![0; shape.len()];
+        for &axis in &fastest_first {
+            index[axis] = number % shape[axis];
+            number /= shape[axis];
+        }
+        index
+    };
+    (0..count.min(layout.numel())).map(index_of).collect()
+}
+
 /// Whether the elements lie without gaps when the axes are walked from slowest to fastest in the order of `axes`.
 fn is_dense(layout: &Layout, axes: &[usize]) -> bool {
     let mut expected: usize = 1;
@@ -195,6 +215,15 @@ mod tests {
         assert_eq!(of(&[2, 3], &[0, 1]), Memory::Expanded);
         assert_eq!(of(&[2, 3], &[6, 2]), Memory::Strided);
         assert_eq!(of(&[3, 3], &[1, 1]), Memory::Strided);
+    }
+
+    #[test]
+    fn memory_is_walked_from_the_fastest_axis() {
+        let layout = layout(&[2, 3, 2, 2], &[1, 2, 6, 12], 0);
+        let first = super::first_stored(&layout, 3);
+        assert_eq!(first, [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]);
+        let offsets: Vec<_> = first.iter().map(|index| layout.offset_of(index)).collect();
+        assert_eq!(offsets, [Some(0), Some(1), Some(2)]);
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn cell(row: &Row, title: &str, plain: bool) -> String {
     let text = match title {
         "NAME" => word(&row.name),
         "DTYPE" => row.dtype.to_owned(),
+        "SHAPE" if !row.has_shape() => String::new(),
         "SHAPE" => shape(&row.shape),
         "BYTES" => number(row.nbytes),
         "OFFSET" => row.file_offset.map(number).unwrap_or_default(),
@@ -139,8 +140,14 @@ fn notes(row: &Row) -> String {
     if row.part && row.tied == 0 {
         notes.push("part".to_owned());
     }
-    if row.lazy {
-        notes.push("lazy".to_owned());
+    notes.extend(row.conj.then(|| "conj".to_owned()));
+    notes.extend(row.neg.then(|| "neg".to_owned()));
+    if row
+        .extra
+        .get("device")
+        .is_some_and(|device| device == "meta")
+    {
+        notes.push("meta".to_owned());
     }
     if notes.is_empty() {
         "-".to_owned()
@@ -163,7 +170,7 @@ pub(super) fn memory_word(memory: &Memory) -> &'static str {
 
 /// What the words in NOTES mean, for those that occur.
 pub fn legend(out: &mut dyn Write, listing: &Listing, paint: Paint) -> Result<()> {
-    const WORDS: [(&str, &str); 9] = [
+    const WORDS: [(&str, &str); 11] = [
         ("channels_last", "stored with the channel axis fastest"),
         (
             "column-major",
@@ -175,7 +182,9 @@ pub fn legend(out: &mut dyn Write, listing: &Listing, paint: Paint) -> Result<()
         ("tied", "tied:N: N names for the same elements"),
         ("overlaps", "shares some elements with another tensor"),
         ("part", "a view of a part of a larger storage"),
-        ("lazy", "conjugated or negated when read"),
+        ("conj", "conjugated when read"),
+        ("neg", "negated when read"),
+        ("meta", "a shape without elements"),
     ];
     let occurs = |word: &str| {
         listing
@@ -232,22 +241,43 @@ pub fn json(listing: &Listing) -> Value {
 }
 
 fn json_row(row: &Row) -> Value {
-    let mut object = Map::new();
-    object.insert("name".to_owned(), row.name.clone().into());
-    object.insert("dtype".to_owned(), row.dtype.into());
-    object.insert("shape".to_owned(), row.shape.clone().into());
-    object.insert("stride".to_owned(), row.stride.clone().into());
-    object.insert("storage_offset".to_owned(), row.storage_offset.into());
-    object.insert("numel".to_owned(), row.numel.into());
-    object.insert("nbytes".to_owned(), row.nbytes.into());
-    object.insert("storage".to_owned(), row.storage.clone().into());
-    object.insert("file_offset".to_owned(), row.file_offset.into());
-    object.insert("memory".to_owned(), memory_word(&row.memory).into());
+    let strided = row.layout.is_none();
+    let or_null = |known: bool, value: Value| if known { value } else { Value::Null };
+    let mut object = Map::from_iter([
+        ("name".to_owned(), json!(row.name)),
+        ("dtype".to_owned(), json!(row.dtype)),
+        (
+            "shape".to_owned(),
+            or_null(row.has_shape(), json!(row.shape)),
+        ),
+        ("stride".to_owned(), or_null(strided, json!(row.stride))),
+        (
+            "storage_offset".to_owned(),
+            or_null(strided, json!(row.storage_offset)),
+        ),
+        ("numel".to_owned(), json!(row.numel)),
+        ("nbytes".to_owned(), json!(row.nbytes)),
+        ("storage".to_owned(), json!(row.storage)),
+        ("file_offset".to_owned(), json!(row.file_offset)),
+        (
+            "memory".to_owned(),
+            or_null(strided, json!(memory_word(&row.memory))),
+        ),
+    ]);
     if let Some(sha256) = &row.sha256 {
-        object.insert("sha256".to_owned(), sha256.clone().into());
+        object.insert("sha256".to_owned(), json!(sha256));
+    }
+    for (key, set) in [("conj", row.conj), ("neg", row.neg)] {
+        if set {
+            object.insert(key.to_owned(), Value::Bool(true));
+        }
     }
     for (key, value) in &row.extra {
         object.entry(key).or_insert_with(|| value.clone());
+    }
+    if !row.parts.is_empty() {
+        let parts = row.parts.iter().map(json_row).collect();
+        object.insert("parts".to_owned(), Value::Array(parts));
     }
     Value::Object(object)
 }
@@ -277,8 +307,10 @@ mod tests {
             tied: 0,
             overlapping: 0,
             part: false,
-            lazy: false,
+            conj: false,
+            neg: false,
             extra: serde_json::Map::new(),
+            parts: Vec::new(),
             sha256: None,
         }
     }

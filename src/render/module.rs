@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::escape;
+use super::number;
 
 /// How one argument is shown.
 enum Show {
@@ -112,6 +113,9 @@ pub fn value(value_: &Value) -> String {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, number::python)
+        }
         Value::Number(number) => number.to_string(),
         Value::String(text) => format!("'{}'", escape::text(&escape::shorten(text, 60))),
         Value::Array(items) if items.len() == 1 => format!("({},)", value(&items[0])),

@@ -46,6 +46,21 @@ pub fn element(value: &Element, dtype: DType) -> String {
     value.display(dtype).to_string()
 }
 
+/// A float as Python's `repr` writes it: `0.1`, `1e-05`, `1.0`, `inf`.
+pub fn python(value: f64) -> String {
+    let magnitude = value.abs();
+    if !value.is_finite() || magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
+        return format!("{value:?}").replace("NaN", "nan");
+    }
+    // Rust writes 1e-5 where Python writes 1e-05
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, number) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |n| ('-', n));
+    format!("{digits}e{sign}{number:0>2}")
+}
+
 /// `value` in about `width` characters, for grids: at most six decimals; never rounds a value to zero.
 pub fn cell(value: &Element, dtype: DType, width: usize) -> String {
     let exact = element(value, dtype);
@@ -122,6 +137,21 @@ mod tests {
             json(&Element::Int(i128::from(u64::MAX)), DType::UInt64),
             u64::MAX
         );
+    }
+
+    #[test]
+    fn floats_print_as_in_python() {
+        let cases = [
+            (1e-5, "1e-05"),
+            (0.1, "0.1"),
+            (1.0, "1.0"),
+            (1e16, "1e+16"),
+            (-2.5e-10, "-2.5e-10"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(super::python(value), text);
+        }
+        assert_eq!(super::python(f64::NAN), "nan");
     }
 
     #[test]

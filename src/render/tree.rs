@@ -324,7 +324,7 @@ fn scalar(value: &NodeValue) -> Option<String> {
         NodeValue::Bool(true) => "True".to_owned(),
         NodeValue::Bool(false) => "False".to_owned(),
         NodeValue::Int(text) => escape::shorten(text, STRING).into_owned(),
-        NodeValue::Float(value) => format!("{value:?}"),
+        NodeValue::Float(value) => number::python(*value),
         NodeValue::Str(text) => string(text),
         NodeValue::Repr(text) => escape::text(&escape::shorten(text, STRING)).into_owned(),
         NodeValue::Bytes(length) => format!("bytes, {}", number::grouped(*length as u64)),

@@ -9,20 +9,28 @@ pub(super) fn paragraph(
     indent: usize,
     width: usize,
 ) -> Result<()> {
-    let room = width.saturating_sub(indent).max(20);
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let longer = line.chars().count() + 1 + word.chars().count();
-        if !line.is_empty() && longer > room {
-            writeln!(out, "{:indent$}{line}", "")?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
+    for line in lines(text, width.saturating_sub(indent)) {
+        writeln!(out, "{:indent$}{line}", "")?;
     }
-    writeln!(out, "{:indent$}{line}", "")
+    Ok(())
+}
+
+/// `text` cut at blanks into lines of at most `width` characters.
+pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(20);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        match lines.last_mut() {
+            Some(last) if line == 0 => last.push_str(word),
+            Some(last) if line + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

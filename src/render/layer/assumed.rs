@@ -66,21 +66,22 @@ fn convolution(layer: &Layer, conv: &Convolution) -> String {
             _ => format!("groups {}", conv.groups.value),
         })
         .collect();
-    let depthwise = unknown.contains(&"groups")
-        && !conv.transposed
-        && layer.weight.shape[1] == 1
-        && layer.weight.shape[0] > 1;
     let mut text = format!(
         "{}: a state dict holds weights, not arguments. Flags say otherwise: --stride, --padding, \
          --dilation, --groups or --in-channels.",
         words.join(", ")
     );
-    if depthwise {
-        text += &format!(
-            " Each filter sees a single channel: either the input has one, or the layer is depthwise \
-             (--groups {}).",
-            layer.weight.shape[0]
-        );
+    if conv.may_be_depthwise() {
+        let filters = layer.weight.shape[0];
+        text += &if layer.is_deeper {
+            format!(
+                " Filters of one channel in the middle of a network: probably depthwise, --groups {filters}."
+            )
+        } else {
+            format!(
+                " Filters of one channel: the input has one, or the layer is depthwise, --groups {filters}."
+            )
+        };
     }
     text
 }

@@ -93,11 +93,11 @@ fn diagram(out: &mut dyn Write, layer: &Layer, start: usize, paint: Paint) -> Re
         let range = match weight.shape[axis] {
             0 => "empty".to_owned(),
             1 => "0".to_owned(),
-            size => format!("0..{}", size - 1),
+            size => format!("0 to {}", size - 1),
         };
         writeln!(
             out,
-            "{} {}  {:<8} {}",
+            "{} {}  {:<9} {}",
             paint.dim(line),
             paint.key(layer.axes[axis].letter()),
             range,

@@ -6,7 +6,7 @@ use super::super::escape;
 use super::super::ls::memory_word;
 use super::super::number::{bytes, count, grouped};
 use super::super::paint::Paint;
-use super::super::wrap::paragraph;
+use super::super::wrap::{lines, paragraph};
 use super::address;
 use super::assumed;
 use super::tensors;
@@ -27,19 +27,25 @@ pub(super) const DRAWN_AXES: usize = 8;
 
 /// Writes the page.
 pub fn text(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
-    let name = if layer.name.is_empty() {
-        "(unnamed)"
-    } else {
-        &layer.name
+    let name = match layer.name.as_str() {
+        "" => "(unnamed)",
+        name => name,
     };
-    writeln!(
-        out,
-        "{}  {}",
-        paint.name(escape::text(name)),
-        paint.title(words::headline(layer))
-    )?;
+    let (name, headline) = (escape::text(name), words::headline(layer));
+    if name.chars().count() + 2 + headline.chars().count() <= WIDTH {
+        writeln!(out, "{}  {}", paint.name(name), paint.title(headline))?;
+    } else {
+        writeln!(out, "{}", paint.name(name))?;
+        for line in lines(&headline, WIDTH - 2) {
+            writeln!(out, "  {}", paint.title(line))?;
+        }
+    }
     writeln!(out)?;
     paragraph(out, &words::summary(layer), 2, WIDTH)?;
+    if layer.convolution.is_some() {
+        let order = "Which product is added first depends on the backend: see `pthinspect orders`.";
+        writeln!(out, "  {}", paint.dim(order))?;
+    }
     writeln!(out)?;
     tensors::tensors(out, layer, paint)?;
     writeln!(out)?;
@@ -99,6 +105,14 @@ fn memory(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
     }
     if weight.memory != Memory::Contiguous {
         line(out, &warning(&weight.memory))?;
+        if !layer.first_stored.is_empty() {
+            let first: Vec<String> = layer
+                .first_stored
+                .iter()
+                .map(|i| format!("{i:?}"))
+                .collect();
+            line(out, &format!("first in memory    {} ...", first.join(" ")))?;
+        }
     }
     slices(out, layer, paint)
 }
@@ -110,7 +124,7 @@ fn line(out: &mut dyn Write, text: &str) -> Result<()> {
 fn warning(memory: &Memory) -> String {
     match memory {
         Memory::Expanded => "one stored element serves several indices",
-        _ => "the bytes are not in the order of the indices: read by stride, or export",
+        _ => "not the order of the indices: read by stride, or `export` first",
     }
     .to_owned()
 }
@@ -237,14 +251,12 @@ fn place(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
             "" | "cpu" => String::new(),
             device => format!(", saved from {}", escape::text(device)),
         };
-        line(
-            out,
-            &format!(
-                "storage {key}, {}{device}{}",
-                bytes(*size),
-                neighbours(weight)
-            ),
-        )?;
+        let text = format!(
+            "storage {key}, {}{device}{}",
+            bytes(*size),
+            neighbours(weight)
+        );
+        paragraph(out, &text, LABEL, WIDTH)?;
     }
     if weight.lazy {
         line(

@@ -11,7 +11,6 @@ use super::words;
 use crate::explain::ElementAt;
 use crate::explain::Grid;
 use crate::explain::Layer;
-use crate::explain::Origin;
 use crate::explain::Output;
 use crate::explain::OutputAxis;
 use crate::explain::Selection;
@@ -48,10 +47,8 @@ pub(super) fn output(
         let formula = formula(axis, conv.transposed);
         let unread = match axis.unread {
             0 => String::new(),
-            n => format!(
-                "  (the last {} of the padded input: never read)",
-                count(n as u64, "line")
-            ),
+            // rows or columns at the end of the padded input
+            n => format!("  ({n} left unread)"),
         };
         writeln!(
             out,
@@ -59,17 +56,6 @@ pub(super) fn output(
             "",
             paint.key(axis.output)
         )?;
-    }
-    let hyper = &conv.hyper;
-    if [
-        hyper.stride.origin,
-        hyper.padding.origin,
-        hyper.dilation.origin,
-    ]
-    .contains(&Origin::Default)
-    {
-        let note = "with PyTorch's defaults for what neither the file nor a flag says";
-        writeln!(out, "{:LABEL$}{}", "", paint.dim(note))?;
     }
     Ok(())
 }
@@ -270,13 +256,14 @@ pub(super) fn element(
     )?;
     file_byte(out, layer, element, paint)?;
     label(out, paint, "value")?;
-    let digits = weight.dtype.bits().div_ceil(4);
+    writeln!(out, "{}", paint.key(exact(&element.value, weight.dtype)))?;
+    label(out, paint, "bits")?;
+    let width = weight.dtype.bits().div_ceil(4) + 2;
+    let anatomy = anatomy(weight.dtype.name(), element.bits);
     writeln!(
         out,
-        "{}  bits {}{}",
-        paint.key(exact(&element.value, weight.dtype)),
-        paint.key(format!("{:#0width$x}", element.bits, width = digits + 2)),
-        anatomy(weight.dtype.name(), element.bits)
+        "{}{anatomy}",
+        paint.key(format!("{:#0width$x}", element.bits))
     )
 }
 

@@ -24,25 +24,33 @@ fn plural(number: usize, thing: &str) -> String {
 
 /// What one axis counts, for the diagram.
 pub(super) fn axis(layer: &Layer, axis: Axis) -> String {
+    let transposed = layer
+        .convolution
+        .as_ref()
+        .is_some_and(|conv| conv.transposed);
     let groups = layer
         .convolution
         .as_ref()
         .map_or(1, |conv| conv.groups.value);
     match axis {
         Axis::Filter => "filter = output channel".to_owned(),
-        Axis::Channel if groups > 1 => {
-            "input channel, counted within the filter's group".to_owned()
-        }
-        Axis::Channel => "input channel".to_owned(),
-        Axis::TransposedIn => "input channel (first, unlike Conv2d)".to_owned(),
-        Axis::TransposedOut if groups > 1 => "output channel, counted within its group".to_owned(),
+        Axis::Channel if groups > 1 => "channel of the group, summed over".to_owned(),
+        Axis::Channel => "input channel, summed over".to_owned(),
+        Axis::TransposedIn => "input channel, first here".to_owned(),
+        Axis::TransposedOut if groups > 1 => "output channel within its group".to_owned(),
         Axis::TransposedOut => "output channel".to_owned(),
+        Axis::KernelDepth if !transposed => "kernel plane, summed over".to_owned(),
         Axis::KernelDepth => "kernel plane".to_owned(),
+        Axis::KernelRow if !transposed => "kernel row, summed over".to_owned(),
         Axis::KernelRow => "kernel row".to_owned(),
+        Axis::KernelColumn if !transposed && layer.weight.shape.len() == 3 => {
+            "kernel position, summed over".to_owned()
+        }
+        Axis::KernelColumn if !transposed => "kernel column, summed over".to_owned(),
         Axis::KernelColumn if layer.weight.shape.len() == 3 => "kernel position".to_owned(),
         Axis::KernelColumn => "kernel column".to_owned(),
         Axis::Output => "output".to_owned(),
-        Axis::Input => "input".to_owned(),
+        Axis::Input => "input, summed over".to_owned(),
         Axis::Vector => "row: the vector of token t".to_owned(),
         Axis::Component => "component of the vector".to_owned(),
         Axis::NormChannel => "channel".to_owned(),
@@ -101,7 +109,7 @@ fn convolution(conv: &Convolution, shape: &[usize]) -> String {
     let seen = shape[1];
     if groups <= 1 {
         let channels = match seen {
-            1 => "the one input channel".to_owned(),
+            1 => "one input channel".to_owned(),
             2 => "both input channels".to_owned(),
             _ => format!("all {} input channels", grouped(seen as u64)),
         };
@@ -169,8 +177,8 @@ pub(super) fn role(layer: &Layer, role: Role) -> &'static str {
         (Role::Bias, Kind::BatchNorm | Kind::Norm) => "beta, the shift",
         (Role::Bias, _) if convolution => "added to the output map of each filter",
         (Role::Bias, Kind::Linear) => "added to the outputs",
-        (Role::RunningMean, _) => "mean seen in training, subtracted",
-        (Role::RunningVar, _) => "variance seen in training, divided by",
+        (Role::RunningMean, _) => "mean, subtracted",
+        (Role::RunningVar, _) => "variance, divided by",
         (Role::BatchCounter, _) => "training batches seen",
         _ => "",
     }
@@ -187,6 +195,13 @@ pub(super) fn headline(layer: &Layer) -> String {
         return "tensor".to_owned();
     };
     match &layer.convolution {
+        Some(conv) if conv.may_be_depthwise() => {
+            format!(
+                "{name}, {}, kernel {}",
+                plural(conv.out_channels, "filter"),
+                times(&conv.kernel)
+            )
+        }
         Some(conv) => format!(
             "{name}, {} -> {} channels, kernel {}",
             conv.in_channels,
