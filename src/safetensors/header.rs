@@ -495,7 +495,8 @@ mod tests {
                         prop_assert_eq!(tensor.data(), &bytes[entry.data]);
                     }
                 }
-                (Err(ours), Ok(_)) => prop_assert!(ours.to_string().contains("occurs twice"), "{ours}"),
+                // of entries with one name the crate has dropped all but the last, whatever was wrong with them
+                (Err(ours), Ok(theirs)) => prop_assert!(theirs.len() < header.matches("{\"dtype\"").count(), "{ours}"),
                 (Ok(_), Err(theirs)) => prop_assert!(false, "the crate refuses: {theirs}"),
                 (Err(_), Err(_)) => {}
             }
