@@ -464,9 +464,11 @@ mod tests {
             dtype in prop::sample::select(vec!["F32", "U8", "F4", "F6_E2M3", "C64", "X"]),
             tail in "[ \n]{0,3}x?",
             slack in -1i64..2,
-        ) -> (String, usize) {
+        ) -> (String, usize, bool) {
             let mut at = 0i64;
             let mut parts = Vec::new();
+            let names: std::collections::HashSet<&str> = entries.iter().map(|e| e.0.as_str()).collect();
+            let twice = names.len() < entries.len();
             for (name, rows, columns, wrong) in entries {
                 let bits = match dtype { "F4" => 4, "F6_E2M3" => 6, "U8" => 8, "F32" => 32, _ => 64 };
                 let bytes = (rows * columns * bits).div_ceil(8) as i64;
@@ -476,13 +478,13 @@ mod tests {
                 at += bytes;
             }
             let slack = if slack == 1 { 1 } else { 0 };
-            (format!("{{{}}}{tail}", parts.join(",")), (at + slack) as usize)
+            (format!("{{{}}}{tail}", parts.join(",")), (at + slack) as usize, twice)
         }
     }
 
     proptest! {
         #[test]
-        fn the_crate_gives_the_same_verdict((header, data) in headers()) {
+        fn the_crate_gives_the_same_verdict((header, data, twice) in headers()) {
             let bytes = file(&header, data);
             let ours = Header::read(&bytes, &Limits::default());
             let theirs = safetensors::SafeTensors::deserialize(&bytes);
@@ -495,8 +497,8 @@ mod tests {
                         prop_assert_eq!(tensor.data(), &bytes[entry.data]);
                     }
                 }
-                // of entries with one name the crate has dropped all but the last, whatever was wrong with them
-                (Err(ours), Ok(theirs)) => prop_assert!(theirs.len() < header.matches("{\"dtype\"").count(), "{ours}"),
+                // of two equal names the crate forgets the first, whatever it says
+                (Err(ours), Ok(_)) => prop_assert!(twice, "{ours}"),
                 (Ok(_), Err(theirs)) => prop_assert!(false, "the crate refuses: {theirs}"),
                 (Err(_), Err(_)) => {}
             }
