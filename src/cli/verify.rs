@@ -120,12 +120,14 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         if !io.json {
             writeln!(io.out, "{}", io.paint.title(golden.file.path().display()))?;
         }
+        let names = golden.cases.iter().map(|case| case.name.chars().count());
+        let width = names.max().unwrap_or(0).clamp(8, 30);
         for case in &golden.cases {
             let report = args
                 .how
                 .install(|| replay::replay(golden, case, checkpoint.as_ref(), &options))?;
             if !io.json {
-                render::case(io.out, io.paint, &report)?;
+                render::case(io.out, io.paint, &report, width)?;
             }
             reports.push((golden.file.path(), report));
         }

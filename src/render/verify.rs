@@ -30,43 +30,32 @@ const STATUSES: [Status; 4] = [
     Status::Error,
 ];
 
-/// One case: a line, and under it what differs.
-pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport) -> Result<()> {
+/// One case: a line, and under it what differs. `width` is that of the longest name beside it.
+pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport, width: usize) -> Result<()> {
     let status = match report.status {
         Status::Identical => paint.good(report.status.name()),
         Status::Close => paint.warn(report.status.name()),
         Status::Different | Status::Error => paint.bad(report.status.name()),
     };
-    write!(
-        out,
-        "  {status:<9}  {:<24}",
-        paint.name(escape::text(&report.name))
-    )?;
-    if let Some(order) = report.order {
-        let order = format!("{order} ({})", chosen(report));
-        write!(out, "  {order:<36}")?;
-    }
-    if let Some(comparison) = &report.comparison {
-        write!(
-            out,
-            "  {}",
-            paint.dim(format!("{}/{}", comparison.identical, comparison.elements))
-        )?;
+    let name = escape::text(&report.name);
+    write!(out, "  {status:<9}  {:<width$}", paint.name(name))?;
+    if let (Some(order), Some(comparison)) = (report.order, &report.comparison) {
+        let count = match report.status {
+            Status::Identical => comparison.elements.to_string(),
+            _ => format!("{} of {}", comparison.identical, comparison.elements),
+        };
+        let chosen = match report.chosen_by {
+            ChosenBy::Flag => "--order",
+            chosen_by => chosen_by.name(),
+        };
+        let order = order.to_string();
+        write!(out, "  {order:<26}  {:<6}  {count}", paint.dim(chosen))?;
     }
     writeln!(out)?;
     for line in details(report) {
         writeln!(out, "             {line}")?;
     }
     Ok(())
-}
-
-fn chosen(report: &CaseReport) -> String {
-    match report.chosen_by {
-        ChosenBy::Origin => "by origin".into(),
-        ChosenBy::Search => format!("by search, {} tried", report.tried),
-        ChosenBy::Flag => "by --order".into(),
-        ChosenBy::None => format!("closest of {} tried", report.tried),
-    }
 }
 
 /// What differs, or why it could not be run.
@@ -81,14 +70,13 @@ fn details(report: &CaseReport) -> Vec<String> {
     };
     if let Some(first) = &comparison.first {
         lines.push(format!(
-            "first at {:?}: expected {} ({}), computed {} ({}), {} apart",
+            "first at {:?}: {} apart",
             index(&report.shape, first.flat),
-            first.expected,
-            bits(first.expected),
-            first.actual,
-            bits(first.actual),
             ulps(ulp_distance(first.expected, first.actual)),
         ));
+        for (what, value) in [("expected", first.expected), ("computed", first.actual)] {
+            lines.push(format!("  {what} {} ({value:e})", bits(value)));
+        }
         lines.push(format!(
             "{} of {} elements differ, by at most {} and {:e}",
             comparison.elements - comparison.identical,
@@ -96,6 +84,12 @@ fn details(report: &CaseReport) -> Vec<String> {
             ulps(comparison.max_ulp),
             comparison.max_abs,
         ));
+        if report.chosen_by == ChosenBy::None {
+            lines.push(format!(
+                "none of {} orders reproduces it; this one comes closest",
+                report.tried
+            ));
+        }
     }
     lines
 }

@@ -323,7 +323,8 @@ impl Trial<'_> {
     }
 
     fn execute(&mut self, order: Order, chosen_by: ChosenBy) -> Outcome {
-        self.tried += 1;
+        // a search has counted it when it was tried on the sample
+        self.tried += usize::from(chosen_by != ChosenBy::Search);
         let mut seconds = Vec::new();
         let mut actual = Vec::new();
         for _ in 0..self.options.repeat.max(1) {
