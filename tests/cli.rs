@@ -208,7 +208,7 @@ fn files(folder: &str) -> Vec<std::path::PathBuf> {
 }
 
 /// What torch would refuse, and this program can read: nothing in them is in doubt.
-const READ_ANYWAY: [&str; 3] = ["long_storage.pth", "thousands_of_axes.pth", "two_roots.pth"];
+const READ_ANYWAY: [&str; 1] = ["thousands_of_axes.pth"];
 
 /// Every refusal has its smallest input: exit 2 and one line. The lines are a snapshot, to be read and judged.
 #[test]

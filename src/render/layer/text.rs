@@ -86,7 +86,7 @@ fn memory(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
     let order = address::fastest_first(&layer.axes, &weight.shape, &weight.stride);
     let walk = match (&weight.memory, &order[..]) {
         (Memory::Expanded | Memory::Strided, _) | (_, [] | [_]) => String::new(),
-        (_, [fastest, rest @ ..]) => format!(": {fastest} moves fastest, then {}", rest.join(", ")),
+        (_, [fastest, rest @ ..]) => format!(": {fastest} fastest, then {}", rest.join(", ")),
     };
     let word = memory_word(&weight.memory);
     let painted = match weight.memory {
