@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,malformed] [--output fixtures]
+    make_fixtures.py [--only questions,goldens,checkpoints,malformed,predict] [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
 """
@@ -22,7 +22,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 5_000_000
-PARTS = ("questions", "goldens", "checkpoints", "malformed")
+PARTS = ("questions", "goldens", "checkpoints", "malformed", "predict")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -44,6 +44,13 @@ GOLDENS = [
     ("open/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
     ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
 ]
+#: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
+PREDICTIONS = [
+    ("sse41", "DEFAULT", "{} --isa SSE41 --calls 90 --seed 7"),
+    ("avx", "AVX2", "{} --isa AVX --calls 90 --seed 7"),
+    ("avx2", "AVX2", "{} --isa AVX2 --calls 180 --seed 7"),
+    ("avx512_core", "AVX512", "{} --isa AVX512_CORE --calls 220 --seed 7"),
+]
 CAPABILITIES = ["DEFAULT", "NO AVX", "AVX2", "AVX512"]
 
 
@@ -55,13 +62,23 @@ def commands(part: str):
         yield "checkpoints", {}, "fixture_makers/checkpoints.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
+    elif part == "predict":
+        for name, needs, words in PREDICTIONS:
+            if is_capable(f"predict/{name}", needs):
+                yield f"predict/{name}.json", {}, f"record_implementations.py {words}"
     else:
-        here = torch.backends.cpu.get_cpu_capability()
         for name, needs, env, words in GOLDENS:
-            if here not in CAPABILITIES or CAPABILITIES.index(here) < CAPABILITIES.index(needs):
-                print(f"skipped: goldens/{name} needs {needs}, this CPU has {here}", file=sys.stderr)
-                continue
-            yield f"goldens/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
+            if is_capable(f"goldens/{name}", needs):
+                yield f"goldens/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
+
+
+def is_capable(target: str, needs: str) -> bool:
+    """Whether this CPU can make what needs this capability; says so if not."""
+    here = torch.backends.cpu.get_cpu_capability()
+    capable = here in CAPABILITIES and CAPABILITIES.index(here) >= CAPABILITIES.index(needs)
+    if not capable:
+        print(f"skipped: {target} needs {needs}, this CPU has {here}", file=sys.stderr)
+    return capable
 
 
 def make(part: str, folder: Path, made: dict) -> None:

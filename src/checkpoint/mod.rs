@@ -15,7 +15,6 @@ use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod module;
 mod names;
-mod nested;
 mod objects;
 mod open;
 mod python;
@@ -256,8 +255,10 @@ impl Checkpoint {
     /// would fill more than [`Limits::tensor_bytes`] (as an expanded tensor's may); else as
     /// [`Checkpoint::storage_bytes`].
     pub fn view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
-        self.try_view(tensor)
-            .map_err(|e| e.in_record(&tensor.name).in_file(&self.path))
+        self.try_view(tensor).map_err(|e| {
+            e.in_record(names::shorten(&tensor.name))
+                .in_file(&self.path)
+        })
     }
 
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {

@@ -154,7 +154,8 @@ fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str> + Cl
     }
 }
 
-fn shorten(name: &str) -> String {
+/// A name as errors show it: a hostile file may have names of megabytes.
+pub(super) fn shorten(name: &str) -> String {
     let mut short: String = name.chars().take(120).collect();
     if short.len() < name.len() {
         short.push('…');

@@ -53,6 +53,10 @@ pub(super) fn leaf(python: Python<'_>, id: ValueId, object: &Object) -> Option<N
         }
         ("numpy.core.multiarray", "scalar") => {
             let (dtype, value) = scalar(python, args)?;
+            let value = match value {
+                Element::Bool(b) => String::from(if b { "True" } else { "False" }),
+                value => value.to_string(),
+            };
             return Some(NodeValue::Repr(format!("numpy.{dtype}({value})")));
         }
         ("datetime", "datetime" | "date") => return datetime(python, name, args),

@@ -14,6 +14,7 @@ use crate::checkpoint::NodeValue;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
 use crate::checkpoint::module;
+use crate::checkpoint::names;
 use crate::checkpoint::objects;
 use crate::checkpoint::python;
 use crate::checkpoint::python::Python;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::pickle::Object;
 use crate::pickle::Value;
 use crate::pickle::ValueId;
+use crate::tensor::layout::list;
 
 /// Tensors outside a module's state that a note names.
 const NAMED: usize = 3;
@@ -338,7 +340,8 @@ impl<'g> Unfolder<'_, 'g, '_> {
         if self.unlisted.len() < NAMED {
             self.unlisted.push(self.path.chars().take(100).collect());
         }
-        let text = format!("torch.Tensor({}, {:?})", entry.dtype, entry.layout.shape());
+        let shape = list(entry.layout.shape());
+        let text = format!("torch.Tensor({}, {shape})", entry.dtype);
         self.rebuilder.budget.spend(text.len())?;
         Ok(Unfolding {
             value: NodeValue::Repr(text),
@@ -382,10 +385,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
 
     /// Names the tensor or storage that an error is about.
     fn about(&self, error: Error) -> Error {
-        let mut name: String = self.path.chars().take(120).collect();
-        if name.len() < self.path.len() {
-            name.push('…');
-        }
+        let name = names::shorten(&self.path);
         let mut named = Error::new(error.kind(), format!("{name:?}: {}", error.message()));
         if let Some(offset) = error.location().offset {
             named = named.at_offset(offset);

@@ -98,7 +98,7 @@ mod tests {
             ),
             (
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }",
-                "needs 12 bytes",
+                "need 12 bytes",
             ),
             (
                 "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4611686018427387904), }",

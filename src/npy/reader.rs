@@ -100,8 +100,8 @@ pub fn view<'a>(bytes: &'a [u8], limits: &Limits) -> Result<TensorView<'a>> {
     let needed = header.dtype.bytes_of(header.layout.numel());
     if needed.is_none_or(|needed| needed > data.len()) {
         return Err(Error::malformed(format!(
-            "is cut off: {:?} of {} needs {} bytes, {} follow the header",
-            header.layout.shape(),
+            "is cut off: {} elements of {} need {} bytes, {} follow the header",
+            header.layout.numel(),
             header.dtype,
             needed.map_or_else(|| "too many".into(), |n| n.to_string()),
             data.len()

@@ -206,8 +206,20 @@ fn too_large(shape: &[usize]) -> Error {
     Error::malformed(format!("shape {} has more than 2^63 elements", list(shape)))
 }
 
+impl std::fmt::Display for Layout {
+    /// `shape [2, 3] with stride [3, 1] and storage offset 0`; cut where a hostile file has a million axes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (shape, stride) = (list(&self.shape), list(&self.stride));
+        let offset = self.storage_offset;
+        write!(
+            f,
+            "shape {shape} with stride {stride} and storage offset {offset}"
+        )
+    }
+}
+
 /// `[64, 3, 7, 7]`; cut after 16 axes, since a hostile file may have a million.
-fn list(sizes: &[usize]) -> String {
+pub(crate) fn list(sizes: &[usize]) -> String {
     match sizes {
         [first @ .., _] if first.len() >= 16 => {
             format!("{:?} and {} more", &sizes[..16], sizes.len() - 16)

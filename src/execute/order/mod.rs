@@ -26,6 +26,9 @@ pub mod onednn;
 pub mod table;
 pub mod tree;
 
+#[cfg(test)]
+mod tests;
+
 pub use name::Order;
 
 /// One of the three loops over the taps.
