@@ -62,6 +62,8 @@
 //! # }
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// module documentation speaks to readers of the source too; such links are plain text in the public pages
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod bytes;
 pub mod checkpoint;

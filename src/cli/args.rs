@@ -48,6 +48,7 @@ pub enum Color {
 
 /// The commands. Each has a file of its own with its `Args` and `run`.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // there is one of it in a process
 pub enum Command {
     /// Every tensor: name, dtype, shape, bytes, where it lies
     Ls(super::ls::Args),

@@ -1,57 +1,10 @@
-//! The arguments of a convolution, where each is known from, and the output shape that follows.
+//! A convolution seen through its weight, and the output shape that follows.
 
 use serde_json::Value;
 
+use super::hyperparameters::{Hyperparameters, Known, Origin, Padding};
 use super::layer::LayerOptions;
 use crate::error::{Error, Result};
-
-/// A value, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known<T> {
-    /// The value.
-    pub value: T,
-    /// Who says so.
-    pub origin: Origin,
-}
-
-/// Where a value is known from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The module's attributes in the file.
-    File,
-    /// The user.
-    Flag,
-    /// It follows from the input, its number of channels, or the bias.
-    Follows,
-    /// Nobody: PyTorch's default.
-    Default,
-}
-
-/// Padding as PyTorch takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Padding {
-    /// `'same'`: as much as keeps the size.
-    Same,
-    /// `'valid'`: none.
-    Valid,
-    /// Per axis, on both sides.
-    Sizes(Vec<usize>),
-}
-
-/// The arguments of a convolution that its weight does not show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hyperparameters {
-    /// Step of the kernel, per axis.
-    pub stride: Known<Vec<usize>>,
-    /// Rows and columns added around the input.
-    pub padding: Known<Padding>,
-    /// Distance between taps, per axis.
-    pub dilation: Known<Vec<usize>>,
-    /// Added on one side of a transposed convolution's output, per axis.
-    pub output_padding: Known<Vec<usize>>,
-    /// What the padding is filled with: `zeros`, `reflect`, `replicate`, `circular`.
-    pub padding_mode: Known<String>,
-}
 
 /// A convolution, seen through its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,6 +198,7 @@ impl Convolution {
     }
 }
 
+/// How many groups, by the first of: the flag, the file, the input channels, the bias, PyTorch's default.
 fn groups(
     transposed: bool,
     shape: &[usize],
@@ -252,46 +206,26 @@ fn groups(
     attributes: Option<&serde_json::Map<String, Value>>,
     options: &LayerOptions,
 ) -> Result<Known<usize>> {
-    let channels = if transposed {
-        None
-    } else {
-        options.in_channels.or(input_channels(shape, options))
-    };
-    let found = if let Some(groups) = options.groups {
-        Known {
-            value: groups,
-            origin: Origin::Flag,
-        }
-    } else if let Some(groups) = attributes
+    let in_file = attributes
         .and_then(|a| a.get("groups"))
-        .and_then(Value::as_u64)
-    {
-        Known {
-            value: usize::try_from(groups).unwrap_or(usize::MAX),
-            origin: Origin::File,
-        }
-    } else if let Some(channels) = channels {
-        let per_group = shape[1].max(1);
+        .and_then(Value::as_u64);
+    let per_group = shape[1].max(1);
+    let found = if let Some(groups) = options.groups {
+        Known::new(groups, Origin::Flag)
+    } else if let Some(groups) = in_file {
+        Known::new(usize::try_from(groups).unwrap_or(usize::MAX), Origin::File)
+    } else if let Some(channels) = input_channels(shape, options).filter(|_| !transposed) {
         if channels == 0 || channels % per_group != 0 {
-            return Err(Error::usage(format!(
-                "{channels} input channels cannot be: every filter sees {per_group}"
-            )));
+            let text =
+                format!("{channels} input channels cannot be: every filter sees {per_group}");
+            return Err(Error::usage(text));
         }
-        Known {
-            value: channels / per_group,
-            origin: Origin::Follows,
-        }
-    } else if let Some(outputs) = bias.filter(|outputs| transposed && *outputs >= shape[1]) {
+        Known::new(channels / per_group, Origin::Follows)
+    } else if let Some(outputs) = bias.filter(|outputs| transposed && *outputs >= per_group) {
         // the weight holds out/groups, the bias out
-        Known {
-            value: outputs / shape[1].max(1),
-            origin: Origin::Follows,
-        }
+        Known::new(outputs / per_group, Origin::Follows)
     } else {
-        Known {
-            value: 1,
-            origin: Origin::Default,
-        }
+        Known::new(1, Origin::Default)
     };
     let grouped = shape[0];
     if found.value == 0 || (grouped > 0 && !grouped.is_multiple_of(found.value)) {
@@ -300,123 +234,19 @@ fn groups(
         } else {
             "filters"
         };
-        return Err(Error::usage(format!(
-            "{grouped} {what} cannot form {} groups",
-            found.value
-        )));
+        let text = format!("{grouped} {what} cannot form {} groups", found.value);
+        return Err(Error::usage(text));
     }
     Ok(found)
 }
 
-/// Channels of `--input`, where it has as many sizes as this weight's layer takes.
+/// `--in-channels`, or the channels of `--input` where it has as many sizes as this weight's layer takes.
 fn input_channels(shape: &[usize], options: &LayerOptions) -> Option<usize> {
-    let input = options.input.as_deref()?;
-    let lead = input.len().checked_sub(shape.len() - 2)?;
-    matches!(lead, 1 | 2).then(|| input[lead - 1])
-}
-
-impl Hyperparameters {
-    fn of(
-        dims: usize,
-        attributes: Option<&serde_json::Map<String, Value>>,
-        options: &LayerOptions,
-    ) -> Result<Self> {
-        let from_file = |name: &str| attributes.and_then(|a| a.get(name));
-        let sizes = |name: &str, flag: &Option<Vec<usize>>, default: usize| {
-            if let Some(values) = flag {
-                let value = per_axis(values, dims, name)?;
-                return Ok::<_, Error>(Known {
-                    value,
-                    origin: Origin::Flag,
-                });
-            }
-            if let Some(values) = from_file(name).and_then(numbers)
-                && let Ok(value) = per_axis(&values, dims, name)
-            {
-                return Ok(Known {
-                    value,
-                    origin: Origin::File,
-                });
-            }
-            Ok(Known {
-                value: vec![default; dims],
-                origin: Origin::Default,
-            })
-        };
-        let stride = sizes("stride", &options.stride, 1)?;
-        let dilation = sizes("dilation", &options.dilation, 1)?;
-        for (name, known) in [("stride", &stride), ("dilation", &dilation)] {
-            if known.value.contains(&0) {
-                return Err(Error::usage(format!("{name} must be at least 1")));
-            }
-        }
-        let padding = match &options.padding {
-            Some(Padding::Sizes(values)) => Known {
-                value: Padding::Sizes(per_axis(values, dims, "padding")?),
-                origin: Origin::Flag,
-            },
-            Some(word) => Known {
-                value: word.clone(),
-                origin: Origin::Flag,
-            },
-            None => match from_file("padding").and_then(Value::as_str) {
-                Some("same") => Known {
-                    value: Padding::Same,
-                    origin: Origin::File,
-                },
-                Some("valid") => Known {
-                    value: Padding::Valid,
-                    origin: Origin::File,
-                },
-                _ => {
-                    let known = sizes("padding", &None, 0)?;
-                    Known {
-                        value: Padding::Sizes(known.value),
-                        origin: known.origin,
-                    }
-                }
-            },
-        };
-        let padding_mode = match from_file("padding_mode").and_then(Value::as_str) {
-            Some(mode) => Known {
-                value: mode.to_owned(),
-                origin: Origin::File,
-            },
-            None => Known {
-                value: "zeros".to_owned(),
-                origin: Origin::Default,
-            },
-        };
-        let output_padding = sizes("output_padding", &options.output_padding, 0)?;
-        Ok(Self {
-            stride,
-            padding,
-            dilation,
-            output_padding,
-            padding_mode,
-        })
-    }
-}
-
-/// One number for all axes, or one per axis.
-fn per_axis(values: &[usize], dims: usize, name: &str) -> Result<Vec<usize>> {
-    match values {
-        [one] => Ok(vec![*one; dims]),
-        values if values.len() == dims => Ok(values.to_vec()),
-        values => Err(Error::usage(format!(
-            "{name} needs 1 or {dims} numbers, got {}",
-            values.len()
-        ))),
-    }
-}
-
-/// A number or a list of numbers.
-fn numbers(value: &Value) -> Option<Vec<usize>> {
-    let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
-    match value {
-        Value::Array(items) => items.iter().map(number).collect(),
-        value => number(value).map(|n| vec![n]),
-    }
+    options.in_channels.or_else(|| {
+        let input = options.input.as_deref()?;
+        let lead = input.len().checked_sub(shape.len() - 2)?;
+        matches!(lead, 1 | 2).then(|| input[lead - 1])
+    })
 }
 
 #[cfg(test)]

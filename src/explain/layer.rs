@@ -1,11 +1,11 @@
 //! One layer: what it is, what its axes mean, where every weight lies.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::convolution::{Convolution, Output, Padding};
+use super::convolution::{Convolution, Output};
+use super::hyperparameters::Padding;
 use super::kind::{Axis, Clues, Evidence, Kind};
 use super::memory::{Memory, Relation, Sharing, bytes_of, first_stored};
 use super::select::{ElementAt, Selection, Slice};
@@ -89,51 +89,6 @@ pub struct Layer {
     pub element: Option<ElementAt>,
 }
 
-/// What the axes of any tensor count, without explaining its whole layer.
-#[derive(Debug)]
-pub struct AxisNames<'a> {
-    checkpoint: &'a Checkpoint,
-    by_name: HashMap<&'a str, &'a TensorEntry>,
-}
-
-impl<'a> AxisNames<'a> {
-    /// For the tensors of `checkpoint`.
-    pub fn of(checkpoint: &'a Checkpoint) -> Self {
-        let by_name = checkpoint
-            .tensors()
-            .iter()
-            .map(|t| (t.name.as_str(), t))
-            .collect();
-        Self {
-            checkpoint,
-            by_name,
-        }
-    }
-
-    /// The words for the axes of a layer's weight, in the order of its shape; `None` where they are not known.
-    pub fn of_tensor(&self, tensor: &TensorEntry) -> Option<Vec<String>> {
-        let path = match tensor.name.as_str() {
-            "weight" => "",
-            name => name.strip_suffix(".weight")?,
-        };
-        let sibling = |last: &str| self.by_name.get(joined(path, last).as_str());
-        let shape = tensor.layout.shape();
-        let (kind, _) = Kind::identify(&Clues {
-            name: path,
-            class: self
-                .checkpoint
-                .module(path)
-                .map(|module| module.class.as_str()),
-            shape,
-            bias: sibling("bias").map(|bias| bias.layout.shape()),
-            running_mean: sibling("running_mean").is_some(),
-            transposed: false,
-        });
-        kind.name()?;
-        Some(kind.axes(shape.len()).into_iter().map(Axis::word).collect())
-    }
-}
-
 /// What a tensor of a layer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -213,19 +168,7 @@ impl Layer {
             transposed: options.transposed,
         });
         let attributes = module.map(|module| module.attributes.clone());
-        let convolution = match kind {
-            Kind::Conv(_) | Kind::ConvTranspose(_) => {
-                let transposed = matches!(kind, Kind::ConvTranspose(_));
-                Some(Convolution::of(
-                    transposed,
-                    shape,
-                    bias.filter(|bias| bias.len() == 1).map(|bias| bias[0]),
-                    attributes.as_ref(),
-                    options,
-                )?)
-            }
-            _ => None,
-        };
+        let convolution = convolution(kind, shape, bias, attributes.as_ref(), options)?;
         let sharing = Sharing::of(checkpoint);
         let part = |tensor| Part::of(checkpoint, &sharing, tensor, role_of(&path, tensor));
         let output = match &options.input {
@@ -264,6 +207,21 @@ impl Layer {
     }
 }
 
+fn convolution(
+    kind: Kind,
+    shape: &[usize],
+    bias: Option<&[usize]>,
+    attributes: Option<&Map<String, Value>>,
+    options: &LayerOptions,
+) -> Result<Option<Convolution>> {
+    let bias = bias.filter(|bias| bias.len() == 1).map(|bias| bias[0]);
+    match kind {
+        Kind::Conv(_) => Convolution::of(false, shape, bias, attributes, options).map(Some),
+        Kind::ConvTranspose(_) => Convolution::of(true, shape, bias, attributes, options).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// The layer's path and its weight; a tensor that is nobody's weight is explained alone.
 fn find<'a>(checkpoint: &'a Checkpoint, name: &str) -> Result<(String, &'a TensorEntry)> {
     match checkpoint.find_layer(name) {
@@ -288,7 +246,7 @@ fn is_deeper(checkpoint: &Checkpoint, weight: &TensorEntry) -> bool {
     rank > 2 && before.any(|tensor| tensor.layout.shape().len() == rank)
 }
 
-fn joined(path: &str, last: &str) -> String {
+pub(super) fn joined(path: &str, last: &str) -> String {
     if path.is_empty() {
         last.to_owned()
     } else {

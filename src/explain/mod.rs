@@ -8,16 +8,20 @@
 //!
 //! No text is made here: that is [`crate::render`]'s work.
 
+pub mod axis_names;
 pub mod convolution;
+pub mod hyperparameters;
 pub mod kind;
 pub mod layer;
 pub mod listing;
 pub mod memory;
 pub mod select;
 
-pub use convolution::{Convolution, Hyperparameters, Known, Origin, Output, OutputAxis, Padding};
+pub use axis_names::AxisNames;
+pub use convolution::{Convolution, Output, OutputAxis};
+pub use hyperparameters::{Hyperparameters, Known, Origin, Padding};
 pub use kind::{Axis, Evidence, Kind};
-pub use layer::{AxisNames, Companion, Layer, LayerOptions, Part, Role};
+pub use layer::{Companion, Layer, LayerOptions, Part, Role};
 pub use listing::{Listing, Row, Totals};
 pub use memory::{Memory, Relation, Sharing, Spot};
 pub use select::{ElementAt, Grid, Selection, Slice};

@@ -1,5 +1,7 @@
 //! What was written: enough for a program that has never heard of PyTorch.
 
+use std::io::{Result, Write};
+
 use serde_json::{Map, Value, json};
 
 use super::Format;
@@ -93,4 +95,24 @@ pub(super) fn document(
         "tensors": entries.iter().map(Entry::json).collect::<Vec<_>>(),
         "skipped": skipped,
     })
+}
+
+/// Writes the document with one tensor to a line: both people and `grep` read it.
+pub(super) fn write(out: &mut dyn Write, document: &Value) -> Result<()> {
+    let Some(entries) = document.as_object() else {
+        return writeln!(out, "{document}");
+    };
+    out.write_all(b"{")?;
+    for (i, (key, value)) in entries.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        write!(out, "{comma}\n  {}: ", Value::from(key.as_str()))?;
+        match value.as_array() {
+            Some(items) if !items.is_empty() => {
+                let lines: Vec<String> = items.iter().map(|item| format!("    {item}")).collect();
+                write!(out, "[\n{}\n  ]", lines.join(",\n"))?;
+            }
+            _ => write!(out, "{value}")?,
+        }
+    }
+    out.write_all(b"\n}\n")
 }

@@ -100,10 +100,7 @@ pub fn write(checkpoint: &Checkpoint, request: &Request<'_>) -> Result<Written> 
         beside(output)
     };
     let manifest = manifest::document(checkpoint, format, &entries, &skipped);
-    write_whole(&manifest_path, |out| {
-        serde_json::to_writer_pretty(&mut *out, &manifest)?;
-        out.write_all(b"\n")
-    })?;
+    write_whole(&manifest_path, |out| manifest::write(out, &manifest))?;
     Ok(Written {
         manifest_path,
         manifest,

@@ -12,6 +12,8 @@ use crate::explain::Listing;
 use crate::explain::Memory;
 use crate::explain::Row;
 
+/// Longest name in a table, even into a pipe.
+const NAME_MAX: usize = 4096;
 /// Narrowest column that a name is shortened to.
 const NAME_MIN: usize = 20;
 
@@ -92,7 +94,9 @@ fn cell(row: &Row, title: &str, plain: bool) -> String {
         }
     };
     let word = |text: &str| {
+        // no table has room for more; whole names are in --json
         let text = escape::text(text);
+        let text = escape::shorten(&text, NAME_MAX);
         if plain {
             text.replace(' ', "\\x20")
         } else {
@@ -117,10 +121,14 @@ fn cell(row: &Row, title: &str, plain: bool) -> String {
     }
 }
 
-/// `[64,3,7,7]`: one word.
+/// `[64,3,7,7]`: one word; of thousands of axes only the first.
 fn shape(shape: &[usize]) -> String {
-    let sizes: Vec<_> = shape.iter().map(ToString::to_string).collect();
-    format!("[{}]", sizes.join(","))
+    const SHOWN: usize = 12;
+    let sizes: Vec<_> = shape.iter().take(SHOWN).map(ToString::to_string).collect();
+    match shape.len() {
+        0..=SHOWN => format!("[{}]", sizes.join(",")),
+        axes => format!("[{},…{axes}_axes]", sizes.join(",")),
+    }
 }
 
 /// Short words, one comma-separated word in all; [`legend`] explains them.

@@ -23,6 +23,8 @@ pub struct TreeOptions {
     pub all: bool,
 }
 
+/// Characters of a key that are shown.
+const KEY: usize = 120;
 /// Characters of a string that are shown.
 const STRING: usize = 60;
 /// Characters of a list of plain values that stays on its line.
@@ -115,7 +117,10 @@ impl Walk<'_> {
             } else {
                 ("├── ", "│   ")
             };
-            let key = escape::text(&self.tree.nodes[child.0].key).into_owned();
+            let key = match self.tree.nodes[child.0].key.as_str() {
+                "" => "\"\"".to_owned(),
+                key => escape::text(&escape::shorten(key, KEY)).into_owned(),
+            };
             let branch = self.paint.dim(format!("{guide}{branch}"));
             writeln!(
                 out,
@@ -246,7 +251,10 @@ impl Walk<'_> {
     fn tensor(&self, tensor: &TensorEntry) -> String {
         let bytes =
             crate::explain::memory::bytes_of(tensor.layout.numel() as u64, tensor.dtype.bits());
-        let shape = format!("{:?}", tensor.layout.shape());
+        let shape = match tensor.layout.shape() {
+            many if many.len() > 64 => format!("[{} axes]", many.len()),
+            shape => format!("{shape:?}"),
+        };
         format!(
             "{} {}  {}",
             self.paint.key(shape),

@@ -59,7 +59,10 @@ fn line(
     };
     let name = format!("{:<width$}", escape::text(name));
     let dtype = format!("{:<8}", part.dtype.name());
-    let shape = format!("{:?}", part.shape);
+    let shape = match part.shape.len() {
+        0..=DRAWN_AXES => format!("{:?}", part.shape),
+        axes => format!("[{axes} axes]"),
+    };
     writeln!(
         out,
         "  {}{dtype} {}  {}",

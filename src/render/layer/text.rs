@@ -86,7 +86,7 @@ fn memory(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
     let order = address::fastest_first(&layer.axes, &weight.shape, &weight.stride);
     let walk = match (&weight.memory, &order[..]) {
         (Memory::Expanded | Memory::Strided, _) | (_, [] | [_]) => String::new(),
-        (_, [fastest, rest @ ..]) => format!(": {fastest} moves fastest, then {}", rest.join(", ")),
+        (_, [fastest, rest @ ..]) => format!(": {fastest} fastest, then {}", rest.join(", ")),
     };
     let word = memory_word(&weight.memory);
     let painted = match weight.memory {
@@ -143,23 +143,7 @@ fn slices(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
         "", "flat", "file bytes (end not included)"
     );
     line(out, &paint.dim(header).to_string())?;
-    let whole = weight.whole.spot.as_ref().filter(|spot| spot.exact);
-    let base = whole
-        .and_then(|spot| spot.file.as_ref())
-        .map(|file| file.start);
-    let rule = match each {
-        1 => format!("{letter}..{letter}+1"),
-        each => format!("{each}*{letter}..{each}*({letter}+1)"),
-    };
-    let file_rule = match base {
-        Some(base)
-            if weight.memory == Memory::Contiguous && weight.dtype.bits().is_multiple_of(8) =>
-        {
-            let size = each * (weight.dtype.bits() as u64 / 8);
-            format!("{base}+{size}*{letter}, {size} bytes each")
-        }
-        _ => String::new(),
-    };
+    let (rule, file_rule) = rules(weight, each, &letter);
     let row = |name: String, flat: String, file: String| {
         format!("{name:<width$}  {flat:>17}   {file}")
             .trim_end()
@@ -191,6 +175,25 @@ fn slices(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
             layer.axes[1].letter(),
         ),
     )
+}
+
+/// Flat range and file bytes of the slice `letter`, `each` values long; the latter only where one formula says it.
+fn rules(weight: &Part, each: u64, letter: &str) -> (String, String) {
+    let flat = match each {
+        1 => format!("{letter}..{letter}+1"),
+        each => format!("{each}*{letter}..{each}*({letter}+1)"),
+    };
+    let spot = weight.whole.spot.as_ref();
+    let file = match spot.and_then(|spot| spot.file.as_ref()) {
+        Some(file)
+            if weight.memory == Memory::Contiguous && weight.dtype.bits().is_multiple_of(8) =>
+        {
+            let size = each * (weight.dtype.bits() as u64 / 8);
+            format!("{}+{size}*{letter}, {size} bytes each", file.start)
+        }
+        _ => String::new(),
+    };
+    (flat, file)
 }
 
 fn range(range: &std::ops::Range<u64>) -> String {

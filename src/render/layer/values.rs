@@ -200,12 +200,7 @@ fn values(out: &mut dyn Write, layer: &Layer, grid: &Grid, paint: Paint) -> Resu
                 .map_or_else(String::new, |letter| format!("{letter}={y}"));
             write!(out, "{}", paint.dim(format_args!("{head:>LABEL$}")))?;
             for (text, value) in row[block.clone()].iter().zip(&grid.rows[y][block.clone()]) {
-                let text = format!("{text:>widest$}");
-                match value {
-                    Element::Float(v) if !v.is_finite() => write!(out, " {}", paint.bad(text))?,
-                    Element::Float(v) if *v < 0.0 => write!(out, " {}", paint.negative(text))?,
-                    _ => write!(out, " {text}")?,
-                }
+                write_value(out, &format!("{text:>widest$}"), value, paint)?;
             }
             writeln!(out)?;
         }
@@ -218,6 +213,15 @@ fn values(out: &mut dyn Write, layer: &Layer, grid: &Grid, paint: Paint) -> Resu
         writeln!(out, "{:LABEL$}{}", "", paint.dim(text))?;
     }
     Ok(())
+}
+
+/// A padded value after a blank, coloured by its sign.
+fn write_value(out: &mut dyn Write, text: &str, value: &Element, paint: Paint) -> Result<()> {
+    match value {
+        Element::Float(v) if !v.is_finite() => write!(out, " {}", paint.bad(text)),
+        Element::Float(v) if *v < 0.0 => write!(out, " {}", paint.negative(text)),
+        _ => write!(out, " {text}"),
+    }
 }
 
 /// One element: index, flat position, storage, file byte, bytes, value, bits.
