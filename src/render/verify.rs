@@ -49,7 +49,7 @@ pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport, width: usize
             chosen_by => chosen_by.name(),
         };
         let order = order.to_string();
-        write!(out, "  {order:<26}  {:<6}  {count}", paint.dim(chosen))?;
+        write!(out, "  {order:<28}  {:<6}  {count}", paint.dim(chosen))?;
     }
     writeln!(out)?;
     for line in details(report) {
@@ -78,7 +78,7 @@ fn details(report: &CaseReport) -> Vec<String> {
             lines.push(format!("  {what} {} ({value:e})", bits(value)));
         }
         lines.push(format!(
-            "{} of {} elements differ, by at most {} and {:e}",
+            "{} of {} elements differ, by at most {} and {:.3e}",
             comparison.elements - comparison.identical,
             comparison.elements,
             ulps(comparison.max_ulp),
