@@ -7,6 +7,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::execute::order::table::FAMILIES;
+use crate::execute::order::table::Family;
+use crate::execute::order::tree;
 use crate::render::Paint;
 use crate::render::wrap;
 
@@ -25,8 +27,33 @@ pub fn text(out: &mut dyn Write, paint: Paint, width: usize) -> Result<()> {
             paragraph(out, paint, label, what, width)?;
         }
         paragraph(out, paint, "tried", &family.members.join(", "), width)?;
+        if let Some((order, layer, tree)) = example(family) {
+            paragraph(
+                out,
+                paint,
+                "tree",
+                &format!("{order} of {layer}: {tree}"),
+                width,
+            )?;
+        }
     }
     Ok(())
+}
+
+/// The usual member, a layer, and the summation tree of one of its output elements.
+fn example(family: &Family) -> Option<(String, String, String)> {
+    let (order, g) = family.example()?;
+    let tree = tree::of_order(&order, &g, [0, 0, 0])?;
+    let [kh, kw] = g.kernel;
+    let groups = match g.groups {
+        1 => String::new(),
+        groups => format!(", groups={groups}"),
+    };
+    let layer = format!(
+        "Conv2d({}, {}, ({kh}, {kw}){groups})",
+        g.in_channels, g.out_channels
+    );
+    Some((order.to_string(), layer, tree.to_string()))
 }
 
 /// A label, and the text beside it.
@@ -49,12 +76,15 @@ pub fn json() -> Value {
     let families: Vec<Value> = FAMILIES
         .iter()
         .map(|family| {
+            let tree = example(family)
+                .map(|(order, layer, tree)| json!({"order": order, "layer": layer, "tree": tree}));
             json!({
                 "form": family.form,
                 "rule": family.rule,
                 "used": family.used,
                 "evidence": family.evidence,
                 "members": family.members,
+                "tree": tree,
             })
         })
         .collect();

@@ -1,7 +1,9 @@
 //! Every family of orders: the table that registers an order is the table that `pthinspect orders` prints and that
 //! the conformance tests walk.
 
+use crate::execute::Arguments;
 use crate::execute::Geometry;
+use crate::execute::conv2d;
 use crate::execute::order::Order;
 
 /// Orders of one form.
@@ -175,6 +177,33 @@ pub const FAMILIES: &[Family] = &[
     },
 ];
 
+impl Family {
+    /// The usual member, and a layer small enough to print and large enough to show its blocks.
+    pub fn example(&self) -> Option<(Order, Geometry)> {
+        let order: Order = self.members.first()?.parse().ok()?;
+        let [channels, filters, groups] = match order {
+            Order::OnednnDepthwise { .. } => [1, 1, 4],
+            Order::Onednn1x1 { .. } => [300, 8, 1],
+            Order::Mkl(_) | Order::OnednnGemm(_) => [200, 16, 1],
+            Order::OnednnMatmul { .. } => [600, 16, 1],
+            _ => [18, 8, 1],
+        };
+        let kernel = match order {
+            Order::OnednnDepthwise { .. } => [3, 3],
+            Order::Onednn1x1 { .. } => [1, 1],
+            _ => [1, 2],
+        };
+        let arguments = Arguments {
+            groups,
+            ..Arguments::default()
+        };
+        let input = [2, channels * groups, 6, 6];
+        let weight = [filters * groups, channels, kernel[0], kernel[1]];
+        let geometry = conv2d::resolve(input, weight, None, &arguments).ok()?;
+        Some((order, geometry))
+    }
+}
+
 /// Every member of every family that means something for `g`, without those that come to the same plan.
 pub fn search_space(g: &Geometry) -> Vec<Order> {
     let mut seen = Vec::new();
@@ -204,6 +233,18 @@ mod tests {
                 let order: Order = member.parse().unwrap();
                 assert_eq!(order.to_string(), *member);
             }
+        }
+    }
+
+    #[test]
+    fn every_family_shows_a_tree() {
+        for family in FAMILIES {
+            let (order, g) = family.example().unwrap();
+            let tree = crate::execute::order::tree::of_order(&order, &g, [0, 0, 0]);
+            assert!(
+                tree.is_some(),
+                "{order} is no sum of its products and the bias"
+            );
         }
     }
 

@@ -13,6 +13,11 @@
 
 use std::fmt;
 
+use crate::execute::Geometry;
+use crate::execute::order::Order;
+use crate::execute::order::interpret::Operands;
+use crate::execute::order::interpret::Unrolled;
+
 /// A sum: a single term, or two sums added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tree {
@@ -40,6 +45,17 @@ pub enum Probe {
     Minus,
     /// 1
     One,
+}
+
+impl Probe {
+    /// The term's value; M swallows any count of terms that fits into memory, and M - M is exact.
+    pub fn value(self) -> f32 {
+        match self {
+            Probe::Plus => 2f32.powi(60),
+            Probe::Minus => -2f32.powi(60),
+            Probe::One => 1.0,
+        }
+    }
 }
 
 /// Reads the tree of `terms` with `sum`, which is given what each term is set to and returns the sum.
@@ -90,6 +106,36 @@ fn build(
         tree = Tree::Node(Box::new(tree), Box::new(sibling));
     }
     Some(tree)
+}
+
+/// The tree by which `order` sums one output element of `g`, an element that reads no padding.
+///
+/// The interpreter is probed as if it were somebody else's program: the inputs are 1, the weights of one filter and its
+/// bias are what the probe says.
+pub fn of_order(order: &Order, g: &Geometry, [image, channel, pixel]: [usize; 3]) -> Option<Tree> {
+    let plan = order.plan(g);
+    let recipe = &plan.recipes[plan.region_at(image, channel, pixel)?.recipe];
+    let unrolled = Unrolled::new(g, recipe);
+    let k = g.taps();
+    let input = vec![1.0; g.batch * g.in_channels * g.input[0] * g.input[1]];
+    let mut weight = vec![1.0; g.out_channels * k];
+    let mut bias = vec![1.0; g.out_channels];
+    let terms: Vec<Term> = std::iter::once(Term::Bias)
+        .chain((0..k).map(Term::Product))
+        .collect();
+    let mut scratch = Vec::new();
+    reveal(&terms, |probes| {
+        bias[channel] = probes[0].value();
+        for (weight, probe) in weight[channel * k..][..k].iter_mut().zip(&probes[1..]) {
+            *weight = probe.value();
+        }
+        let operands = Operands {
+            input: &input,
+            weight: &weight,
+            bias: Some(&bias),
+        };
+        unrolled.element(&operands, [image, channel, pixel], &mut scratch)
+    })
 }
 
 impl fmt::Display for Tree {
@@ -153,17 +199,9 @@ fn write_terms(f: &mut fmt::Formatter<'_>, members: &[&Tree]) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn probe(p: &Probe) -> f32 {
-        match p {
-            Probe::Plus => 2f32.powi(60),
-            Probe::Minus => -2f32.powi(60),
-            Probe::One => 1.0,
-        }
-    }
-
     fn tree(n: usize, sum: impl Fn(&[f32]) -> f32) -> String {
         let terms: Vec<Term> = (0..n).map(Term::Product).collect();
-        let read = |probes: &[Probe]| sum(&probes.iter().map(probe).collect::<Vec<_>>());
+        let read = |probes: &[Probe]| sum(&probes.iter().map(|p| p.value()).collect::<Vec<_>>());
         reveal(&terms, read).map_or("no tree".into(), |tree| tree.to_string())
     }
 
