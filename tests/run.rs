@@ -52,7 +52,7 @@ fn question_1_is_computed_to_the_last_bit() {
         assert_eq!(std::fs::read(output).unwrap(), expected(), "{how:?}");
     }
     // another order: the same numbers but for their last bits
-    let other = corner(output, &["--order", "sequential/hwc-fma-bias-last"]);
+    let other = corner(output, &["--order", "sequential/chw-muladd-bias-last"]);
     assert_eq!(other.code, Some(0));
     assert_ne!(std::fs::read(output).unwrap(), expected());
 }

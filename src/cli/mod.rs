@@ -18,7 +18,7 @@ mod tree;
 mod values;
 mod verify;
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,6 +27,7 @@ use self::args::Cli;
 use self::exit::{Exit, Failure};
 use self::io::Io;
 use crate::error::Error;
+use crate::render::escape;
 
 /// Runs the program on the process's own arguments, streams and environment.
 pub fn main() -> ExitCode {
@@ -61,15 +62,34 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// clap's own messages: help and version on stdout (0), everything else on stderr (2), its first line `error: ...`.
+/// clap's own messages: help and version on stdout (0), everything else on stderr (2), in the program's own form: one
+/// line `error: ...`, and a hint.
 fn usage(error: &clap::Error) -> ExitCode {
-    // a closed pipe while printing help is no failure
-    let _ = error.print();
-    if error.use_stderr() {
-        Exit::Failed.into()
-    } else {
-        Exit::Ok.into()
+    if !error.use_stderr() {
+        // a closed pipe while printing help is no failure
+        let _ = error.print();
+        return Exit::Ok.into();
     }
+    let text = error.to_string();
+    let mut message = Vec::new();
+    let mut hint = "see `pthinspect --help`".to_owned();
+    for line in text.lines().map(str::trim) {
+        if let Some(tip) = line.strip_prefix("tip: ") {
+            hint = tip.to_owned();
+        } else if let Some(usage) = line.strip_prefix("Usage: ") {
+            hint = format!("usage: {usage}");
+        } else if !line.is_empty() && !line.starts_with("For more information") {
+            message.push(line.strip_prefix("error: ").unwrap_or(line));
+        }
+    }
+    // there is nowhere left to report that stderr is closed
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: {}",
+        escape::text(&message.join(" "))
+    );
+    let _ = writeln!(std::io::stderr(), "hint: {}", escape::text(&hint));
+    Exit::Failed.into()
 }
 
 /// Whether standard output is a terminal.
