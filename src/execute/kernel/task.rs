@@ -247,10 +247,17 @@ fn channel_block<const L: usize, const P: usize, const FUSED: bool>(
 fn pack<const L: usize>(layer: &Layer<'_>, program: &Program, channels: &Range<usize>) -> Vec<f32> {
     let taps = layer.g.taps();
     let mut packed = vec![0.0; program.weights.len() * L];
-    for (lane, channel) in channels.clone().enumerate() {
-        let filter = &layer.operands.weight[channel * taps..][..taps];
-        for (to, &tap) in packed.chunks_exact_mut(L).zip(&program.weights) {
-            to[lane] = filter[tap as usize];
+    // a few taps of every filter at a time, so that what is written stays in the nearest cache
+    const TAPS: usize = 64;
+    for (to, walk) in packed
+        .chunks_mut(TAPS * L)
+        .zip(program.weights.chunks(TAPS))
+    {
+        for (lane, channel) in channels.clone().enumerate() {
+            let filter = &layer.operands.weight[channel * taps..][..taps];
+            for (to, &tap) in to.chunks_exact_mut(L).zip(walk) {
+                to[lane] = filter[tap as usize];
+            }
         }
     }
     packed
@@ -280,8 +287,8 @@ impl<const L: usize> Lanes<'_, L> {
         let tile = tile::channels::<L, P, FUSED>(self.program, inputs, self.weights, self.bias);
         for lane in 0..self.rows.1 {
             let at = (self.rows.0 + lane) * g.pixels() + pixel;
-            for (p, out) in output[at..at + P].iter_mut().enumerate() {
-                *out = tile[p][lane];
+            for (out, lanes) in output[at..at + P].iter_mut().zip(&tile) {
+                *out = lanes[lane];
             }
         }
     }

@@ -4,6 +4,10 @@
 //! vector registers where the caller was compiled for them ([`super::dispatch`]). `FUSED` picks `mul_add` or a
 //! product and a sum; nothing else about the arithmetic is a choice.
 
+// Index loops with constant bounds are unrolled, and the arrays live in registers; iterators over the same arrays are
+// not, which makes the kernels several times slower.
+#![allow(clippy::needless_range_loop)]
+
 use super::program::Op;
 use super::program::Program;
 
@@ -79,8 +83,6 @@ pub(super) fn channels<const L: usize, const P: usize, const FUSED: bool>(
     bias: &[f32; L],
 ) -> Tile<L, P> {
     let weights = weights.as_chunks::<L>().0;
-    let span = inputs[0].len();
-    let inputs = inputs.map(|x| &x[..span]); // one bounds check per tap instead of P
     let walk = ByChannels::<L, P, FUSED> {
         offsets: &program.offsets,
         inputs,
@@ -100,10 +102,14 @@ impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P>
 {
     #[inline(always)]
     fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+        // cut to one length here, where the compiler can see it: one bounds check per tap then serves all pixels
+        let span = self.inputs[0].len();
+        let inputs: [&[f32]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
         for (&offset, w) in self.offsets[from..to].iter().zip(&self.weights[from..to]) {
             let offset = offset as usize;
+            let w = *w; // once into registers
             for p in 0..P {
-                let x = self.inputs[p][offset];
+                let x = inputs[p][offset];
                 for l in 0..L {
                     acc[p][l] = step::<FUSED>(acc[p][l], x, w[l]);
                 }
@@ -122,8 +128,6 @@ pub(super) fn pixels<const L: usize, const P: usize, const FUSED: bool>(
     weights: [&[f32]; P],
     bias: [f32; P],
 ) -> Tile<L, P> {
-    let span = inputs[0].len();
-    let inputs = inputs.map(|x| &x[..span]);
     let walk = ByPixels::<P, FUSED> {
         offsets: &program.offsets,
         inputs,
@@ -141,11 +145,13 @@ struct ByPixels<'a, const P: usize, const FUSED: bool> {
 impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P> for ByPixels<'_, P, FUSED> {
     #[inline(always)]
     fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+        let span = self.inputs[0].len();
+        let inputs: [&[f32]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
         let weights: [&[f32]; P] = std::array::from_fn(|p| &self.weights[p][from..to]);
         for (t, &offset) in self.offsets[from..to].iter().enumerate() {
             let offset = offset as usize;
             for p in 0..P {
-                let x: &[f32] = &self.inputs[p][offset..offset + L];
+                let x: &[f32] = &inputs[p][offset..offset + L];
                 let w = weights[p][t];
                 for l in 0..L {
                     acc[p][l] = step::<FUSED>(acc[p][l], x[l], w);
