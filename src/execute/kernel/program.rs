@@ -130,7 +130,7 @@ impl Program {
             weights: Vec::new(),
             ops: Vec::new(),
             fused,
-            skips: recipe.padding == PaddingTaps::Skipped && g.padding != [0, 0],
+            skips: recipe.padding != PaddingTaps::Zero && g.padding != [0, 0],
             fills: recipe.walk.channels(g) != g.group_in(),
         };
         program.place_taps(g, padded, &recipe.walk, &mut compiler.real)?;

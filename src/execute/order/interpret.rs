@@ -54,6 +54,7 @@ impl<'a> Unrolled<'a> {
             at,
             taps: &self.taps,
             products,
+            met: 0,
         };
         element.total(&self.recipe.steps).unwrap_or(0.0)
     }
@@ -74,7 +75,7 @@ impl<'a> Unrolled<'a> {
             let at = g
                 .input_at(0, oh, tap.row)
                 .zip(g.input_at(1, ow, tap.column));
-            if at.is_none() && self.recipe.padding == PaddingTaps::Skipped {
+            if at.is_none() && self.recipe.padding != PaddingTaps::Zero {
                 continue;
             }
             if tap.channel >= g.group_in() {
@@ -105,15 +106,30 @@ struct Element<'a> {
     /// Those not yet met.
     taps: &'a [Tap],
     products: &'a mut Vec<Product>,
+    /// How many products have been met.
+    met: usize,
 }
 
 impl Element<'_> {
+    /// `term`, made when `met` products had been met, joins the total.
+    fn plus(&self, total: Option<f32>, term: Option<f32>, met: usize) -> Option<f32> {
+        let nothing = self.met == met && self.unrolled.recipe.padding == PaddingTaps::Dropped;
+        match total {
+            Some(_) if nothing => total,
+            _ => plus(total, term),
+        }
+    }
+
     fn total(&mut self, steps: &[Step]) -> Option<f32> {
         let mut total = None;
         for step in steps {
             match step {
                 Step::Bias => total = plus(total, self.operands.bias.map(|bias| bias[self.at[1]])),
-                Step::Sub(steps) => total = plus(total, self.total(steps)),
+                Step::Sub(steps) => {
+                    let met = self.met;
+                    let sub = self.total(steps);
+                    total = self.plus(total, sub, met);
+                }
                 Step::Seek(tap) => self.taps = &self.unrolled.taps[*tap..],
                 Step::Fold {
                     len,
@@ -124,8 +140,11 @@ impl Element<'_> {
                     self.taps = rest;
                     self.unrolled
                         .products(self.operands, self.at, these, self.products);
+                    let met = self.met;
+                    self.met += self.products.len();
                     total = if *fresh {
-                        plus(total, Some(fold(*by, 0.0, self.products)))
+                        let part = fold(*by, 0.0, self.products);
+                        self.plus(total, Some(part), met)
                     } else {
                         Some(fold(*by, total.unwrap_or(0.0), self.products))
                     };

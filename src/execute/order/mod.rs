@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use crate::execute::Geometry;
 
+pub mod brgemm;
 pub mod gemm;
 pub mod interpret;
 pub mod mkl;
@@ -135,8 +136,11 @@ pub struct Tap {
 /// What a tap that falls into the zero padding does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PaddingTaps {
-    /// Nothing: it is left out.
+    /// Nothing: it is left out. A fold of which nothing is left is +0.
     Skipped,
+    /// Nothing, and a fold or sub-total of which nothing is left does not take place at all (but the first one sets
+    /// the total to +0): the kernel is not called. This shows where a total is -0.
+    Dropped,
     /// It takes part with x = +0, which shows with infinite weights and with the sign of zero.
     Zero,
 }

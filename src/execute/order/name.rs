@@ -11,6 +11,7 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
+use crate::execute::order::brgemm;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
 use crate::execute::order::onednn;
@@ -54,9 +55,11 @@ pub enum Order {
         fused: bool,
     },
     /// oneDNN's brgemm kernels (channels_last).
-    OnednnBrgemm {
-        /// A partial sum per kernel column.
-        per_column: bool,
+    OnednnBrgemm(brgemm::Variant),
+    /// oneDNN's direct kernels for AVX-512 on channels_last input.
+    OnednnDirectChannelsLast {
+        /// Input channels per block.
+        channel_block: usize,
     },
     /// oneDNN's matrix multiplication, for kernels as large as the image (AVX-512).
     OnednnMatmul {
@@ -95,7 +98,10 @@ impl Order {
                 fused,
             } => onednn::pointwise(g, reduce, simd, fused),
             Order::OnednnDepthwise { fused } => onednn::depthwise(g, fused),
-            Order::OnednnBrgemm { per_column } => onednn::brgemm(g, per_column),
+            Order::OnednnBrgemm(variant) => return brgemm::plan(g, &variant),
+            Order::OnednnDirectChannelsLast { channel_block } => {
+                onednn::direct_channels_last(g, channel_block)
+            }
             Order::OnednnMatmul { block, shares } => onednn::matmul(g, block, shares),
             Order::OnednnMatrixVector => onednn::matrix_vector(g),
             Order::OnednnReference => onednn::reference(g),
@@ -162,11 +168,10 @@ impl fmt::Display for Order {
                 fused,
             } => write!(f, "onednn-1x1/rb{reduce}-simd{simd}{}", suffix(fused)),
             Order::OnednnDepthwise { fused } => write!(f, "onednn-depthwise/{}", step_name(fused)),
-            Order::OnednnBrgemm { per_column } => write!(
-                f,
-                "onednn-brgemm/{}",
-                if per_column { "per-column" } else { "whole" }
-            ),
+            Order::OnednnBrgemm(variant) => write!(f, "onednn-brgemm/{variant}"),
+            Order::OnednnDirectChannelsLast { channel_block } => {
+                write!(f, "onednn-direct-nhwc/ic{channel_block}")
+            }
             Order::OnednnMatmul { block, shares } => write!(f, "onednn-matmul/kb{block}-t{shares}"),
             Order::OnednnMatrixVector => f.write_str("onednn-matrix-vector/lanes8"),
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
@@ -243,8 +248,10 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-depthwise", [step]) => Some(Order::OnednnDepthwise {
             fused: fused(step)?,
         }),
-        ("onednn-brgemm", ["whole"]) => Some(Order::OnednnBrgemm { per_column: false }),
-        ("onednn-brgemm", ["per", "column"]) => Some(Order::OnednnBrgemm { per_column: true }),
+        ("onednn-brgemm", words) => brgemm::Variant::parse(words).map(Order::OnednnBrgemm),
+        ("onednn-direct-nhwc", [block]) => Some(Order::OnednnDirectChannelsLast {
+            channel_block: number(block, "ic")?,
+        }),
         ("onednn-matmul", [block, shares]) => Some(Order::OnednnMatmul {
             block: number(block, "kb")?,
             shares: number(shares, "t")?,

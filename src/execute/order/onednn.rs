@@ -5,7 +5,6 @@
 //! number of threads unless a block size does (see [`crate::execute::predict`]).
 
 use crate::execute::Geometry;
-use crate::execute::order::Axis;
 use crate::execute::order::Fold;
 use crate::execute::order::Join;
 use crate::execute::order::PaddingTaps;
@@ -80,23 +79,13 @@ pub fn reference(g: &Geometry) -> Recipe {
     recipe(walk, vec![Step::chain(g.taps(), false), Step::Bias])
 }
 
-/// `brgconv:*`, `brgdmm:*` (channels_last): from +0 over kh, kw, c, the bias last. With `per_column`, one partial sum
-/// for each kernel column (over kh, c), added in their order.
-pub fn brgemm(g: &Geometry, per_column: bool) -> Recipe {
-    if !per_column {
-        return recipe(
-            Walk::CHANNELS_LAST,
-            vec![Step::chain(g.taps(), true), Step::Bias],
-        );
-    }
+/// `jit:avx512_core` on channels_last input: one chain from +0 through all channel blocks, the bias last.
+pub fn direct_channels_last(g: &Geometry, channel_block: usize) -> Recipe {
     let walk = Walk {
-        loops: [Axis::Column, Axis::Row, Axis::Channel],
+        channel_block,
         ..Walk::CHANNELS_LAST
     };
-    let column = g.group_in() * g.kernel[0];
-    let mut steps = vec![Step::fresh_chain(column, true); g.kernel[1]];
-    steps.push(Step::Bias);
-    recipe(walk, steps)
+    recipe(walk, vec![Step::chain(g.taps(), true), Step::Bias])
 }
 
 /// `ip:any` on `matmul:avx512_core`: chains from +0 over `block` products of kh, kw, c, each added to the total; the

@@ -47,6 +47,31 @@ pub(super) fn accepts(s: &Sizes, machine: &Machine) -> bool {
     Blocking::new(s, machine).fits()
 }
 
+/// The order for channels_last input; `None` for more channels than the kernel takes at a time, which it is not
+/// offered.
+pub(super) fn channels_last_order(s: &Sizes) -> Option<Order> {
+    let channel_block = channels_last_block(s);
+    (s.group_in <= SIMD).then_some(Order::OnednnDirectChannelsLast {
+        channel_block: channel_block as usize,
+    })
+}
+
+/// Whether the kernel takes the layer as channels_last, where channels need not come in whole blocks.
+pub(super) fn accepts_channels_last(s: &Sizes, machine: &Machine) -> bool {
+    !s.kernel_leaves_image() && Blocking::channels_last(s, machine).fits()
+}
+
+/// Channels of one block for channels_last input: small groups may come in 8s or 4s.
+fn channels_last_block(s: &Sizes) -> i64 {
+    let small = s.groups > 1 && s.group_in < SIMD && s.group_out < SIMD;
+    let even = |&block: &i64| s.group_in % block == 0 && s.group_out % block == 0;
+    [8, 4]
+        .into_iter()
+        .filter(|_| small)
+        .find(even)
+        .unwrap_or(SIMD)
+}
+
 /// Channels of one block of the layout: groups whose channels do not come in 16s may come in 8s or 4s.
 fn channel_block(s: &Sizes) -> i64 {
     let even = |&block: &i64| s.group_in % block == 0 && s.group_out % block == 0;
@@ -92,8 +117,21 @@ impl<'a> Blocking<'a> {
         }
     }
 
+    /// The same where channels are not filled up.
+    fn channels_last(s: &'a Sizes, machine: &Machine) -> Self {
+        let block = channels_last_block(s);
+        let blocking = Self::new(s, machine);
+        Self {
+            in_block: if blocking.flat { s.group_in } else { block },
+            out_block: block,
+            in_channels: s.group_in,
+            out_channels: s.group_out,
+            ..blocking
+        }
+    }
+
     fn out_blocks(&self) -> i64 {
-        self.out_channels / self.out_block
+        div_up(self.out_channels, self.out_block)
     }
 
     /// The check itself: padding within the unrolled outputs, code within its limit.

@@ -5,10 +5,12 @@
 //! first (oneDNN 3.13, src/cpu/cpu_convolution_list.cpp).
 
 use crate::execute::Geometry;
+use crate::execute::order;
 use crate::execute::order::Order;
 use crate::execute::order::gemm;
 use crate::execute::predict::Machine;
 
+mod brgemm;
 mod depthwise;
 mod direct;
 mod direct_avx512;
@@ -16,6 +18,8 @@ mod inner_product;
 mod pointwise;
 mod sizes;
 
+use brgemm::Brgemm;
+use brgemm::Outcome;
 use sizes::Sizes;
 
 /// Instruction sets as far as they change orders, poorest first.
@@ -125,6 +129,60 @@ fn gemm(g: &Geometry, machine: &Machine) -> Option<Choice> {
 
 /// Implementation and order for channels_last input.
 pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
-    let _ = (g, machine);
-    None
+    let s = &Sizes::of(g)?;
+    match machine.isa {
+        Isa::Avx512 => channels_last_avx512(s, machine),
+        Isa::Avx2 => channels_last_avx2(s, machine),
+        Isa::Avx | Isa::Sse41 => None, // no brgemm; what runs instead has not been analysed
+    }
+}
+
+/// A depthwise kernel for channels_last without dilation, whatever the sizes (`brdgmm_dw`).
+fn brdgmm(s: &Sizes, name: &'static str) -> Option<Choice> {
+    let depthwise = s.groups > 1 && s.group_in == 1 && s.group_out == 1;
+    let order = Order::OnednnBrgemm(order::brgemm::Variant::WHOLE);
+    (depthwise && s.dilation == [1, 1]).then_some((name, order))
+}
+
+fn channels_last_avx512(s: &Sizes, machine: &Machine) -> Option<Choice> {
+    if let Some(choice) = brdgmm(s, "brdgmm_dw:avx512_core") {
+        return Some(choice);
+    }
+    if inner_product::accepts(s) {
+        return Some(inner_product::choose(s, machine));
+    }
+    if let Some(taken) = taken_by_brgemm(&brgemm::AVX512, s, machine) {
+        return taken;
+    }
+    if depthwise::AVX512.accepts(s) {
+        return Some((depthwise::AVX512.name, depthwise::AVX512.order()));
+    }
+    if direct_avx512::accepts_channels_last(s, machine) {
+        return direct_avx512::channels_last_order(s).map(|order| (direct_avx512::NAME, order));
+    }
+    taken_by_brgemm(&brgemm::AVX2, s, machine)?
+}
+
+fn channels_last_avx2(s: &Sizes, machine: &Machine) -> Option<Choice> {
+    if let Some(choice) = brdgmm(s, "brdgmm_dw:avx2") {
+        return Some(choice);
+    }
+    if depthwise::AVX2.accepts(s) {
+        return Some((depthwise::AVX2.name, depthwise::AVX2.order()));
+    }
+    taken_by_brgemm(&brgemm::AVX2, s, machine)?
+}
+
+/// What the brgemm kernels do, if they run; `Some(None)` where they do in an order that cannot be told.
+fn taken_by_brgemm(kernels: &Brgemm, s: &Sizes, machine: &Machine) -> Option<Option<Choice>> {
+    let outcomes = [
+        (kernels.pointwise_name, kernels.pointwise(s, machine)),
+        (kernels.name, kernels.direct(s, machine)),
+    ];
+    outcomes
+        .into_iter()
+        .find_map(|(name, outcome)| match outcome {
+            Outcome::Declined => None,
+            Outcome::Taken(variant) => Some(variant.map(|v| (name, Order::OnednnBrgemm(v)))),
+        })
 }

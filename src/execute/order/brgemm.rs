@@ -1,0 +1,266 @@
+//! oneDNN's brgemm convolutions (`brg_conv_fwd:*`, `brgconv_1x1:*`, `brdgmm_dw:*`), which take channels_last input.
+//!
+//! The kernel is a batch of matrix products, one per tap (kh, kw), summed in registers: one call is one chain from +0
+//! over kh, kw, c. Where one call cannot take all of it - too many channels for the caches, or kernel columns that
+//! lie in the padding for some of the outputs - several calls add to the output one after the other. The bias is
+//! added last. (oneDNN 3.13, src/cpu/x64/jit_brgemm_conv.cpp: `ker_vpad`, `ker_base`, `ker_trans`.)
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::execute::Geometry;
+use crate::execute::order::Axis;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+use crate::execute::order::blocks;
+use crate::execute::order::name::number;
+
+/// How a call gets at its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// In place, the kernel leaving out padding: all kernel columns in one call.
+    Whole,
+    /// In place, outputs in blocks of `width` columns: kernel columns that do not reach all outputs of a block are
+    /// called one by one, the others together.
+    Edges {
+        /// Output columns per block.
+        width: usize,
+        /// Those others one by one as well.
+        columns: bool,
+    },
+    /// From a copy in which the padding is zeros.
+    Copied,
+    /// From such a copy, with kernel columns outside rows.
+    CopiedColumns,
+}
+
+/// What the order depends on besides the geometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Access.
+    pub access: Access,
+    /// A call per kernel row.
+    pub rows: bool,
+    /// Input channels per call; `None`: all.
+    pub channel_block: Option<usize>,
+}
+
+impl Variant {
+    /// One chain over everything.
+    pub const WHOLE: Variant = Variant {
+        access: Access::Whole,
+        rows: false,
+        channel_block: None,
+    };
+
+    /// Reads what `Display` writes: the words after the slash.
+    pub(super) fn parse(words: &[&str]) -> Option<Self> {
+        let (&first, mut rest) = words.split_first()?;
+        let mut take = |word: &str| {
+            let there = rest.first() == Some(&word);
+            rest = &rest[usize::from(there)..];
+            there
+        };
+        let access = match first {
+            "whole" => Access::Whole,
+            "copied" => Access::Copied,
+            "copied_columns" => Access::CopiedColumns,
+            edges => Access::Edges {
+                width: number(edges, "edges")?,
+                columns: take("columns"),
+            },
+        };
+        let rows = take("rows");
+        let channel_block = match rest {
+            [] => None,
+            [block] => Some(number(block, "ic")?),
+            _ => return None,
+        };
+        Some(Self {
+            access,
+            rows,
+            channel_block,
+        })
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.access {
+            Access::Whole => f.write_str("whole")?,
+            Access::Copied => f.write_str("copied")?,
+            Access::CopiedColumns => f.write_str("copied_columns")?,
+            Access::Edges { width, columns } => {
+                write!(f, "edges{width}{}", if columns { "-columns" } else { "" })?;
+            }
+        }
+        if self.rows {
+            f.write_str("-rows")?;
+        }
+        self.channel_block
+            .map_or(Ok(()), |block| write!(f, "-ic{block}"))
+    }
+}
+
+/// The plan for `g`.
+pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    let Access::Edges { width, columns } = variant.access else {
+        return Plan::uniform(g, simple(g, variant));
+    };
+    let mut plan = Plan::default();
+    let row = g.output[1];
+    let width = width.clamp(1, row.max(1));
+    for start in (0..row).step_by(width) {
+        let outputs = start..row.min(start + width);
+        let recipe = edges(g, variant, columns, outputs.clone());
+        for oh in 0..g.output[0] {
+            let pixels = oh * row + outputs.start..oh * row + outputs.end;
+            plan.add(0..g.batch, 0..g.out_channels, pixels, recipe.clone());
+        }
+    }
+    plan.merge();
+    plan
+}
+
+/// Channels of a call.
+fn channel_block(g: &Geometry, variant: &Variant) -> usize {
+    let all = g.group_in().max(1);
+    variant
+        .channel_block
+        .map_or(all, |block| block.clamp(1, all))
+}
+
+fn walk(g: &Geometry, variant: &Variant) -> Walk {
+    Walk {
+        channel_block: channel_block(g, variant),
+        ..Walk::CHANNELS_LAST
+    }
+}
+
+/// All kernel columns in one call.
+fn simple(g: &Geometry, variant: &Variant) -> Recipe {
+    let (padding, loops) = match variant.access {
+        Access::Copied => (PaddingTaps::Zero, Walk::CHANNELS_LAST.loops),
+        Access::CopiedColumns => (PaddingTaps::Zero, [Axis::Column, Axis::Row, Axis::Channel]),
+        Access::Whole | Access::Edges { .. } => (PaddingTaps::Dropped, Walk::CHANNELS_LAST.loops),
+    };
+    let [rows, columns] = g.kernel;
+    let (calls, taps) = match variant.rows {
+        true => (rows, columns),
+        false => (1, rows * columns),
+    };
+    let mut steps: Vec<Step> = blocks(g.group_in(), channel_block(g, variant))
+        .flat_map(|channels| vec![Step::fresh_chain(channels * taps, true); calls])
+        .collect();
+    steps.push(Step::Bias);
+    Recipe {
+        walk: Walk {
+            loops,
+            ..walk(g, variant)
+        },
+        padding,
+        steps,
+    }
+}
+
+/// The recipe of one block of output columns (`ker_base`).
+fn edges(g: &Geometry, variant: &Variant, columns: bool, outputs: Range<usize>) -> Recipe {
+    let reach = Reach::of(g, &outputs);
+    let all_rows = g.kernel[0];
+    let together = if columns { 1 } else { g.kernel[1] };
+    // oneDNN compares the width of a call with the kernel's height here
+    let edge_rows = if together >= all_rows { all_rows } else { 1 };
+    let full_rows = if variant.rows { 1 } else { all_rows };
+    let mut calls = Calls {
+        g,
+        channels: 0..0,
+        at: 0,
+        steps: Vec::new(),
+    };
+    let mut first = 0;
+    for channels in blocks(g.group_in(), channel_block(g, variant)) {
+        calls.channels = first..first + channels;
+        first += channels;
+        calls.add_all(edge_rows, reach.some.start..reach.all.start, 1);
+        calls.add_all(full_rows, reach.all.clone(), together);
+        calls.add_all(edge_rows, reach.all.end..reach.some.end, 1);
+    }
+    let mut steps = calls.steps;
+    steps.push(Step::Bias);
+    Recipe {
+        walk: walk(g, variant),
+        padding: PaddingTaps::Dropped,
+        steps,
+    }
+}
+
+/// Kernel columns that reach the input for some, and for all outputs of a block.
+struct Reach {
+    some: Range<usize>,
+    all: Range<usize>,
+}
+
+impl Reach {
+    fn of(g: &Geometry, outputs: &Range<usize>) -> Self {
+        let reached = |column: usize| {
+            let inside = |&output: &usize| g.input_at(1, output, column).is_some();
+            outputs.clone().filter(inside).count()
+        };
+        let range = |least: usize| {
+            let mut columns = (0..g.kernel[1]).filter(|&column| reached(column) >= least);
+            let first = columns.next()?;
+            Some(first..columns.next_back().unwrap_or(first) + 1)
+        };
+        let some = range(1).unwrap_or(0..0);
+        let all = range(outputs.len()).unwrap_or(some.end..some.end);
+        Self { some, all }
+    }
+}
+
+/// Steps, call by call, for one block of input channels after the other.
+struct Calls<'a> {
+    g: &'a Geometry,
+    channels: Range<usize>,
+    /// Tap that comes next.
+    at: usize,
+    steps: Vec<Step>,
+}
+
+impl Calls<'_> {
+    /// A call for each `rows` kernel rows and each `together` of these `columns`.
+    fn add_all(&mut self, rows: usize, columns: Range<usize>, together: usize) {
+        for row in (0..self.g.kernel[0]).step_by(rows) {
+            for column in columns.clone().step_by(together) {
+                let end = columns.end.min(column + together);
+                self.add(row..row + rows, column..end);
+            }
+        }
+    }
+
+    /// One call: a chain over kernel rows, columns, channels.
+    fn add(&mut self, rows: Range<usize>, columns: Range<usize>) {
+        let width = self.channels.len();
+        let first = self.channels.start * self.g.kernel[0] * self.g.kernel[1];
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for row in rows {
+            let tap = |column| first + (row * self.g.kernel[1] + column) * width;
+            let run = tap(columns.start)..tap(columns.end);
+            match runs.last_mut() {
+                Some(last) if last.end == run.start => last.end = run.end,
+                _ => runs.push(run),
+            }
+        }
+        let mut steps = Vec::new();
+        for run in &runs {
+            if run.start != self.at {
+                steps.push(Step::Seek(run.start));
+            }
+            steps.push(Step::chain(run.len(), true));
+            self.at = run.end;
+        }
+        self.steps.push(Step::Sub(steps));
+    }
+}
