@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Outcome};
 use super::io::Io;
-use super::values::{PaddingArg, Sizes};
+use super::values::{ConvolutionFlags, Sizes};
 use crate::error::{Error, Result};
 use crate::explain::Layer;
 use crate::explain::LayerOptions;
@@ -47,15 +47,8 @@ pub struct Args {
     /// The weight is a transposed convolution's
     #[arg(long)]
     transposed: bool,
-    /// Stride, one number or one per axis
-    #[arg(long, value_name = "S")]
-    stride: Option<Sizes>,
-    /// Padding: same, valid, one number or one per axis
-    #[arg(long, value_name = "P")]
-    padding: Option<PaddingArg>,
-    /// Dilation, one number or one per axis
-    #[arg(long, value_name = "D")]
-    dilation: Option<Sizes>,
+    #[command(flatten)]
+    convolution: ConvolutionFlags,
     /// Output padding of a transposed convolution
     #[arg(long, value_name = "P")]
     output_padding: Option<Sizes>,
@@ -81,18 +74,13 @@ fn options(args: &Args) -> LayerOptions {
         groups: args.groups,
         in_channels: args.in_channels,
         transposed: args.transposed,
-        stride: sizes(&args.stride),
-        padding: args
-            .padding
-            .as_ref()
-            .map(|PaddingArg(padding)| padding.clone()),
-        dilation: sizes(&args.dilation),
         output_padding: sizes(&args.output_padding),
         input: sizes(&args.input),
         filter: args.filter,
         channel: args.channel,
         at: sizes(&args.at),
         flat: args.flat,
+        ..args.convolution.options()
     }
 }
 

@@ -9,8 +9,7 @@ use super::array::ArrayFile;
 use super::exit::Exit;
 use super::exit::Outcome;
 use super::io::Io;
-use super::values::PaddingArg;
-use super::values::Sizes;
+use super::values::ConvolutionFlags;
 use super::verify::How;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
@@ -51,15 +50,8 @@ pub struct Args {
     /// Where the output goes; the same kinds of file
     #[arg(long, value_name = "Y")]
     output: ArrayFile,
-    /// Stride, one number or H,W
-    #[arg(long, value_name = "S")]
-    stride: Option<Sizes>,
-    /// Padding: same, valid, one number or H,W
-    #[arg(long, value_name = "P")]
-    padding: Option<PaddingArg>,
-    /// Dilation, one number or H,W
-    #[arg(long, value_name = "D")]
-    dilation: Option<Sizes>,
+    #[command(flatten)]
+    convolution: ConvolutionFlags,
     /// Groups
     #[arg(long, value_name = "G")]
     groups: Option<usize>,
@@ -223,16 +215,9 @@ impl Conv2d {
 }
 
 fn options(args: &Args) -> LayerOptions {
-    let sizes = |sizes: &Option<Sizes>| sizes.as_ref().map(|Sizes(values)| values.clone());
     LayerOptions {
         groups: args.groups,
-        stride: sizes(&args.stride),
-        padding: args
-            .padding
-            .as_ref()
-            .map(|PaddingArg(padding)| padding.clone()),
-        dilation: sizes(&args.dilation),
-        ..LayerOptions::default()
+        ..args.convolution.options()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::explain::LayerOptions;
 use crate::explain::Padding;
 
 /// Sizes or indices: `3`, `1,3,32,32`, `1x3x32x32`.
@@ -47,6 +48,34 @@ impl FromStr for PaddingArg {
                     .0,
             ),
         }))
+    }
+}
+
+/// Flags that go over a convolution's arguments in the file.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ConvolutionFlags {
+    /// Stride, one number or one per axis
+    #[arg(long, value_name = "S")]
+    stride: Option<Sizes>,
+    /// Padding: same, valid, one number or one per axis
+    #[arg(long, value_name = "P")]
+    padding: Option<PaddingArg>,
+    /// Dilation, one number or one per axis
+    #[arg(long, value_name = "D")]
+    dilation: Option<Sizes>,
+}
+
+impl ConvolutionFlags {
+    /// Options that say what the flags say, and nothing else.
+    pub(super) fn options(&self) -> LayerOptions {
+        let sizes = |sizes: &Option<Sizes>| sizes.as_ref().map(|Sizes(values)| values.clone());
+        let padding = self.padding.as_ref();
+        LayerOptions {
+            stride: sizes(&self.stride),
+            padding: padding.map(|PaddingArg(padding)| padding.clone()),
+            dilation: sizes(&self.dilation),
+            ..LayerOptions::default()
+        }
     }
 }
 

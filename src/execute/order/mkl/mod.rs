@@ -11,12 +11,16 @@
 //! * several threads split the product, and a last share that is too narrow takes the small path.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::execute::Geometry;
 use crate::execute::order::Fold;
 use crate::execute::order::Join;
+use crate::execute::order::PaddingTaps;
 use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
 use crate::execute::order::Step;
+use crate::execute::order::Walk;
 use crate::execute::order::name::number;
 
 mod nchw;
@@ -141,6 +145,37 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     match variant.caller {
         Caller::Slow2d | Caller::SlowDilated2d => nchw::plan(g, variant),
         Caller::Slow2dNhwc | Caller::SlowDilated2dNhwc => nhwc::plan(g, variant),
+    }
+}
+
+/// One matrix product: one image of one group, its taps in one sequence.
+struct Product<'a> {
+    g: &'a Geometry,
+    group: usize,
+    image: usize,
+    walk: Walk,
+}
+
+impl Product<'_> {
+    /// Adds a region, of channels counted within the group: the folds onto the bias.
+    fn add(
+        &self,
+        plan: &mut Plan,
+        channels: Range<usize>,
+        pixels: Range<usize>,
+        folds: impl IntoIterator<Item = Step>,
+    ) {
+        let first = self.group * self.g.group_out();
+        plan.add(
+            self.image..self.image + 1,
+            first + channels.start..first + channels.end,
+            pixels,
+            Recipe {
+                walk: self.walk,
+                padding: PaddingTaps::Zero,
+                steps: std::iter::once(Step::Bias).chain(folds).collect(),
+            },
+        );
     }
 }
 

@@ -1,14 +1,10 @@
 //! channels_last input: y[Ng channels, M = OH*OW pixels] = weight[Ng, K] * rows[K, M], taps in order kh, kw, c. This
 //! is the product of a linear layer with M rows, and MKL treats it as such.
 
-use std::ops::Range;
-
+use super::Product;
 use super::Variant;
 use crate::execute::Geometry;
-use crate::execute::order::PaddingTaps;
 use crate::execute::order::Plan;
-use crate::execute::order::Recipe;
-use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::mkl;
 
@@ -27,8 +23,13 @@ pub(super) fn plan(g: &Geometry, variant: &Variant) -> Plan {
     };
     for group in 0..g.groups {
         for image in 0..g.batch {
-            let sgemm = Sgemm { g, group, image };
-            sgemm.add(&mut plan, 0..n, 0..big, mkl::big(variant.blocks, k));
+            let product = Product {
+                g,
+                group,
+                image,
+                walk: Walk::CHANNELS_LAST,
+            };
+            product.add(&mut plan, 0..n, 0..big, mkl::big(variant.blocks, k));
             // alignment is that of the image's rows, where every image has its own
             let first = if variant.caller.keeps_buffers() {
                 image * m
@@ -36,41 +37,14 @@ pub(super) fn plan(g: &Geometry, variant: &Variant) -> Plan {
                 0
             };
             for pixel in big..m {
-                sgemm.add_small(&mut plan, pixel, first + pixel);
+                product.add_small(&mut plan, pixel, first + pixel);
             }
         }
     }
     plan
 }
 
-/// One matrix product: one image of one group.
-struct Sgemm<'a> {
-    g: &'a Geometry,
-    group: usize,
-    image: usize,
-}
-
-impl Sgemm<'_> {
-    fn add(
-        &self,
-        plan: &mut Plan,
-        channels: Range<usize>,
-        pixels: Range<usize>,
-        folds: impl IntoIterator<Item = Step>,
-    ) {
-        let first = self.group * self.g.group_out();
-        plan.add(
-            self.image..self.image + 1,
-            first + channels.start..first + channels.end,
-            pixels,
-            Recipe {
-                walk: Walk::CHANNELS_LAST,
-                padding: PaddingTaps::Zero,
-                steps: std::iter::once(Step::Bias).chain(folds).collect(),
-            },
-        );
-    }
-
+impl Product<'_> {
     /// One pixel by dot products; `row` is its row in the buffer.
     fn add_small(&self, plan: &mut Plan, pixel: usize, row: usize) {
         let (k, n) = (self.g.taps(), self.g.group_out());
