@@ -111,12 +111,22 @@ struct Element<'a> {
 }
 
 impl Element<'_> {
-    /// `term`, made when `met` products had been met, joins the total.
-    fn plus(&self, total: Option<f32>, term: Option<f32>, met: usize) -> Option<f32> {
-        let nothing = self.met == met && self.unrolled.recipe.padding == PaddingTaps::Dropped;
-        match total {
-            Some(_) if nothing => total,
-            _ => plus(total, term),
+    /// `term`, made of `taps` since `met` products had been met, joins the total.
+    fn plus(&self, total: Option<f32>, term: Option<f32>, taps: usize, met: usize) -> Option<f32> {
+        let nothing = taps > 0 && self.met == met;
+        if nothing && self.unrolled.recipe.padding == PaddingTaps::Dropped {
+            total
+        } else {
+            plus(total, term)
+        }
+    }
+
+    fn bias(&self, total: Option<f32>) -> Option<f32> {
+        let bias = self.operands.bias.map(|bias| bias[self.at[1]]);
+        match self.unrolled.recipe.padding {
+            // it is last: folds that have not taken place leave +0
+            PaddingTaps::Dropped => plus(total.or(Some(0.0)), bias),
+            PaddingTaps::Skipped | PaddingTaps::Zero => plus(total, bias),
         }
     }
 
@@ -124,11 +134,12 @@ impl Element<'_> {
         let mut total = None;
         for step in steps {
             match step {
-                Step::Bias => total = plus(total, self.operands.bias.map(|bias| bias[self.at[1]])),
+                Step::Bias => total = self.bias(total),
                 Step::Sub(steps) => {
                     let met = self.met;
                     let sub = self.total(steps);
-                    total = self.plus(total, sub, met);
+                    let taps = steps.iter().map(Step::taps).sum();
+                    total = self.plus(total, sub, taps, met);
                 }
                 Step::Seek(tap) => self.taps = &self.unrolled.taps[*tap..],
                 Step::Fold {
@@ -144,7 +155,7 @@ impl Element<'_> {
                     self.met += self.products.len();
                     total = if *fresh {
                         let part = fold(*by, 0.0, self.products);
-                        self.plus(total, Some(part), met)
+                        self.plus(total, Some(part), *len, met)
                     } else {
                         Some(fold(*by, total.unwrap_or(0.0), self.products))
                     };

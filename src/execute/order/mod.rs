@@ -138,8 +138,8 @@ pub struct Tap {
 pub enum PaddingTaps {
     /// Nothing: it is left out. A fold of which nothing is left is +0.
     Skipped,
-    /// Nothing, and a fold or sub-total of which nothing is left does not take place at all (but the first one sets
-    /// the total to +0): the kernel is not called. This shows where a total is -0.
+    /// Nothing, and a fold or sub-total of which nothing is left does not take place at all: the kernel is not called.
+    /// Where none takes place, the total is +0. This shows in the sign of zero.
     Dropped,
     /// It takes part with x = +0, which shows with infinite weights and with the sign of zero.
     Zero,
