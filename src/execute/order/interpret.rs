@@ -217,7 +217,7 @@ pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
             });
             chain(false, sum, rest)
         }
-        Fold::Pieces => pieces(init, products),
+        Fold::Pieces { lanes, fused } => pieces(lanes, fused, init, products),
     }
 }
 
@@ -243,11 +243,12 @@ fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
     }
 }
 
-fn pieces(init: f32, mut products: &[Product]) -> f32 {
+fn pieces(lanes: usize, fused: bool, init: f32, mut products: &[Product]) -> f32 {
     let mut sum = init;
-    for size in [16, 8, 4, 2, 1] {
+    let most = 2 * lanes;
+    for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
         let whole = match size {
-            16 => products.len() / 16 * 16,
+            _ if size == most => products.len() / size * size,
             _ if products.len() >= size => size,
             _ => 0,
         };
@@ -256,11 +257,11 @@ fn pieces(init: f32, mut products: &[Product]) -> f32 {
         }
         let (piece, rest) = products.split_at(whole);
         products = rest;
-        let mut lanes = vec![0.0; 8];
+        let mut acc = vec![0.0; lanes];
         for (t, &p) in piece.iter().enumerate() {
-            lanes[t % 8] = step(true, lanes[t % 8], p);
+            acc[t % lanes] = step(fused, acc[t % lanes], p);
         }
-        sum += joined(Join::Horizontal, lanes);
+        sum += joined(Join::Horizontal, acc);
     }
     sum
 }
