@@ -40,8 +40,8 @@ GOLDENS = [
     ("without_mkldnn_t2", "AVX2", {}, "without_mkldnn {} --threads 2 --no-mkldnn"),
     ("knobs/avx_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_short {} --threads 1"),
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
-    ("open/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),
-    ("open/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
+    ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),
+    ("knobs/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
     ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
 ]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)

@@ -56,7 +56,7 @@ def onednn_short():
 
 
 def onednn_gemm():
-    """oneDNN's gemm convolution, whose blocks below AVX2 nobody has derived."""
+    """oneDNN's gemm convolution, which has kernels of its own for each ISA."""
     return {name: case for name, case in onednn().items() if name.startswith("gemm_")}
 
 

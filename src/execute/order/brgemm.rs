@@ -114,11 +114,20 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     let row = g.output[1];
     let width = width.clamp(1, row.max(1));
     for start in (0..row).step_by(width) {
-        let outputs = start..row.min(start + width);
-        let recipe = edges(g, variant, columns, outputs.clone());
-        for oh in 0..g.output[0] {
-            let pixels = oh * row + outputs.start..oh * row + outputs.end;
-            plan.add(0..g.batch, 0..g.out_channels, pixels, recipe.clone());
+        let block = start..row.min(start + width);
+        let reach = Reach::of(g, &block);
+        let reached = reach.by_first(g, &block);
+        let parts = [
+            (block.start..reached.start, false),
+            (reached.clone(), true),
+            (reached.end..block.end, false),
+        ];
+        for (outputs, reached) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
+            let recipe = edges(g, variant, columns, &reach, reached);
+            for oh in 0..g.output[0] {
+                let pixels = oh * row + outputs.start..oh * row + outputs.end;
+                plan.add(0..g.batch, 0..g.out_channels, pixels, recipe.clone());
+            }
         }
     }
     plan.merge();
@@ -166,9 +175,9 @@ fn simple(g: &Geometry, variant: &Variant) -> Recipe {
     }
 }
 
-/// The recipe of one block of output columns (`ker_base`).
-fn edges(g: &Geometry, variant: &Variant, columns: bool, outputs: Range<usize>) -> Recipe {
-    let reach = Reach::of(g, &outputs);
+/// The recipe of one block of output columns (`ker_base`). Outputs that the first call does not reach are set to +0
+/// by it.
+fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached: bool) -> Recipe {
     let all_rows = g.kernel[0];
     let together = if columns { 1 } else { g.kernel[1] };
     // oneDNN compares the width of a call with the kernel's height here
@@ -189,6 +198,9 @@ fn edges(g: &Geometry, variant: &Variant, columns: bool, outputs: Range<usize>) 
         calls.add_all(edge_rows, reach.all.end..reach.some.end, 1);
     }
     let mut steps = calls.steps;
+    if !reached {
+        steps.insert(0, Step::fresh_chain(0, true));
+    }
     steps.push(Step::Bias);
     Recipe {
         walk: walk(g, variant),
@@ -217,6 +229,17 @@ impl Reach {
         let some = range(1).unwrap_or(0..0);
         let all = range(outputs.len()).unwrap_or(some.end..some.end);
         Self { some, all }
+    }
+
+    /// Outputs of a block that the first call reaches.
+    fn by_first(&self, g: &Geometry, block: &Range<usize>) -> Range<usize> {
+        if self.some.start == self.all.start {
+            return block.clone(); // kernel columns that reach all of them come first
+        }
+        let inside = |output: &usize| g.input_at(1, *output, self.some.start).is_some();
+        let first = block.clone().find(inside).unwrap_or(block.end);
+        let count = (first..block.end).take_while(inside).count();
+        first..first + count
     }
 }
 

@@ -111,12 +111,22 @@ struct Element<'a> {
 }
 
 impl Element<'_> {
-    /// `term`, made when `met` products had been met, joins the total.
-    fn plus(&self, total: Option<f32>, term: Option<f32>, met: usize) -> Option<f32> {
-        let nothing = self.met == met && self.unrolled.recipe.padding == PaddingTaps::Dropped;
-        match total {
-            Some(_) if nothing => total,
-            _ => plus(total, term),
+    /// `term`, made of `taps` since `met` products had been met, joins the total.
+    fn plus(&self, total: Option<f32>, term: Option<f32>, taps: usize, met: usize) -> Option<f32> {
+        let nothing = taps > 0 && self.met == met;
+        if nothing && self.unrolled.recipe.padding == PaddingTaps::Dropped {
+            total
+        } else {
+            plus(total, term)
+        }
+    }
+
+    fn bias(&self, total: Option<f32>) -> Option<f32> {
+        let bias = self.operands.bias.map(|bias| bias[self.at[1]]);
+        match self.unrolled.recipe.padding {
+            // it is last: folds that have not taken place leave +0
+            PaddingTaps::Dropped => plus(total.or(Some(0.0)), bias),
+            PaddingTaps::Skipped | PaddingTaps::Zero => plus(total, bias),
         }
     }
 
@@ -124,11 +134,12 @@ impl Element<'_> {
         let mut total = None;
         for step in steps {
             match step {
-                Step::Bias => total = plus(total, self.operands.bias.map(|bias| bias[self.at[1]])),
+                Step::Bias => total = self.bias(total),
                 Step::Sub(steps) => {
                     let met = self.met;
                     let sub = self.total(steps);
-                    total = self.plus(total, sub, met);
+                    let taps = steps.iter().map(Step::taps).sum();
+                    total = self.plus(total, sub, taps, met);
                 }
                 Step::Seek(tap) => self.taps = &self.unrolled.taps[*tap..],
                 Step::Fold {
@@ -144,7 +155,7 @@ impl Element<'_> {
                     self.met += self.products.len();
                     total = if *fresh {
                         let part = fold(*by, 0.0, self.products);
-                        self.plus(total, Some(part), met)
+                        self.plus(total, Some(part), *len, met)
                     } else {
                         Some(fold(*by, total.unwrap_or(0.0), self.products))
                     };
@@ -206,7 +217,7 @@ pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
             });
             chain(false, sum, rest)
         }
-        Fold::Pieces => pieces(init, products),
+        Fold::Pieces { lanes, fused } => pieces(lanes, fused, init, products),
     }
 }
 
@@ -232,11 +243,12 @@ fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
     }
 }
 
-fn pieces(init: f32, mut products: &[Product]) -> f32 {
+fn pieces(lanes: usize, fused: bool, init: f32, mut products: &[Product]) -> f32 {
     let mut sum = init;
-    for size in [16, 8, 4, 2, 1] {
+    let most = 2 * lanes;
+    for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
         let whole = match size {
-            16 => products.len() / 16 * 16,
+            _ if size == most => products.len() / size * size,
             _ if products.len() >= size => size,
             _ => 0,
         };
@@ -245,11 +257,11 @@ fn pieces(init: f32, mut products: &[Product]) -> f32 {
         }
         let (piece, rest) = products.split_at(whole);
         products = rest;
-        let mut lanes = vec![0.0; 8];
+        let mut acc = vec![0.0; lanes];
         for (t, &p) in piece.iter().enumerate() {
-            lanes[t % 8] = step(true, lanes[t % 8], p);
+            acc[t % lanes] = step(fused, acc[t % lanes], p);
         }
-        sum += joined(Join::Horizontal, lanes);
+        sum += joined(Join::Horizontal, acc);
     }
     sum
 }

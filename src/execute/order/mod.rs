@@ -138,8 +138,8 @@ pub struct Tap {
 pub enum PaddingTaps {
     /// Nothing: it is left out. A fold of which nothing is left is +0.
     Skipped,
-    /// Nothing, and a fold or sub-total of which nothing is left does not take place at all (but the first one sets
-    /// the total to +0): the kernel is not called. This shows where a total is -0.
+    /// Nothing, and a fold or sub-total of which nothing is left does not take place at all: the kernel is not called.
+    /// Where none takes place, the total is +0. This shows in the sign of zero.
     Dropped,
     /// It takes part with x = +0, which shows with infinite weights and with the sign of zero.
     Zero,
@@ -150,7 +150,7 @@ pub enum PaddingTaps {
 pub enum Join {
     /// The upper half onto the lower half, again and again: (0+4), ..., then (0+2), (1+3), then 0+1.
     Halving,
-    /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)).
+    /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)); of four (0+1) + (2+3).
     Horizontal,
     /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).
     HalfThenNeighbours,
@@ -181,9 +181,14 @@ pub enum Fold {
     },
     /// For each eight products p: s+p0, +p1, +p2, +p3, then + (((p4+p5)+p6)+p7); the rest in sequence. Two roundings.
     Eights,
-    /// Pieces of 16q, 8, 4, 2, 1 products (q as large as fits), eight fused lanes by position in the piece, joined
-    /// as [`Join::Horizontal`], each piece added to the sum.
-    Pieces,
+    /// Pieces: as many times twice the lanes as there are, then half of that again and again down to one product.
+    /// In each, lanes by position in the piece, joined as [`Join::Horizontal`] and added to the sum.
+    Pieces {
+        /// Accumulators: 8 or 4.
+        lanes: usize,
+        /// One rounding per step instead of two.
+        fused: bool,
+    },
 }
 
 /// One step of a sum. "The total" is unset at the start; adding to an unset total sets it.

@@ -127,10 +127,10 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-matrix-vector/lanes8"],
     },
     Family {
-        form: "onednn-gemm/avx2|avx512-tT-l2_S",
-        rule: "im2col c, kh, kw with padding as +0, cut into blocks of channels and pixels that depend on T threads and a level-2 cache of S; each block an sgemm: fused chains over blocks of K, added to the total; edges of tiles and single channels or pixels in lanes; bias last",
+        form: "onednn-gemm/sse41|avx|avx2|avx512-tT-l2_S",
+        rule: "im2col c, kh, kw with padding as +0, cut into blocks of channels and pixels that depend on T threads and a level-2 cache of S; each block an sgemm: chains over blocks of K (fused from AVX2 on), added to the total; edges of tiles and single channels or pixels in lanes; bias last",
         used: "oneDNN x64:gemm:jit: what its other kernels do not take, as wide padding, odd channels in groups, large strided kernels",
-        evidence: "verified on live torch 2.15 (AMD, AVX2 and AVX-512 kernels)",
+        evidence: "verified on live torch 2.15 (AMD; kernels of all four instruction sets)",
         members: &[
             "onednn-gemm/avx2-t1-l2_1024k",
             "onednn-gemm/avx512-t1-l2_1024k",
@@ -141,6 +141,8 @@ pub const FAMILIES: &[Family] = &[
             "onednn-gemm/avx2-t1-l2_512k",
             "onednn-gemm/avx2-t2-l2_512k",
             "onednn-gemm/avx512-t8-l2_2048k",
+            "onednn-gemm/avx-t1-l2_1024k",
+            "onednn-gemm/sse41-t1-l2_1024k",
         ],
     },
     Family {

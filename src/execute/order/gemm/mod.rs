@@ -30,6 +30,10 @@ use threads::Size;
 /// Which sgemm kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernels {
+    /// For SSE4.1.
+    Sse41,
+    /// For AVX.
+    Avx,
     /// For AVX2 and FMA.
     Avx2,
     /// For AVX-512.
@@ -37,10 +41,12 @@ pub enum Kernels {
 }
 
 impl Kernels {
-    const ALL: [Kernels; 2] = [Kernels::Avx2, Kernels::Avx512];
+    const ALL: [Kernels; 4] = [Kernels::Sse41, Kernels::Avx, Kernels::Avx2, Kernels::Avx512];
 
     fn name(self) -> &'static str {
         match self {
+            Kernels::Sse41 => "sse41",
+            Kernels::Avx => "avx",
             Kernels::Avx2 => "avx2",
             Kernels::Avx512 => "avx512",
         }
@@ -49,9 +55,15 @@ impl Kernels {
     /// float32 numbers in a vector.
     fn lanes(self) -> i64 {
         match self {
-            Kernels::Avx2 => 8,
+            Kernels::Sse41 => 4,
+            Kernels::Avx | Kernels::Avx2 => 8,
             Kernels::Avx512 => 16,
         }
+    }
+
+    /// Whether they have fused multiply-add.
+    fn fuse(self) -> bool {
+        matches!(self, Kernels::Avx2 | Kernels::Avx512)
     }
 }
 

@@ -55,7 +55,7 @@ impl Call {
         let threads = worthwhile(self.kernels, self.size, self.threads);
         if self.copies(threads) {
             let chains = blocks(k as usize, self.copied_block(k) as usize);
-            let chains = chains.map(|len| Step::fresh_chain(len, true));
+            let chains = chains.map(|len| Step::fresh_chain(len, self.kernels.fuse()));
             return vec![self.whole(chains.collect())];
         }
         self.uncopied(&partition(self.kernels, self.size, threads))
@@ -72,13 +72,14 @@ impl Call {
     /// One channel: a chain; or, with threads along k, one for each of them.
     fn vector_of_pixels(&self) -> Vec<Step> {
         let Size { m, k, .. } = self.size;
-        let threads = worthwhile_for_vector(m, k, self.threads);
+        let fused = self.kernels.fuse();
+        let threads = worthwhile_for_vector(self.kernels, m, k, self.threads);
         if threads == 1 || m > threads * 500 || k < threads * 128 {
-            return vec![Step::chain(k as usize, true)];
+            return vec![Step::chain(k as usize, fused)];
         }
         let (share, more) = (k / threads, k % threads);
         let shares = (0..threads).map(|thread| (share + i64::from(thread < more)) as usize);
-        let mut steps: Vec<Step> = shares.map(|len| Step::fresh_chain(len, true)).collect();
+        let mut steps: Vec<Step> = shares.map(|len| Step::fresh_chain(len, fused)).collect();
         if let Some(Step::Fold { fresh, .. }) = steps.first_mut() {
             *fresh = false;
         }
@@ -93,7 +94,13 @@ impl Call {
         let pieces = |len| Step::Fold {
             len,
             fresh: false,
-            fold: Fold::Pieces,
+            fold: Fold::Pieces {
+                lanes: match self.kernels {
+                    Kernels::Sse41 => 4,
+                    Kernels::Avx | Kernels::Avx2 | Kernels::Avx512 => 8,
+                },
+                fused: self.kernels.fuse(),
+            },
         };
         blocks(k, block).map(pieces).collect()
     }
@@ -105,7 +112,8 @@ impl Call {
         let overhead = 1.0 / m as f64 + 1.0 / n as f64;
         let large = k >= threads * LIMIT && (m >= threads * LIMIT || (m <= LIMIT && n <= LIMIT));
         match self.kernels {
-            Kernels::Avx2 => {
+            Kernels::Sse41 => true,
+            Kernels::Avx | Kernels::Avx2 => {
                 let small = (m <= 128 && n <= 128)
                     || n <= threads * 16
                     || k <= threads * 2
@@ -129,6 +137,7 @@ impl Call {
     /// Products per block of the kernels that copy (`get_k_blocking`).
     fn copied_block(&self, k: i64) -> i64 {
         let (whole, block) = match self.kernels {
+            Kernels::Sse41 | Kernels::Avx => (256, 256),
             Kernels::Avx2 => (256, 192),
             Kernels::Avx512 => (384, 384),
         };
@@ -166,7 +175,7 @@ impl Call {
     /// Each thread's sums along k.
     fn parts(&self, partition: &Partition, fold: Fold) -> Vec<Vec<Step>> {
         let block = match self.kernels {
-            Kernels::Avx2 => 256,
+            Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 => 256,
             Kernels::Avx512 => 384,
         };
         (0..partition.threads.k)
@@ -226,7 +235,7 @@ impl Call {
         steps
     }
 
-    /// Rows that go into the same kind of tile, and its height. AVX-512 treats all alike.
+    /// Rows that go into the same kind of tile, and its height. Only AVX2 treats them differently.
     fn row_tiles(&self, rows: i64) -> Vec<(Range<i64>, i64)> {
         const BLOCK: i64 = 4032;
         match self.kernels {
@@ -238,7 +247,7 @@ impl Call {
                         [(block - rest, 16), (rest, if rest > 8 { 16 } else { 8 })]
                     }),
             ),
-            Kernels::Avx512 => vec![(0..rows, 48)],
+            Kernels::Sse41 | Kernels::Avx | Kernels::Avx512 => vec![(0..rows, rows)],
         }
     }
 
@@ -251,7 +260,7 @@ impl Call {
                     .into_iter()
                     .flat_map(|block| [(block - block % 6, 6), (block % 6, block % 6)]),
             ),
-            Kernels::Avx512 => vec![(0..columns, 8)],
+            Kernels::Sse41 | Kernels::Avx | Kernels::Avx512 => vec![(0..columns, columns)],
         }
     }
 
@@ -267,7 +276,7 @@ impl Call {
         match (self.kernels, rows, columns) {
             (Kernels::Avx512, ..) | (Kernels::Avx2, 16, 4..) => Fold::Chain { fused: true },
             (Kernels::Avx2, _, 3..) => pairs(true),
-            (Kernels::Avx2, ..) => pairs(false),
+            (Kernels::Sse41 | Kernels::Avx | Kernels::Avx2, ..) => pairs(false),
         }
     }
 }

@@ -25,7 +25,12 @@ pub(super) struct Partition {
 pub(super) fn worthwhile(kernels: Kernels, size: Size, threads: i64) -> i64 {
     let Size { m, n, k } = size;
     let lanes = kernels.lanes();
-    if n > 50 && (m <= 3 || (kernels == Kernels::Avx512 && m <= 10)) {
+    let few_rows_at_most = match kernels {
+        Kernels::Sse41 => 0,
+        Kernels::Avx | Kernels::Avx2 => 3,
+        Kernels::Avx512 => 10,
+    };
+    if n > 50 && m <= few_rows_at_most {
         return threads;
     }
     let few_rows = kernels == Kernels::Avx2 && m > 10 * n && n < threads;
@@ -61,9 +66,14 @@ pub(super) fn worthwhile(kernels: Kernels, size: Size, threads: i64) -> i64 {
 }
 
 /// Threads of a matrix-vector product of m sums of k products (`thread_checker` in gemv_driver.cpp).
-pub(super) fn worthwhile_for_vector(m: i64, k: i64, threads: i64) -> i64 {
+pub(super) fn worthwhile_for_vector(kernels: Kernels, m: i64, k: i64, threads: i64) -> i64 {
     let share = k / threads;
-    if m * k + 288 * k < 41_700 {
+    let small = if kernels.fuse() {
+        m * k + 288 * k < 41_700
+    } else {
+        m < 128 && k < 128
+    };
+    if small {
         return 1;
     }
     if m >= 20_000 && k <= 200 {
@@ -92,7 +102,7 @@ pub(super) fn partition(kernels: Kernels, size: Size, threads: i64) -> Partition
         };
     }
     match kernels {
-        Kernels::Avx2 => avx2_grid(size, threads),
+        Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 => avx2_grid(size, threads),
         Kernels::Avx512 => avx512_grid(size, threads),
     }
     .even(size)

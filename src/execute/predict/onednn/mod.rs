@@ -110,8 +110,8 @@ fn gemm(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let kernels = match machine.isa {
         Isa::Avx512 => gemm::Kernels::Avx512,
         Isa::Avx2 => gemm::Kernels::Avx2,
-        // other kernels, not analysed
-        Isa::Avx | Isa::Sse41 => return None,
+        Isa::Avx => gemm::Kernels::Avx,
+        Isa::Sse41 => gemm::Kernels::Sse41,
     };
     let variant = gemm::Variant {
         kernels,
