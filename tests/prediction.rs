@@ -4,6 +4,7 @@
 mod support;
 
 use pthinspect::execute::Call;
+use pthinspect::execute::FloatType;
 use pthinspect::execute::Geometry;
 use pthinspect::execute::MemoryFormat;
 use pthinspect::execute::order::mkl::KBlocks;
@@ -71,6 +72,7 @@ fn recorded(file: &str) -> Vec<Recorded> {
         };
         Recorded {
             call: Call {
+                dtype: FloatType::Float32,
                 geometry,
                 memory_format,
             },

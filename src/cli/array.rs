@@ -13,6 +13,7 @@ use crate::container::Zip;
 use crate::error::Error;
 use crate::error::Result;
 use crate::export::array;
+use crate::export::array::Array;
 use crate::export::array::ArrayFormat;
 use crate::npy;
 use crate::tensor::TensorView;
@@ -52,27 +53,33 @@ impl FromStr for ArrayFile {
 }
 
 impl ArrayFile {
-    /// Reads a float32 array: its shape, and its elements in C order.
-    pub(super) fn read(&self, limits: &Limits) -> Result<(Vec<usize>, Vec<f32>)> {
+    /// Reads an array of any dtype.
+    pub(super) fn read(&self, limits: &Limits) -> Result<Array> {
         self.load(limits).map_err(|e| e.in_file(&self.path))
     }
 
-    fn load(&self, limits: &Limits) -> Result<(Vec<usize>, Vec<f32>)> {
-        let floats = |view: &TensorView<'_>| Ok((view.layout().shape().to_vec(), view.to_f32()?));
+    fn load(&self, limits: &Limits) -> Result<Array> {
+        let copied = |view: &TensorView<'_>| {
+            Ok(Array {
+                dtype: view.dtype(),
+                shape: view.layout().shape().to_vec(),
+                elements: view.to_bytes()?.into_owned(),
+            })
+        };
         match self.format {
             ArrayFormat::Npy if self.key.is_some() => {
                 Err(Error::usage("a .npy holds one array: leave out the :KEY"))
             }
             ArrayFormat::Npy => {
                 let source = ByteSource::open(&self.path)?;
-                floats(&npy::view(&source, limits)?)
+                copied(&npy::view(&source, limits)?)
             }
             ArrayFormat::Npz => {
                 let source = ByteSource::open(&self.path)?;
                 let zip = Zip::open(&source, limits)?;
                 let record = npz_record(&zip, self.key.as_deref())?;
                 let bytes = zip.read(record, limits.tensor_bytes)?;
-                floats(&npy::view(&bytes, limits).map_err(|e| e.in_record(record.name.clone()))?)
+                copied(&npy::view(&bytes, limits).map_err(|e| e.in_record(record.name.clone()))?)
             }
             ArrayFormat::Safetensors | ArrayFormat::Torch => {
                 let file = Checkpoint::open(&self.path, limits)?;
@@ -89,14 +96,14 @@ impl ArrayFile {
                         .with_hint(format!("among them {}", names.join(", "))));
                     }
                 };
-                floats(&file.view(tensor)?)
+                copied(&file.view(tensor)?)
             }
         }
     }
 
-    /// Writes an array of `shape`, in C order; the file appears whole or not at all.
-    pub(super) fn write(&self, shape: &[usize], data: &[f32]) -> Result<()> {
-        let bytes = array::encode(self.format, self.key.as_deref(), shape, data)
+    /// Writes an array; the file appears whole or not at all.
+    pub(super) fn write(&self, array: &Array) -> Result<()> {
+        let bytes = array::encode(self.format, self.key.as_deref(), array)
             .map_err(|e| e.in_file(&self.path))?;
         write_whole(Path::new(&self.path), |out| out.write_all(&bytes))
     }

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Arguments;
 use crate::execute::Call;
+use crate::execute::FloatType;
 use crate::execute::MemoryFormat;
 use crate::execute::Order;
 use crate::execute::Origin;
@@ -25,10 +26,14 @@ use crate::execute::PaddingMode;
 use crate::execute::conv2d;
 use crate::execute::kernel;
 use crate::execute::kernel::Operands;
+use crate::execute::kernel::Tiled;
 use crate::execute::predict;
+use crate::execute::real;
 use crate::explain;
 use crate::explain::Convolution;
 use crate::explain::LayerOptions;
+use crate::export::array::Array;
+use crate::tensor::DType;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +49,7 @@ pub struct Args {
     name: String,
     /// Checkpoint
     file: Option<PathBuf>,
-    /// Input [N, C, H, W] or [C, H, W], float32: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]
+    /// Input [N, C, H, W] or [C, H, W], of the layer's dtype: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]
     #[arg(long, value_name = "X")]
     input: ArrayFile,
     /// Where the output goes; the same kinds of file
@@ -77,8 +82,28 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let limits = Limits::default();
     let checkpoint = super::file::open(io, args.file.as_deref())?;
     let layer = Conv2d::of(&checkpoint, args).map_err(|e| e.in_file(checkpoint.path()))?;
-    let (shape, data) = args.input.read(&limits)?;
-    let batched = match *shape {
+    let input = args.input.read(&limits)?;
+    let dtype = layer
+        .dtype(&input)
+        .map_err(|e| e.in_file(&args.input.path))?;
+    match dtype {
+        FloatType::Float64 => execute::<f64>(&layer, dtype, &input, args, io),
+        FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => {
+            execute::<f32>(&layer, dtype, &input, args, io)
+        }
+    }
+}
+
+/// Executes the layer in sums of `R`.
+fn execute<R: Tiled>(
+    layer: &Conv2d,
+    dtype: FloatType,
+    input: &Array,
+    args: &Args,
+    io: &mut Io<'_>,
+) -> Outcome {
+    let shape = &input.shape;
+    let batched = match *shape.as_slice() {
         [n, c, h, w] => [n, c, h, w],
         [c, h, w] => [1, c, h, w],
         _ => {
@@ -89,10 +114,13 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
             .into());
         }
     };
-    let input = ArrayView4::from_shape(batched, &data)
+    let input = R::decode(dtype, &input.elements);
+    let input = ArrayView4::from_shape(batched, &input)
         .map_err(|e| Error::malformed(format!("the input's shape does not fit: {e}")))?;
-    let bias = layer.bias.as_ref().map(Vec::len);
-    let prepared = conv2d::prepare(input, layer.shape, bias, &layer.arguments)?;
+    let weight = R::decode(dtype, &layer.weight);
+    let bias = layer.bias.as_ref().map(|bias| R::decode(dtype, bias));
+    let biases = bias.as_ref().map(Vec::len);
+    let prepared = conv2d::prepare(input, layer.shape, biases, &layer.arguments)?;
     let geometry = &prepared.geometry;
     let call = Call {
         geometry: *geometry,
@@ -100,12 +128,13 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
             "channels_last" => MemoryFormat::ChannelsLast,
             _ => MemoryFormat::Contiguous,
         },
+        dtype,
     };
     let order = choose(&call, args)?;
     let operands = Operands {
         input: &prepared.input,
-        weight: &layer.weight,
-        bias: layer.bias.as_deref(),
+        weight: &weight,
+        bias: bias.as_deref(),
     };
     let plan = order.plan(geometry);
     let result = args
@@ -115,7 +144,12 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     if shape.len() == 3 {
         output_shape.remove(0);
     }
-    args.output.write(&output_shape, &result)?;
+    let elements = real::encode(dtype, &result);
+    args.output.write(&Array {
+        dtype: dtype.dtype(),
+        shape: output_shape.clone(),
+        elements,
+    })?;
     if io.json {
         io.print_json(&json!({
             "layer": layer.name,
@@ -162,8 +196,11 @@ struct Conv2d {
     arguments: Arguments,
     /// `[O, C/groups, KH, KW]`
     shape: [usize; 4],
-    weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
+    /// Of all its tensors.
+    dtype: DType,
+    /// Little-endian, in C order.
+    weight: Vec<u8>,
+    bias: Option<Vec<u8>>,
 }
 
 impl Conv2d {
@@ -196,6 +233,12 @@ impl Conv2d {
             )));
         };
         let bias = part("bias");
+        if let Some(bias) = bias.filter(|bias| bias.dtype != weight.dtype) {
+            return Err(Error::unsupported(format!(
+                "the weight of {name:?} is {}, its bias {}; PyTorch convolves tensors of one dtype",
+                weight.dtype, bias.dtype
+            )));
+        }
         let attributes = module.map(|module| &module.attributes);
         let convolution = Convolution::of(
             false,
@@ -207,10 +250,22 @@ impl Conv2d {
         Ok(Self {
             arguments: arguments(&convolution, args)?,
             shape: [o, i, kh, kw],
-            weight: floats(checkpoint, weight)?,
-            bias: bias.map(|bias| floats(checkpoint, bias)).transpose()?,
+            dtype: weight.dtype,
+            weight: elements(checkpoint, weight)?,
+            bias: bias.map(|bias| elements(checkpoint, bias)).transpose()?,
             name,
         })
+    }
+
+    /// The type that layer and input have in common.
+    fn dtype(&self, input: &Array) -> Result<FloatType> {
+        if input.dtype != self.dtype {
+            return Err(Error::usage(format!(
+                "the input is {}, the weight of {:?} {}; PyTorch convolves tensors of one dtype",
+                input.dtype, self.name, self.dtype
+            )));
+        }
+        FloatType::of(self.dtype)
     }
 }
 
@@ -246,9 +301,10 @@ fn arguments(convolution: &Convolution, args: &Args) -> Result<Arguments> {
     })
 }
 
-fn floats(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<f32>> {
-    checkpoint
-        .view(tensor)?
-        .to_f32()
-        .map_err(|e| e.in_record(tensor.name.clone()))
+fn elements(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<u8>> {
+    let view = checkpoint.view(tensor)?;
+    let bytes = view
+        .to_bytes()
+        .map_err(|e| e.in_record(tensor.name.clone()))?;
+    Ok(bytes.into_owned())
 }

@@ -36,7 +36,7 @@ pub struct Args {
     checkpoint: Option<PathBuf>,
     /// Call differences of at most N units in the last place close, not different
     #[arg(long, value_name = "N", default_value_t = 0)]
-    max_ulp: u32,
+    max_ulp: u64,
     /// This accumulation order, whatever the origin says
     #[arg(long, value_name = "NAME")]
     order: Option<Order>,

@@ -11,6 +11,7 @@ use ndarray::ArrayView4;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::execute::Real;
 
 /// `padding` as given to Conv2d.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +179,9 @@ impl Geometry {
 
 /// A convolution ready to run: the input as the backend gets it (NCHW, contiguous), and the geometry.
 #[derive(Clone, Debug)]
-pub struct Prepared<'a> {
+pub struct Prepared<'a, R: Copy = f32> {
     /// `[N, C, H, W]` after `F.pad`, where there was one.
-    pub input: Cow<'a, [f32]>,
+    pub input: Cow<'a, [R]>,
     /// The sizes.
     pub geometry: Geometry,
 }
@@ -211,12 +212,12 @@ pub fn resolve(
 }
 
 /// Applies what PyTorch applies before the backend; see [`resolve`] for the shapes.
-pub fn prepare<'a>(
-    input: ArrayView4<'a, f32>,
+pub fn prepare<'a, R: Real>(
+    input: ArrayView4<'a, R>,
     weight: [usize; 4],
     bias: Option<usize>,
     arguments: &Arguments,
-) -> Result<Prepared<'a>> {
+) -> Result<Prepared<'a, R>> {
     let (n, c, h, w) = input.dim();
     let geometry = resolve([n, c, h, w], weight, bias, arguments)?;
     let (before, after, _) = split_padding([weight[2], weight[3]], arguments)?;
@@ -397,7 +398,7 @@ fn geometry(
 }
 
 /// `F.pad`: `[N, C, H, W]` to `[N, C, before+H+after, ...]`.
-fn pad(input: ArrayView4<'_, f32>, before: Pair, after: Pair, mode: PaddingMode) -> Vec<f32> {
+fn pad<R: Real>(input: ArrayView4<'_, R>, before: Pair, after: Pair, mode: PaddingMode) -> Vec<R> {
     let (n, c, h, w) = input.dim();
     let (rows, columns) = (h + before[0] + after[0], w + before[1] + after[1]);
     let mut out = Vec::with_capacity(n * c * rows * columns);
@@ -408,7 +409,7 @@ fn pad(input: ArrayView4<'_, f32>, before: Pair, after: Pair, mode: PaddingMode)
                     let at = mode
                         .source(y, before[0], h)
                         .zip(mode.source(x, before[1], w));
-                    out.push(at.map_or(0.0, |(y, x)| input[[image, channel, y, x]]));
+                    out.push(at.map_or(R::ZERO, |(y, x)| input[[image, channel, y, x]]));
                 }
             }
         }
@@ -423,7 +424,7 @@ mod tests {
     use super::*;
 
     fn prepared(shape: [usize; 4], weight: [usize; 4], arguments: Arguments) -> Result<Geometry> {
-        let input = Array4::zeros(shape);
+        let input = Array4::<f32>::zeros(shape);
         prepare(input.view(), weight, None, &arguments).map(|p| p.geometry)
     }
 
@@ -455,7 +456,7 @@ mod tests {
 
     #[test]
     fn padding_modes_read_what_torch_reads() {
-        let row = Array4::from_shape_vec((1, 1, 1, 4), vec![1., 2., 3., 4.]).unwrap();
+        let row = Array4::from_shape_vec((1, 1, 1, 4), vec![1f32, 2., 3., 4.]).unwrap();
         let padded = |mode| pad(row.view(), [0, 3], [0, 3], mode);
         assert_eq!(
             padded(PaddingMode::Reflect),

@@ -12,14 +12,17 @@
 //! 4. [`run()`] executes a plan, by the interpreter (slow, the definition) or by the kernels (fast, the same bits).
 //!
 //! Nothing here knows files. The result never depends on the number of threads, the processor or the build profile:
-//! fused operations are written `mul_add`, everything else is separately rounded IEEE 754 binary32 arithmetic.
+//! fused operations are written `mul_add`, everything else is separately rounded IEEE 754 arithmetic, binary32 or (for
+//! float64) binary64.
 
 pub mod conv2d;
 pub mod kernel;
 pub mod order;
 pub mod predict;
+pub mod real;
 
 pub use conv2d::{Arguments, Geometry, Padding, PaddingMode};
 pub use kernel::{Kernel, run};
 pub use order::{Order, Plan, Recipe};
 pub use predict::{Call, MemoryFormat, Origin, Prediction};
+pub use real::{FloatType, Real};

@@ -48,47 +48,56 @@ impl ArrayFormat {
     }
 }
 
-/// The bytes of a file that holds `data`, of `shape` in C order, under `key` (`output` where a key is needed and none
+/// An array apart from any file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Array {
+    /// Element type.
+    pub dtype: DType,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Elements in C order, little-endian.
+    pub elements: Vec<u8>,
+}
+
+/// The bytes of a file that holds `array` under `key` (`output` where a key is needed and none
 /// is given; a `.pt` without one is a tensor alone).
-pub fn encode(
-    format: ArrayFormat,
-    key: Option<&str>,
-    shape: &[usize],
-    data: &[f32],
-) -> Result<Vec<u8>> {
-    let elements: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
+pub fn encode(format: ArrayFormat, key: Option<&str>, array: &Array) -> Result<Vec<u8>> {
+    let Array {
+        dtype,
+        shape,
+        elements,
+    } = array;
+    let npy_file = || -> Result<Vec<u8>> {
+        let mut file = npy::header(*dtype, shape)?;
+        file.extend_from_slice(elements);
+        Ok(file)
+    };
     match format {
         ArrayFormat::Npy if key.is_some() => {
             Err(Error::usage("a .npy holds one array, which has no name")
                 .with_hint("leave out the :KEY, or write a .npz"))
         }
-        ArrayFormat::Npy => npy_file(shape, &elements),
+        ArrayFormat::Npy => npy_file(),
         ArrayFormat::Npz => {
             let member = npy::npz_member(key.unwrap_or("output"));
-            archive(&[(&member, &npy_file(shape, &elements)?)])
+            archive(&[(&member, &npy_file()?)])
         }
         ArrayFormat::Safetensors => {
             let layout = Layout::contiguous(shape.to_vec())?;
-            let elements = Cow::Owned(elements);
-            let view = TensorView::new(elements, DType::Float32, layout, ByteOrder::Little)?;
+            let elements = Cow::Borrowed(elements.as_slice());
+            let view = TensorView::new(elements, *dtype, layout, ByteOrder::Little)?;
             let mut file = Vec::new();
             let name = key.unwrap_or("output").to_owned();
             safetensors::write(&[(name, view)], &[], &mut file)?;
             Ok(file)
         }
         ArrayFormat::Torch => archive(&[
-            ("archive/data.pkl", &pickle(key, shape)),
+            ("archive/data.pkl", &pickle(key, *dtype, shape)?),
             ("archive/byteorder", b"little"),
-            ("archive/data/0", &elements),
+            ("archive/data/0", elements),
             ("archive/version", b"3\n"),
         ]),
     }
-}
-
-fn npy_file(shape: &[usize], elements: &[u8]) -> Result<Vec<u8>> {
-    let mut file = npy::header(DType::Float32, shape)?;
-    file.extend_from_slice(elements);
-    Ok(file)
 }
 
 /// A zip of stored records whose contents start at multiples of 64 bytes, as torch writes them.
@@ -106,8 +115,12 @@ fn archive(records: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     Ok(zip.finish().map_err(|e| failed(&e))?.into_inner())
 }
 
-/// What `torch.save` writes for a contiguous float32 tensor in storage 0, or for a dict of one: protocol 2.
-fn pickle(key: Option<&str>, shape: &[usize]) -> Vec<u8> {
+/// What `torch.save` writes for a contiguous tensor in storage 0, or for a dict of one: protocol 2.
+fn pickle(key: Option<&str>, dtype: DType, shape: &[usize]) -> Result<Vec<u8>> {
+    let class = dtype.storage_class().ok_or_else(|| {
+        Error::unsupported(format!("torch has no typed storage for {dtype}"))
+            .with_hint("write a .safetensors instead")
+    })?;
     let mut out = b"\x80\x02".to_vec();
     if let Some(key) = key {
         out.push(b'}'); // EMPTY_DICT
@@ -115,7 +128,7 @@ fn pickle(key: Option<&str>, shape: &[usize]) -> Vec<u8> {
     }
     out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
     text(&mut out, "storage");
-    out.extend(b"ctorch\nFloatStorage\n");
+    out.extend(format!("ctorch\n{class}\n").bytes());
     text(&mut out, "0");
     text(&mut out, "cpu");
     integer(&mut out, shape.iter().product());
@@ -127,7 +140,7 @@ fn pickle(key: Option<&str>, shape: &[usize]) -> Vec<u8> {
         out.push(b's'); // SETITEM
     }
     out.push(b'.');
-    out
+    Ok(out)
 }
 
 fn strides(shape: &[usize]) -> Vec<usize> {
@@ -177,13 +190,18 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let data = [1.0f32, -2.5, 3.25, 0.0, 5.0, -6.0];
+        let array = Array {
+            dtype: DType::Float32,
+            shape: vec![1, 2, 3],
+            elements: data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        };
         for (format, key, name) in [
             (ArrayFormat::Safetensors, Some("y"), "y"),
             (ArrayFormat::Safetensors, None, "output"),
             (ArrayFormat::Torch, None, ""),
             (ArrayFormat::Torch, Some("y"), "y"),
         ] {
-            let bytes = encode(format, key, &[1, 2, 3], &data).unwrap();
+            let bytes = encode(format, key, &array).unwrap();
             let file = Checkpoint::from_bytes("x", bytes, &Limits::default()).unwrap();
             let tensor = &file.tensors()[0];
             assert_eq!(tensor.name, name);

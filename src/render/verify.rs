@@ -13,6 +13,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::error::Error;
+use crate::execute::FloatType;
+use crate::execute::Real;
 use crate::render::Paint;
 use crate::render::escape;
 use crate::verify::CaseReport;
@@ -72,10 +74,14 @@ fn details(report: &CaseReport) -> Vec<String> {
         lines.push(format!(
             "first at {:?}: {} apart",
             index(&report.shape, first.flat),
-            ulps(ulp_distance(first.expected, first.actual)),
+            ulps(ulp_distance(comparison.dtype, first.expected, first.actual)),
         ));
         for (what, value) in [("expected", first.expected), ("computed", first.actual)] {
-            lines.push(format!("  {what} {} ({value:e})", bits(value)));
+            lines.push(format!(
+                "  {what} {} ({})",
+                bits(comparison.dtype, value),
+                number(comparison.dtype, value)
+            ));
         }
         lines.push(format!(
             "{} of {} elements differ, by at most {} and {:.3e}",
@@ -94,7 +100,7 @@ fn details(report: &CaseReport) -> Vec<String> {
     lines
 }
 
-fn ulps(distance: u32) -> String {
+fn ulps(distance: u64) -> String {
     match distance {
         NAN_ULP => "a NaN".into(),
         1 => "1 ULP".into(),
@@ -102,8 +108,17 @@ fn ulps(distance: u32) -> String {
     }
 }
 
-fn bits(value: f32) -> String {
-    format!("{:#010x}", value.to_bits())
+/// `0x3f8a1c22`: as many digits as the type has.
+fn bits(dtype: FloatType, bits: u64) -> String {
+    format!("{bits:#0width$x}", width = 2 + 2 * dtype.bytes())
+}
+
+/// Shortest decimal text that `dtype`, or the float32 that it is widened to, reads back.
+fn number(dtype: FloatType, bits: u64) -> String {
+    match dtype {
+        FloatType::Float64 => format!("{:e}", f64::from_bits(bits)),
+        narrower => format!("{:e}", f32::of_bits(bits, narrower)),
+    }
 }
 
 /// Logical index of the `flat`-th element in C order.
@@ -166,17 +181,13 @@ fn case_json(file: &Path, report: &CaseReport) -> Value {
         "order": report.order.map(|order| order.to_string()),
         "chosen_by": report.chosen_by.name(),
     });
-    let empty = Comparison {
-        elements: 0,
-        identical: 0,
-        max_ulp: 0,
-        max_abs: 0.0,
-        first: None,
-    };
+    let empty = Comparison::empty(FloatType::Float32);
     let comparison = report.comparison.as_ref().unwrap_or(&empty);
     case["elements"] = comparison.elements.into();
     case["identical"] = comparison.identical.into();
-    case["max_ulp"] = comparison.max_ulp.into();
+    // a NaN against a number: all ones in the type's width
+    let most = u64::MAX >> (64 - 8 * comparison.dtype.bytes());
+    case["max_ulp"] = comparison.max_ulp.min(most).into();
     case["max_abs"] = comparison.max_abs.into(); // null where infinite
     case["first_difference"] = match &comparison.first {
         None => Value::Null,
@@ -186,8 +197,8 @@ fn case_json(file: &Path, report: &CaseReport) -> Value {
             actual,
         }) => json!({
             "index": index(&report.shape, *flat),
-            "expected": bits(*expected),
-            "actual": bits(*actual),
+            "expected": bits(comparison.dtype, *expected),
+            "actual": bits(comparison.dtype, *actual),
         }),
     };
     case["seconds"] = report.seconds.clone().into();

@@ -13,20 +13,25 @@ use crate::checkpoint::TensorEntry;
 use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Call;
+use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Kernel;
 use crate::execute::Order;
+use crate::execute::Real;
 use crate::execute::conv2d;
 use crate::execute::kernel;
 use crate::execute::kernel::Operands;
+use crate::execute::kernel::Tiled;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret::Unrolled;
 use crate::execute::order::table;
 use crate::execute::predict;
-use crate::tensor::DType;
+use crate::execute::real;
 use crate::verify::compare;
 use crate::verify::compare::Comparison;
+use crate::verify::compare::NAN_ULP;
 use crate::verify::golden::Case;
+use crate::verify::golden::Conv2dCall;
 use crate::verify::golden::Golden;
 
 /// How to replay.
@@ -39,7 +44,7 @@ pub struct Options {
     /// Whether to try other orders where prediction leaves several or fails.
     pub search: bool,
     /// Differences of at most so many ULPs are `close`.
-    pub max_ulp: u32,
+    pub max_ulp: u64,
     /// How often to execute, for timing; at least 1.
     pub repeat: usize,
 }
@@ -156,7 +161,23 @@ fn judge(
     options: &Options,
 ) -> Result<CaseReport> {
     let call = case.call.as_ref().map_err(Error::unsupported)?;
-    let tensors = Tensors::load(golden, case, checkpoint)?;
+    let tensors = Tensors::find(golden, case, checkpoint)?;
+    let dtype = tensors.dtype()?;
+    match dtype {
+        FloatType::Float64 => judge_as(case, call, dtype, tensors.read::<f64>()?, options),
+        FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => {
+            judge_as(case, call, dtype, tensors.read::<f32>()?, options)
+        }
+    }
+}
+
+fn judge_as<R: Tiled>(
+    case: &Case,
+    call: &Conv2dCall,
+    dtype: FloatType,
+    tensors: Arrays<R>,
+    options: &Options,
+) -> Result<CaseReport> {
     let input = ArrayView4::from_shape(tensors.input_shape, &tensors.input)
         .map_err(|e| Error::malformed(format!("the input's shape does not fit its data: {e}")))?;
     let bias = tensors.bias.as_ref().map(Vec::len);
@@ -187,6 +208,7 @@ fn judge(
             bias: tensors.bias.as_deref(),
         },
         geometry: &prepared.geometry,
+        dtype,
         expected: &tensors.output,
         options,
         tried: 0,
@@ -194,11 +216,12 @@ fn judge(
     let call = Call {
         geometry: prepared.geometry,
         memory_format: call.memory_format,
+        dtype,
     };
     let outcome = trial.choose(&call, case);
     let status = match &outcome.comparison {
         c if c.identical == c.elements => Status::Identical,
-        c if c.max_ulp <= options.max_ulp => Status::Close,
+        c if c.max_ulp <= options.max_ulp && c.max_ulp != NAN_ULP => Status::Close,
         _ => Status::Different,
     };
     // everything was tried and nothing reproduced it: the closest is reported
@@ -235,15 +258,16 @@ impl Outcome {
 }
 
 /// Everything needed to try orders on one case.
-struct Trial<'a> {
-    operands: Operands<'a>,
+struct Trial<'a, R> {
+    operands: Operands<'a, R>,
     geometry: &'a Geometry,
-    expected: &'a [f32],
+    dtype: FloatType,
+    expected: &'a [R],
     options: &'a Options,
     tried: usize,
 }
 
-impl Trial<'_> {
+impl<R: Tiled> Trial<'_, R> {
     fn choose(&mut self, call: &Call, case: &Case) -> Outcome {
         if let Some(order) = self.options.order {
             return self.execute(order, ChosenBy::Flag);
@@ -317,6 +341,7 @@ impl Trial<'_> {
             let recipe = unrolled[region.recipe]
                 .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[region.recipe]));
             let actual = recipe.element(&self.operands, [image, channel, pixel], &mut scratch);
+            let actual = actual.rounded(self.dtype);
             agreeing += usize::from(compare::same(self.expected[flat], actual));
         }
         agreeing
@@ -331,12 +356,13 @@ impl Trial<'_> {
             let start = Instant::now();
             let plan = order.plan(self.geometry);
             actual = kernel::run(&self.operands, self.geometry, &plan, self.options.kernel);
+            real::round_all(self.dtype, &mut actual);
             seconds.push(start.elapsed().as_secs_f64());
         }
         Outcome {
             order,
             chosen_by,
-            comparison: compare::compare(self.expected, &actual),
+            comparison: compare::compare(self.dtype, self.expected, &actual),
             seconds,
         }
     }
@@ -366,21 +392,29 @@ fn sample(elements: usize) -> Vec<usize> {
     ends.chain(spread).collect()
 }
 
-/// A case's tensors as float32 in C order.
-struct Tensors {
-    input: Vec<f32>,
+/// A case's tensors, each in the file that holds it.
+struct Tensors<'a> {
+    input: Located<'a>,
+    weight: Located<'a>,
+    bias: Option<Located<'a>>,
+    output: Located<'a>,
+}
+
+/// The same as numbers in C order.
+struct Arrays<R> {
+    input: Vec<R>,
     /// `[N, C, H, W]`; N is 1 where the input has no batch axis, as PyTorch allows.
     input_shape: [usize; 4],
     has_batch: bool,
-    weight: Vec<f32>,
+    weight: Vec<R>,
     weight_shape: [usize; 4],
-    bias: Option<Vec<f32>>,
-    output: Vec<f32>,
+    bias: Option<Vec<R>>,
+    output: Vec<R>,
     output_shape: Vec<usize>,
 }
 
-impl Tensors {
-    fn load(golden: &Golden, case: &Case, checkpoint: Option<&Checkpoint>) -> Result<Self> {
+impl<'a> Tensors<'a> {
+    fn find(golden: &'a Golden, case: &Case, checkpoint: Option<&'a Checkpoint>) -> Result<Self> {
         let file = &golden.file;
         let own = |part: &str| {
             golden.tensor(case, part).ok_or_else(|| {
@@ -407,13 +441,42 @@ impl Tensors {
             }
         };
         Ok(Self {
-            input: floats(file, input)?,
+            input: (file, input),
+            weight,
+            bias,
+            output: (file, output),
+        })
+    }
+
+    /// The one element type of all of them.
+    fn dtype(&self) -> Result<FloatType> {
+        let of = |tensor: &TensorEntry| {
+            FloatType::of(tensor.dtype).map_err(|e| e.in_record(tensor.name.clone()))
+        };
+        let dtype = of(self.input.1)?;
+        let others = [Some(self.weight), self.bias, Some(self.output)];
+        for (_, other) in others.into_iter().flatten() {
+            if of(other)? != dtype {
+                return Err(Error::usage(format!(
+                    "{:?} is {dtype}, but {:?} is {}; PyTorch convolves tensors of one dtype",
+                    self.input.1.name, other.name, other.dtype
+                )));
+            }
+        }
+        Ok(dtype)
+    }
+
+    fn read<R: Real>(&self) -> Result<Arrays<R>> {
+        let (_, input) = self.input;
+        let (_, output) = self.output;
+        Ok(Arrays {
+            input: numbers(self.input)?,
             input_shape: batched(input)?,
             has_batch: input.layout.shape().len() == 4,
-            weight: floats(weight.0, weight.1)?,
-            weight_shape: filters(weight.1)?,
-            bias: bias.map(|(file, bias)| vector(file, bias)).transpose()?,
-            output: floats(file, output)?,
+            weight: numbers(self.weight)?,
+            weight_shape: filters(self.weight.1)?,
+            bias: self.bias.map(vector).transpose()?,
+            output: numbers(self.output)?,
             output_shape: output.layout.shape().to_vec(),
         })
     }
@@ -442,20 +505,14 @@ fn from_checkpoint<'a>(
     Ok(((checkpoint, weight), bias.map(|bias| (checkpoint, bias))))
 }
 
-fn floats(file: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<f32>> {
-    if tensor.dtype != DType::Float32 {
-        return Err(Error::unsupported(format!(
-            "{:?} is {}, this program replays float32",
-            tensor.name,
-            tensor.dtype.name()
-        )));
-    }
-    file.view(tensor)?.to_f32()
+fn numbers<R: Real>((file, tensor): Located<'_>) -> Result<Vec<R>> {
+    let dtype = FloatType::of(tensor.dtype)?;
+    Ok(R::decode(dtype, &file.view(tensor)?.to_bytes()?))
 }
 
-fn vector(file: &Checkpoint, tensor: &TensorEntry) -> Result<Vec<f32>> {
+fn vector<R: Real>((file, tensor): Located<'_>) -> Result<Vec<R>> {
     match tensor.layout.shape() {
-        [_] => floats(file, tensor),
+        [_] => numbers((file, tensor)),
         shape => Err(Error::usage(format!(
             "the bias {:?} has shape {shape:?}, expected one axis",
             tensor.name

@@ -20,6 +20,7 @@ mod task;
 mod tile;
 
 pub use crate::execute::order::interpret::Operands;
+pub use dispatch::Tiled;
 
 /// Who executes a plan; the bits are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,23 +34,29 @@ pub enum Kernel {
 
 /// Executes `plan` on rayon's current thread pool: the output `[N, O, OH, OW]`.
 ///
-/// The operands must have the sizes that the geometry says, as [`super::conv2d::prepare`] makes sure.
-pub fn run(operands: &Operands<'_>, geometry: &Geometry, plan: &Plan, kernel: Kernel) -> Vec<f32> {
+/// The operands must have the sizes that the geometry says, as [`super::conv2d::prepare`] makes sure. The sums are
+/// not yet rounded to a narrower output type: see [`super::real::round_all`].
+pub fn run<R: Tiled>(
+    operands: &Operands<'_, R>,
+    geometry: &Geometry,
+    plan: &Plan,
+    kernel: Kernel,
+) -> Vec<R> {
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
         Kernel::Fast => fast(operands, geometry, plan),
     }
 }
 
-fn fast(operands: &Operands<'_>, g: &Geometry, plan: &Plan) -> Vec<f32> {
-    let mut output = vec![0.0; g.output_len()];
+fn fast<R: Tiled>(operands: &Operands<'_, R>, g: &Geometry, plan: &Plan) -> Vec<R> {
+    let mut output = vec![R::ZERO; g.output_len()];
     if output.is_empty() {
         return output;
     }
     let layer = task::Layer::new(operands, g, plan);
     task::split(&layer, &mut output)
         .into_par_iter()
-        .for_each(|task| dispatch::run(&layer, task));
+        .for_each(|task| R::run(&layer, task));
     output
 }
 

@@ -7,6 +7,7 @@
 //! are computed again by the interpreter ([`Program::doubtful`]), and the result is exact.
 
 use crate::execute::Geometry;
+use crate::execute::Real;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
@@ -57,7 +58,7 @@ impl Padded {
     }
 
     /// Fills one channel of the buffer, which holds zeros, from one channel of the input.
-    pub(super) fn fill(&self, g: &Geometry, from: &[f32], to: &mut [f32]) {
+    pub(super) fn fill<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
         let width = g.input[1];
         for (y, row) in from.chunks_exact(width).enumerate() {
             let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
@@ -168,9 +169,9 @@ impl Program {
     }
 
     /// Whether an element that came out as `value` must be computed again; `border`: some of its taps are padding.
-    pub(super) fn doubtful(&self, value: f32, border: bool) -> bool {
-        (self.skips && border && (value == 0.0 || value.is_nan()))
-            || (self.fills && value.to_bits() == (-0.0f32).to_bits())
+    pub(super) fn doubtful<R: Real>(&self, value: R, border: bool) -> bool {
+        (self.skips && border && (value == R::ZERO || value.is_nan()))
+            || (self.fills && value.is_negative_zero())
     }
 
     /// Whether any element can be doubtful.

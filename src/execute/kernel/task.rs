@@ -10,6 +10,7 @@ use super::program::Program;
 use super::program::SLACK;
 use super::tile;
 use crate::execute::Geometry;
+use crate::execute::Real;
 use crate::execute::order::Plan;
 use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
@@ -22,12 +23,12 @@ pub(super) const BLOCK: usize = 32;
 const CHANNEL_LANES_FROM: usize = 8;
 
 /// Everything that tasks read.
-pub(super) struct Layer<'a> {
-    operands: &'a Operands<'a>,
+pub(super) struct Layer<'a, R> {
+    operands: &'a Operands<'a, R>,
     g: &'a Geometry,
     plan: &'a Plan,
     padded: Padded,
-    input: Vec<f32>,
+    input: Vec<R>,
     /// One for each recipe of the plan; `None`: the interpreter's.
     programs: Vec<Option<Program>>,
     /// Indices into the plan's regions, by image.
@@ -35,14 +36,14 @@ pub(super) struct Layer<'a> {
 }
 
 /// One image's run of output channels, all of one group; the slice holds `channels.len() * pixels` elements.
-pub(super) struct Task<'a> {
+pub(super) struct Task<'a, R> {
     image: usize,
     channels: Range<usize>,
-    output: &'a mut [f32],
+    output: &'a mut [R],
 }
 
-impl<'a> Layer<'a> {
-    pub(super) fn new(operands: &'a Operands<'a>, g: &'a Geometry, plan: &'a Plan) -> Self {
+impl<'a, R: Real> Layer<'a, R> {
+    pub(super) fn new(operands: &'a Operands<'a, R>, g: &'a Geometry, plan: &'a Plan) -> Self {
         let padded = Padded::new(g);
         let compile = |recipe| {
             let padded = padded.as_ref()?;
@@ -72,8 +73,8 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn pad(operands: &Operands<'_>, g: &Geometry, padded: &Padded) -> Vec<f32> {
-    let mut buffer = vec![0.0; padded.len(g)];
+fn pad<R: Real>(operands: &Operands<'_, R>, g: &Geometry, padded: &Padded) -> Vec<R> {
+    let mut buffer = vec![R::ZERO; padded.len(g)];
     let plane = g.input[0] * g.input[1];
     let end = buffer.len() - SLACK;
     if plane > 0 {
@@ -86,7 +87,7 @@ fn pad(operands: &Operands<'_>, g: &Geometry, padded: &Padded) -> Vec<f32> {
 }
 
 /// Cuts the output into tasks.
-pub(super) fn split<'o>(layer: &Layer<'_>, mut output: &'o mut [f32]) -> Vec<Task<'o>> {
+pub(super) fn split<'o, R>(layer: &Layer<'_, R>, mut output: &'o mut [R]) -> Vec<Task<'o, R>> {
     let g = layer.g;
     let mut tasks = Vec::new();
     for image in 0..g.batch {
@@ -112,7 +113,10 @@ pub(super) fn split<'o>(layer: &Layer<'_>, mut output: &'o mut [f32]) -> Vec<Tas
 /// Computes one task. Inlined into functions compiled for the processor's vectors, `L` being the lanes and `P` the
 /// pixels of a channel tile.
 #[inline(always)]
-pub(super) fn run<const L: usize, const P: usize>(layer: &Layer<'_>, mut task: Task<'_>) {
+pub(super) fn run<R: Real, const L: usize, const P: usize>(
+    layer: &Layer<'_, R>,
+    mut task: Task<'_, R>,
+) {
     for &index in &layer.regions[task.image] {
         let region = &layer.plan.regions[index];
         let channels = region.channels.start.max(task.channels.start)
@@ -130,10 +134,12 @@ pub(super) fn run<const L: usize, const P: usize>(layer: &Layer<'_>, mut task: T
             Some(program) => {
                 let wide = part.channels.len() >= CHANNEL_LANES_FROM;
                 match (wide, program.fused) {
-                    (true, true) => by_channels::<L, P, true>(layer, program, &mut task, &part),
-                    (true, false) => by_channels::<L, P, false>(layer, program, &mut task, &part),
-                    (false, true) => by_pixels::<true>(layer, program, &mut task, &part),
-                    (false, false) => by_pixels::<false>(layer, program, &mut task, &part),
+                    (true, true) => by_channels::<R, L, P, true>(layer, program, &mut task, &part),
+                    (true, false) => {
+                        by_channels::<R, L, P, false>(layer, program, &mut task, &part)
+                    }
+                    (false, true) => by_pixels::<R, true>(layer, program, &mut task, &part),
+                    (false, false) => by_pixels::<R, false>(layer, program, &mut task, &part),
                 }
                 if program.may_doubt() {
                     interpret(layer, &mut task, &part, |value, border| {
@@ -153,11 +159,11 @@ struct Part<'a> {
 }
 
 /// The interpreter, for those elements that `wanted` picks by their value so far and by whether padding is read.
-fn interpret(
-    layer: &Layer<'_>,
-    task: &mut Task<'_>,
+fn interpret<R: Real>(
+    layer: &Layer<'_, R>,
+    task: &mut Task<'_, R>,
     part: &Part<'_>,
-    wanted: impl Fn(f32, bool) -> bool,
+    wanted: impl Fn(R, bool) -> bool,
 ) {
     let g = layer.g;
     let mut unrolled = None;
@@ -182,44 +188,44 @@ fn interpret(
 }
 
 /// The input of the task's group.
-fn group_input<'a>(layer: &'a Layer<'_>, task: &Task<'_>) -> &'a [f32] {
+fn group_input<'a, R>(layer: &'a Layer<'_, R>, task: &Task<'_, R>) -> &'a [R] {
     let group = task.channels.start / layer.g.group_out();
     &layer.input[layer.padded.group_start(layer.g, task.image, group)..]
 }
 
 /// Lanes across output channels: L channels by P pixels at a time.
 #[inline(always)]
-fn by_channels<const L: usize, const P: usize, const FUSED: bool>(
-    layer: &Layer<'_>,
+fn by_channels<R: Real, const L: usize, const P: usize, const FUSED: bool>(
+    layer: &Layer<'_, R>,
     program: &Program,
-    task: &mut Task<'_>,
+    task: &mut Task<'_, R>,
     part: &Part<'_>,
 ) {
     let mut first = part.channels.start;
     while first < part.channels.end {
         let rest = part.channels.end - first;
         if rest <= 8 {
-            channel_block::<8, P, FUSED>(layer, program, task, part, first..first + rest);
+            channel_block::<R, 8, P, FUSED>(layer, program, task, part, first..first + rest);
             return;
         }
         let channels = first..first + rest.min(L);
         first = channels.end;
-        channel_block::<L, P, FUSED>(layer, program, task, part, channels);
+        channel_block::<R, L, P, FUSED>(layer, program, task, part, channels);
     }
 }
 
 #[inline(always)]
-fn channel_block<const L: usize, const P: usize, const FUSED: bool>(
-    layer: &Layer<'_>,
+fn channel_block<R: Real, const L: usize, const P: usize, const FUSED: bool>(
+    layer: &Layer<'_, R>,
     program: &Program,
-    task: &mut Task<'_>,
+    task: &mut Task<'_, R>,
     part: &Part<'_>,
     channels: Range<usize>,
 ) {
-    let weights = pack::<L>(layer, program, &channels);
-    let bias: [f32; L] = std::array::from_fn(|l| match layer.operands.bias {
+    let weights = pack::<R, L>(layer, program, &channels);
+    let bias: [R; L] = std::array::from_fn(|l| match layer.operands.bias {
         Some(bias) if l < channels.len() => bias[channels.start + l],
-        _ => 0.0,
+        _ => R::ZERO,
     });
     let lanes = Lanes {
         layer,
@@ -244,9 +250,13 @@ fn channel_block<const L: usize, const P: usize, const FUSED: bool>(
 }
 
 /// L weights for each tap in walk order; lanes past the last channel hold zeros.
-fn pack<const L: usize>(layer: &Layer<'_>, program: &Program, channels: &Range<usize>) -> Vec<f32> {
+fn pack<R: Real, const L: usize>(
+    layer: &Layer<'_, R>,
+    program: &Program,
+    channels: &Range<usize>,
+) -> Vec<R> {
     let taps = layer.g.taps();
-    let mut packed = vec![0.0; program.weights.len() * L];
+    let mut packed = vec![R::ZERO; program.weights.len() * L];
     // a few taps of every filter at a time, so that what is written stays in the nearest cache
     const TAPS: usize = 64;
     for (to, walk) in packed
@@ -264,19 +274,19 @@ fn pack<const L: usize>(layer: &Layer<'_>, program: &Program, channels: &Range<u
 }
 
 /// What the tiles of one block of channels share.
-struct Lanes<'a, const L: usize> {
-    layer: &'a Layer<'a>,
+struct Lanes<'a, R, const L: usize> {
+    layer: &'a Layer<'a, R>,
     program: &'a Program,
-    weights: &'a [f32],
-    bias: &'a [f32; L],
-    input: &'a [f32],
+    weights: &'a [R],
+    bias: &'a [R; L],
+    input: &'a [R],
     /// First row of the task's output, and how many.
     rows: (usize, usize),
 }
 
-impl<const L: usize> Lanes<'_, L> {
+impl<R: Real, const L: usize> Lanes<'_, R, L> {
     #[inline(always)]
-    fn tile<const P: usize, const FUSED: bool>(&self, output: &mut [f32], pixel: usize) {
+    fn tile<const P: usize, const FUSED: bool>(&self, output: &mut [R], pixel: usize) {
         let g = self.layer.g;
         let places: [usize; P] = std::array::from_fn(|p| {
             let (oh, ow) = ((pixel + p) / g.output[1], (pixel + p) % g.output[1]);
@@ -284,7 +294,7 @@ impl<const L: usize> Lanes<'_, L> {
         });
         let span = self.input.len() - places[P - 1];
         let inputs = places.map(|place| &self.input[place..place + span]);
-        let tile = tile::channels::<L, P, FUSED>(self.program, inputs, self.weights, self.bias);
+        let tile = tile::channels::<R, L, P, FUSED>(self.program, inputs, self.weights, self.bias);
         for lane in 0..self.rows.1 {
             let at = (self.rows.0 + lane) * g.pixels() + pixel;
             for (out, lanes) in output[at..at + P].iter_mut().zip(&tile) {
@@ -305,10 +315,10 @@ struct Strip {
 
 /// Lanes across output pixels.
 #[inline(always)]
-fn by_pixels<const FUSED: bool>(
-    layer: &Layer<'_>,
+fn by_pixels<R: Real, const FUSED: bool>(
+    layer: &Layer<'_, R>,
     program: &Program,
-    task: &mut Task<'_>,
+    task: &mut Task<'_, R>,
     part: &Part<'_>,
 ) {
     let g = layer.g;
@@ -319,7 +329,7 @@ fn by_pixels<const FUSED: bool>(
         .enumerate()
         .all(|(i, &w)| i == w as usize);
     let filters = &layer.operands.weight[part.channels.start * taps..part.channels.end * taps];
-    let weights: Cow<'_, [f32]> = if in_order {
+    let weights: Cow<'_, [R]> = if in_order {
         Cow::Borrowed(filters)
     } else {
         let filters = filters.chunks_exact(taps);
@@ -367,22 +377,22 @@ fn by_pixels<const FUSED: bool>(
 }
 
 /// What the strips of one part share.
-struct Strips<'a> {
-    layer: &'a Layer<'a>,
+struct Strips<'a, R> {
+    layer: &'a Layer<'a, R>,
     program: &'a Program,
     /// Filters in walk order, from `first_channel` on.
-    weights: &'a [f32],
+    weights: &'a [R],
     first_channel: usize,
-    input: &'a [f32],
+    input: &'a [R],
     task_channel: usize,
 }
 
-impl Strips<'_> {
+impl<R: Real> Strips<'_, R> {
     #[inline(always)]
     fn all<const L: usize, const P: usize, const FUSED: bool>(
         &self,
         strips: &[Strip],
-        output: &mut [f32],
+        output: &mut [R],
     ) {
         let (tiles, rest) = strips.as_chunks::<P>();
         for tile in tiles {
@@ -397,7 +407,7 @@ impl Strips<'_> {
     fn tile<const L: usize, const P: usize, const FUSED: bool>(
         &self,
         strips: &[Strip; P],
-        output: &mut [f32],
+        output: &mut [R],
     ) {
         let g = self.layer.g;
         let taps = self.program.weights.len();
@@ -406,8 +416,13 @@ impl Strips<'_> {
         let inputs = places.map(|place| &self.input[place..place + span]);
         let weights =
             strips.map(|s| &self.weights[(s.channel - self.first_channel) * taps..][..taps]);
-        let bias = strips.map(|s| self.layer.operands.bias.map_or(0.0, |bias| bias[s.channel]));
-        let tile = tile::pixels::<L, P, FUSED>(self.program, inputs, weights, bias);
+        let bias = strips.map(|s| {
+            self.layer
+                .operands
+                .bias
+                .map_or(R::ZERO, |bias| bias[s.channel])
+        });
+        let tile = tile::pixels::<R, L, P, FUSED>(self.program, inputs, weights, bias);
         for (strip, values) in strips.iter().zip(&tile) {
             let at = (strip.channel - self.task_channel) * g.pixels()
                 + strip.row * g.output[1]

@@ -3,13 +3,15 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::execute::FloatType;
+use crate::execute::Real;
 use crate::execute::conv2d::Arguments;
 use crate::execute::conv2d::Padding;
 use crate::execute::order::Order;
 use crate::execute::order::table::FAMILIES;
 
 /// Numbers in which every rounding shows, with the odd special value.
-fn values(len: usize, seed: u64, special: bool) -> Vec<f32> {
+fn values<R: Real>(len: usize, seed: u64, special: bool) -> Vec<R> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {
         state ^= state << 13;
@@ -21,14 +23,15 @@ fn values(len: usize, seed: u64, special: bool) -> Vec<f32> {
         .map(|_| {
             let r = next();
             match r % 64 {
-                0 if special => f32::INFINITY,
-                1 if special => f32::NAN,
+                0 if special => f64::INFINITY,
+                1 if special => f64::NAN,
                 2..=6 if special => -0.0,
                 7..=9 if special => 0.0,
-                10 if special => f32::from_bits((r >> 40) as u32 & 0x007f_ffff), // subnormal
-                _ => ((r >> 32) as u32 as f32 / u32::MAX as f32 - 0.5) * ((r % 7) as f32 + 0.1),
+                10 if special => f32::from_bits((r >> 40) as u32 & 0x007f_ffff).into(), // subnormal
+                _ => ((r >> 12) as f64 / 2f64.powi(52) - 0.5) * ((r % 7) as f64 + 0.1),
             }
         })
+        .map(R::from_f64)
         .collect()
 }
 
@@ -50,7 +53,8 @@ fn geometry() -> impl Strategy<Value = Geometry> {
                 if depthwise {
                     (c, o) = (1, 1);
                 }
-                let input_array = ndarray::Array4::zeros([batch, c * groups, input[0], input[1]]);
+                let input_array =
+                    ndarray::Array4::<f32>::zeros([batch, c * groups, input[0], input[1]]);
                 let arguments = Arguments {
                     stride,
                     padding: Padding::Explicit(padding),
@@ -70,12 +74,8 @@ fn geometry() -> impl Strategy<Value = Geometry> {
         )
 }
 
-fn same(a: f32, b: f32) -> bool {
-    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
-}
-
-fn check(g: &Geometry, order: &Order, seed: u64, special: bool, bias: bool) {
-    let input = values(
+fn check<R: Tiled>(g: &Geometry, order: &Order, seed: u64, special: bool, bias: bool) {
+    let input = values::<R>(
         g.batch * g.in_channels * g.input[0] * g.input[1],
         seed,
         special,
@@ -92,10 +92,8 @@ fn check(g: &Geometry, order: &Order, seed: u64, special: bool, bias: bool) {
     let fast = run(&operands, g, &plan, Kernel::Fast);
     for (i, (a, b)) in truth.iter().zip(&fast).enumerate() {
         assert!(
-            same(*a, *b),
-            "{order}, {g:?}: element {i} is {b:e} ({:#010x}), the interpreter says {a:e} ({:#010x})",
-            b.to_bits(),
-            a.to_bits()
+            a.bits(FloatType::Float32) == b.bits(FloatType::Float32) || (a.is_nan() && b.is_nan()),
+            "{order}, {g:?}: element {i} is {b:e}, the interpreter says {a:e}"
         );
     }
 }
@@ -106,7 +104,8 @@ proptest! {
     fn kernels_equal_the_interpreter(g in geometry(), seed in any::<u64>(), special in any::<bool>(), bias in any::<bool>()) {
         for family in FAMILIES {
             for member in family.members {
-                check(&g, &member.parse().unwrap(), seed, special, bias);
+                check::<f32>(&g, &member.parse().unwrap(), seed, special, bias);
+                check::<f64>(&g, &member.parse().unwrap(), seed, special, bias);
             }
         }
     }

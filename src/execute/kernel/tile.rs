@@ -10,12 +10,13 @@
 
 use super::program::Op;
 use super::program::Program;
+use crate::execute::Real;
 
 /// P elements side by side, L lanes each.
-pub(super) type Tile<const L: usize, const P: usize> = [[f32; L]; P];
+pub(super) type Tile<R, const L: usize, const P: usize> = [[R; L]; P];
 
 #[inline(always)]
-fn step<const FUSED: bool>(acc: f32, x: f32, w: f32) -> f32 {
+fn step<R: Real, const FUSED: bool>(acc: R, x: R, w: R) -> R {
     if FUSED {
         x.mul_add(w, acc)
     } else {
@@ -25,28 +26,28 @@ fn step<const FUSED: bool>(acc: f32, x: f32, w: f32) -> f32 {
 
 /// How a tile goes through a range of taps. A trait and not a closure, because only what is surely inlined is
 /// compiled for the caller's vectors.
-trait Chain<const L: usize, const P: usize> {
-    fn chain(&self, acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P>;
+trait Chain<R, const L: usize, const P: usize> {
+    fn chain(&self, acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P>;
 }
 
 /// Runs the program's ops over a tile; `bias` is what each element adds.
 #[inline(always)]
-fn total<const L: usize, const P: usize>(
+fn total<R: Real, const L: usize, const P: usize>(
     program: &Program,
-    bias: &Tile<L, P>,
-    walk: &impl Chain<L, P>,
-) -> Tile<L, P> {
-    let mut acc = [[0.0; L]; P];
-    let mut saved: Vec<Tile<L, P>> = Vec::new(); // allocates only for nested sums
+    bias: &Tile<R, L, P>,
+    walk: &impl Chain<R, L, P>,
+) -> Tile<R, L, P> {
+    let mut acc = [[R::ZERO; L]; P];
+    let mut saved: Vec<Tile<R, L, P>> = Vec::new(); // allocates only for nested sums
     for op in &program.ops {
         match *op {
-            Op::Zero => acc = [[0.0; L]; P],
+            Op::Zero => acc = [[R::ZERO; L]; P],
             Op::SetBias => acc = *bias,
             Op::AddBias => add(&mut acc, bias),
             Op::Chain { from, to, fresh } => {
                 let so_far = acc;
                 if fresh {
-                    acc = [[0.0; L]; P];
+                    acc = [[R::ZERO; L]; P];
                 }
                 acc = walk.chain(acc, from, to);
                 if fresh {
@@ -65,7 +66,7 @@ fn total<const L: usize, const P: usize>(
 }
 
 #[inline(always)]
-fn add<const L: usize, const P: usize>(acc: &mut Tile<L, P>, other: &Tile<L, P>) {
+fn add<R: Real, const L: usize, const P: usize>(acc: &mut Tile<R, L, P>, other: &Tile<R, L, P>) {
     for p in 0..P {
         for l in 0..L {
             acc[p][l] += other[p][l];
@@ -76,14 +77,14 @@ fn add<const L: usize, const P: usize>(acc: &mut Tile<L, P>, other: &Tile<L, P>)
 /// L output channels (lanes) of P pixels. `inputs[p]` starts at pixel p's place and all have one length; `weights`
 /// holds L weights for each tap.
 #[inline(always)]
-pub(super) fn channels<const L: usize, const P: usize, const FUSED: bool>(
+pub(super) fn channels<R: Real, const L: usize, const P: usize, const FUSED: bool>(
     program: &Program,
-    inputs: [&[f32]; P],
-    weights: &[f32],
-    bias: &[f32; L],
-) -> Tile<L, P> {
+    inputs: [&[R]; P],
+    weights: &[R],
+    bias: &[R; L],
+) -> Tile<R, L, P> {
     let weights = weights.as_chunks::<L>().0;
-    let walk = ByChannels::<L, P, FUSED> {
+    let walk = ByChannels::<R, L, P, FUSED> {
         offsets: &program.offsets,
         inputs,
         weights,
@@ -91,27 +92,27 @@ pub(super) fn channels<const L: usize, const P: usize, const FUSED: bool>(
     total(program, &[*bias; P], &walk)
 }
 
-struct ByChannels<'a, const L: usize, const P: usize, const FUSED: bool> {
+struct ByChannels<'a, R, const L: usize, const P: usize, const FUSED: bool> {
     offsets: &'a [u32],
-    inputs: [&'a [f32]; P],
-    weights: &'a [[f32; L]],
+    inputs: [&'a [R]; P],
+    weights: &'a [[R; L]],
 }
 
-impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P>
-    for ByChannels<'_, L, P, FUSED>
+impl<R: Real, const L: usize, const P: usize, const FUSED: bool> Chain<R, L, P>
+    for ByChannels<'_, R, L, P, FUSED>
 {
     #[inline(always)]
-    fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+    fn chain(&self, mut acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P> {
         // cut to one length here, where the compiler can see it: one bounds check per tap then serves all pixels
         let span = self.inputs[0].len();
-        let inputs: [&[f32]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
+        let inputs: [&[R]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
         for (&offset, w) in self.offsets[from..to].iter().zip(&self.weights[from..to]) {
             let offset = offset as usize;
             let w = *w; // once into registers
             for p in 0..P {
                 let x = inputs[p][offset];
                 for l in 0..L {
-                    acc[p][l] = step::<FUSED>(acc[p][l], x, w[l]);
+                    acc[p][l] = step::<R, FUSED>(acc[p][l], x, w[l]);
                 }
             }
         }
@@ -122,13 +123,13 @@ impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P>
 /// L neighbouring pixels (lanes) of P strips: a strip is a piece of one output row of one channel. `inputs[p]` starts
 /// at the strip's first pixel's place, `weights[p]` is the strip's filter in walk order.
 #[inline(always)]
-pub(super) fn pixels<const L: usize, const P: usize, const FUSED: bool>(
+pub(super) fn pixels<R: Real, const L: usize, const P: usize, const FUSED: bool>(
     program: &Program,
-    inputs: [&[f32]; P],
-    weights: [&[f32]; P],
-    bias: [f32; P],
-) -> Tile<L, P> {
-    let walk = ByPixels::<P, FUSED> {
+    inputs: [&[R]; P],
+    weights: [&[R]; P],
+    bias: [R; P],
+) -> Tile<R, L, P> {
+    let walk = ByPixels::<R, P, FUSED> {
         offsets: &program.offsets,
         inputs,
         weights,
@@ -136,25 +137,27 @@ pub(super) fn pixels<const L: usize, const P: usize, const FUSED: bool>(
     total(program, &bias.map(|b| [b; L]), &walk)
 }
 
-struct ByPixels<'a, const P: usize, const FUSED: bool> {
+struct ByPixels<'a, R, const P: usize, const FUSED: bool> {
     offsets: &'a [u32],
-    inputs: [&'a [f32]; P],
-    weights: [&'a [f32]; P],
+    inputs: [&'a [R]; P],
+    weights: [&'a [R]; P],
 }
 
-impl<const L: usize, const P: usize, const FUSED: bool> Chain<L, P> for ByPixels<'_, P, FUSED> {
+impl<R: Real, const L: usize, const P: usize, const FUSED: bool> Chain<R, L, P>
+    for ByPixels<'_, R, P, FUSED>
+{
     #[inline(always)]
-    fn chain(&self, mut acc: Tile<L, P>, from: usize, to: usize) -> Tile<L, P> {
+    fn chain(&self, mut acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P> {
         let span = self.inputs[0].len();
-        let inputs: [&[f32]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
-        let weights: [&[f32]; P] = std::array::from_fn(|p| &self.weights[p][from..to]);
+        let inputs: [&[R]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
+        let weights: [&[R]; P] = std::array::from_fn(|p| &self.weights[p][from..to]);
         for (t, &offset) in self.offsets[from..to].iter().enumerate() {
             let offset = offset as usize;
             for p in 0..P {
-                let x: &[f32] = &inputs[p][offset..offset + L];
+                let x: &[R] = &inputs[p][offset..offset + L];
                 let w = weights[p][t];
                 for l in 0..L {
-                    acc[p][l] = step::<FUSED>(acc[p][l], x[l], w);
+                    acc[p][l] = step::<R, FUSED>(acc[p][l], x[l], w);
                 }
             }
         }

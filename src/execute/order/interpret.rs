@@ -1,6 +1,7 @@
 //! The interpreter: any plan, one output element at a time, exactly as its words say. Slow, and the truth.
 
 use crate::execute::Geometry;
+use crate::execute::Real;
 use crate::execute::order::Fold;
 use crate::execute::order::Join;
 use crate::execute::order::PaddingTaps;
@@ -11,13 +12,13 @@ use crate::execute::order::Tap;
 
 /// The operands of a convolution, all C-contiguous: input `[N, C, H, W]`, weight `[O, C/G, KH, KW]`, bias `[O]`.
 #[derive(Clone, Copy, Debug)]
-pub struct Operands<'a> {
+pub struct Operands<'a, R = f32> {
     /// Input, N*C*H*W elements.
-    pub input: &'a [f32],
+    pub input: &'a [R],
     /// Weight, O*(C/G)*KH*KW elements.
-    pub weight: &'a [f32],
+    pub weight: &'a [R],
     /// Bias, O elements.
-    pub bias: Option<&'a [f32]>,
+    pub bias: Option<&'a [R]>,
 }
 
 /// A recipe with its taps unrolled for one geometry.
@@ -29,7 +30,7 @@ pub struct Unrolled<'a> {
 }
 
 /// One product on the way to an output element: input value (+0 in the padding) and weight.
-pub type Product = (f32, f32);
+pub type Product<R = f32> = (R, R);
 
 impl<'a> Unrolled<'a> {
     /// Unrolls `recipe`.
@@ -42,12 +43,12 @@ impl<'a> Unrolled<'a> {
     }
 
     /// The output element (image, channel, pixel = oh*OW + ow). `products` is scratch, kept to save allocations.
-    pub fn element(
+    pub fn element<R: Real>(
         &self,
-        operands: &Operands<'_>,
+        operands: &Operands<'_, R>,
         at: [usize; 3],
-        products: &mut Vec<Product>,
-    ) -> f32 {
+        products: &mut Vec<Product<R>>,
+    ) -> R {
         let mut element = Element {
             unrolled: self,
             operands,
@@ -56,15 +57,15 @@ impl<'a> Unrolled<'a> {
             products,
             met: 0,
         };
-        element.total(&self.recipe.steps).unwrap_or(0.0)
+        element.total(&self.recipe.steps).unwrap_or(R::ZERO)
     }
 
-    fn products(
+    fn products<R: Real>(
         &self,
-        operands: &Operands<'_>,
+        operands: &Operands<'_, R>,
         [image, channel, pixel]: [usize; 3],
         taps: &[Tap],
-        out: &mut Vec<Product>,
+        out: &mut Vec<Product<R>>,
     ) {
         let g = self.geometry;
         let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
@@ -79,7 +80,7 @@ impl<'a> Unrolled<'a> {
                 continue;
             }
             if tap.channel >= g.group_in() {
-                out.push((0.0, 0.0));
+                out.push((R::ZERO, R::ZERO));
                 continue;
             }
             let weight = ((channel * g.group_in() + tap.channel) * g.kernel[0] + tap.row)
@@ -90,7 +91,7 @@ impl<'a> Unrolled<'a> {
                     let plane = image * g.in_channels + first_channel + tap.channel;
                     operands.input[(plane * h + y) * w + x]
                 }
-                None => 0.0,
+                None => R::ZERO,
             };
             out.push((x, operands.weight[weight]));
         }
@@ -98,21 +99,21 @@ impl<'a> Unrolled<'a> {
 }
 
 /// One output element on its way.
-struct Element<'a> {
+struct Element<'a, R> {
     unrolled: &'a Unrolled<'a>,
-    operands: &'a Operands<'a>,
+    operands: &'a Operands<'a, R>,
     /// Image, channel, pixel.
     at: [usize; 3],
     /// Those not yet met.
     taps: &'a [Tap],
-    products: &'a mut Vec<Product>,
+    products: &'a mut Vec<Product<R>>,
     /// How many products have been met.
     met: usize,
 }
 
-impl Element<'_> {
+impl<R: Real> Element<'_, R> {
     /// `term`, made of `taps` since `met` products had been met, joins the total.
-    fn plus(&self, total: Option<f32>, term: Option<f32>, taps: usize, met: usize) -> Option<f32> {
+    fn plus(&self, total: Option<R>, term: Option<R>, taps: usize, met: usize) -> Option<R> {
         let nothing = taps > 0 && self.met == met;
         if nothing && self.unrolled.recipe.padding == PaddingTaps::Dropped {
             total
@@ -121,16 +122,16 @@ impl Element<'_> {
         }
     }
 
-    fn bias(&self, total: Option<f32>) -> Option<f32> {
+    fn bias(&self, total: Option<R>) -> Option<R> {
         let bias = self.operands.bias.map(|bias| bias[self.at[1]]);
         match self.unrolled.recipe.padding {
             // it is last: folds that have not taken place leave +0
-            PaddingTaps::Dropped => plus(total.or(Some(0.0)), bias),
+            PaddingTaps::Dropped => plus(total.or(Some(R::ZERO)), bias),
             PaddingTaps::Skipped | PaddingTaps::Zero => plus(total, bias),
         }
     }
 
-    fn total(&mut self, steps: &[Step]) -> Option<f32> {
+    fn total(&mut self, steps: &[Step]) -> Option<R> {
         let mut total = None;
         for step in steps {
             match step {
@@ -154,10 +155,10 @@ impl Element<'_> {
                     let met = self.met;
                     self.met += self.products.len();
                     total = if *fresh {
-                        let part = fold(*by, 0.0, self.products);
+                        let part = fold(*by, R::ZERO, self.products);
                         self.plus(total, Some(part), *len, met)
                     } else {
-                        Some(fold(*by, total.unwrap_or(0.0), self.products))
+                        Some(fold(*by, total.unwrap_or(R::ZERO), self.products))
                     };
                 }
             }
@@ -166,14 +167,14 @@ impl Element<'_> {
     }
 }
 
-fn plus(total: Option<f32>, term: Option<f32>) -> Option<f32> {
+fn plus<R: Real>(total: Option<R>, term: Option<R>) -> Option<R> {
     match (total, term) {
         (Some(total), Some(term)) => Some(total + term),
         (total, term) => total.or(term),
     }
 }
 
-fn step(fused: bool, acc: f32, (x, w): Product) -> f32 {
+fn step<R: Real>(fused: bool, acc: R, (x, w): Product<R>) -> R {
     if fused {
         x.mul_add(w, acc)
     } else {
@@ -181,12 +182,12 @@ fn step(fused: bool, acc: f32, (x, w): Product) -> f32 {
     }
 }
 
-fn chain(fused: bool, init: f32, products: &[Product]) -> f32 {
+fn chain<R: Real>(fused: bool, init: R, products: &[Product<R>]) -> R {
     products.iter().fold(init, |acc, &p| step(fused, acc, p))
 }
 
 /// Folds the products onto `init`.
-pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
+pub fn fold<R: Real>(fold: Fold, init: R, products: &[Product<R>]) -> R {
     match fold {
         Fold::Chain { fused } => chain(fused, init, products),
         Fold::Lanes {
@@ -201,7 +202,7 @@ pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
             if body == 0 {
                 return chain(fused, init, products);
             }
-            let mut acc = vec![0.0; lanes];
+            let mut acc = vec![R::ZERO; lanes];
             acc[0] = chain(fused, init, &products[..head]);
             for (t, &p) in products[head..head + body].iter().enumerate() {
                 acc[t % lanes] = step(fused, acc[t % lanes], p);
@@ -221,7 +222,7 @@ pub fn fold(fold: Fold, init: f32, products: &[Product]) -> f32 {
     }
 }
 
-fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
+fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
     match join {
         Join::Halving => {
             while lanes.len() > 1 {
@@ -233,17 +234,17 @@ fn joined(join: Join, mut lanes: Vec<f32>) -> f32 {
             lanes[0]
         }
         Join::Horizontal => {
-            let l = |i: usize| lanes.get(i).copied().unwrap_or(0.0);
+            let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))
         }
         Join::HalfThenNeighbours => {
-            let l = |i: usize| lanes.get(i).copied().unwrap_or(0.0);
+            let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(4)) + (l(1) + l(5))) + ((l(2) + l(6)) + (l(3) + l(7)))
         }
     }
 }
 
-fn pieces(lanes: usize, fused: bool, init: f32, mut products: &[Product]) -> f32 {
+fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {
     let mut sum = init;
     let most = 2 * lanes;
     for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
@@ -257,7 +258,7 @@ fn pieces(lanes: usize, fused: bool, init: f32, mut products: &[Product]) -> f32
         }
         let (piece, rest) = products.split_at(whole);
         products = rest;
-        let mut acc = vec![0.0; lanes];
+        let mut acc = vec![R::ZERO; lanes];
         for (t, &p) in piece.iter().enumerate() {
             acc[t % lanes] = step(fused, acc[t % lanes], p);
         }
@@ -267,8 +268,8 @@ fn pieces(lanes: usize, fused: bool, init: f32, mut products: &[Product]) -> f32
 }
 
 /// The whole output `[N, O, OH, OW]`, one element after the other on one thread.
-pub fn run(operands: &Operands<'_>, geometry: &Geometry, plan: &Plan) -> Vec<f32> {
-    let mut output = vec![f32::NAN; geometry.output_len()];
+pub fn run<R: Real>(operands: &Operands<'_, R>, geometry: &Geometry, plan: &Plan) -> Vec<R> {
+    let mut output = vec![R::ZERO; geometry.output_len()];
     let mut scratch = Vec::new();
     for region in &plan.regions {
         let unrolled = Unrolled::new(geometry, &plan.recipes[region.recipe]);

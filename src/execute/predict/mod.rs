@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
@@ -38,13 +39,15 @@ impl MemoryFormat {
     }
 }
 
-/// A convolution call as the rules see it: float32, not transposed.
+/// A convolution call as the rules see it: not transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     /// The sizes.
     pub geometry: Geometry,
     /// How the input lay in memory.
     pub memory_format: MemoryFormat,
+    /// Type of the elements of input, weight, bias and output.
+    pub dtype: FloatType,
 }
 
 /// Where an output was made, as far as it is known. The keys are those of the golden file.
@@ -121,6 +124,9 @@ pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
 
 /// What PyTorch does with `call` on `machine`; `None` where no rule is known.
 pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
+    if call.dtype != FloatType::Float32 {
+        return None;
+    }
     let g = &call.geometry;
     let backend = backend::select(g, machine.threads, machine.mkldnn);
     let mkl = |caller, threads| {
