@@ -19,6 +19,9 @@ import warnings
 import zipfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "fixture_makers"))
+from malformed_formats import old_formats
+
 CASES: list[tuple[str, str, bytes]] = []
 
 
@@ -134,7 +137,6 @@ def other_kinds_of_file():
     case("hdf5.pth", "HDF5, as Keras saves", b"\x89HDF\r\n\x1a\n" + bytes(40))
     case("gguf.pth", "GGUF, as llama.cpp saves", b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
     case("zeros.pth", "nothing but zero bytes: an upload or a disk that failed", bytes(512))
-    case("plain_pickle.pth", "a pickle, but no torch file: pickle.dump of a dict", b"\x80\x04}\x94.")
 
 
 def damaged_zips():
@@ -367,6 +369,7 @@ def broken_arrays():
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    old_formats(sys.modules[__name__])
     for make in (other_kinds_of_file, damaged_zips, broken_pickles, pickle_bombs, impossible_tensors, hostile_pickles,
                  broken_safetensors, broken_goldens, broken_arrays):
         make()

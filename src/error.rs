@@ -106,6 +106,15 @@ impl Error {
         self
     }
 
+    /// Counts the byte offset, where one is set, from `base` bytes earlier: it was that of a part.
+    #[must_use]
+    pub fn behind(mut self, base: u64) -> Self {
+        if let Some(offset) = &mut self.0.at.offset {
+            *offset = offset.saturating_add(base);
+        }
+        self
+    }
+
     /// Adds what the user can do about it: one line, shown after `hint:`.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

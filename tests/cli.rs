@@ -188,7 +188,7 @@ fn same_tensor(path: &Path, found: &Value, wanted: &Value) {
 
 fn is_not_read_yet(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_str().unwrap();
-    name.starts_with("legacy") || name.starts_with("torchscript")
+    name.starts_with("torchscript")
 }
 
 /// The files of a folder of fixtures, by name.

@@ -25,6 +25,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
         .collect();
+    paths.retain(|path| path.is_file());
     paths.retain(|path| !path.to_string_lossy().ends_with(".json"));
     paths.retain(|path| path.extension().is_none_or(|extension| extension != "why"));
     paths.sort();

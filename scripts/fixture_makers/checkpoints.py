@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.serialization import config
 
+import old_formats
 import zoo
 from expected import write_expected
 
@@ -136,31 +137,19 @@ def big_endian():
 
 
 def legacy_forms():
-    """The format before torch 1.6. Its storage keys are addresses, and a module brings its class's source and where
-    that lay; constants stand in, so that every run writes the same."""
-    known = {}
-    address = torch._C.StorageBase._cdata
+    """The format before torch 1.6."""
+    base = draw(20, 4, 6)
+    for name, value in (("legacy_state.pth", small_state()),
+                        ("legacy_views.pth", OrderedDict(base=base, rows=base[1:3], transposed=base.t())),
+                        ("legacy_module.pth", nn.Sequential(OrderedDict(conv=nn.Conv2d(2, 3, 3), act=nn.ReLU())))):
+        if isinstance(value, nn.Module):
+            for index, parameter in enumerate(value.parameters()):
+                parameter.data = draw(21 + index, *parameter.shape)
+        old_formats.save_legacy(FOLDER / name, value)
 
-    def number(storage):
-        return known.setdefault(address.__get__(storage), 94000000000000 + 64 * len(known))
 
-    torch.UntypedStorage._cdata = property(number)
-    real_source = torch.serialization.get_source_lines_and_file
-    torch.serialization.get_source_lines_and_file = lambda kind: (
-        [f"class {kind.__name__}(Module):\n", "    ...\n"], 1, f"torch/nn/modules/{kind.__name__.lower()}.py")
-    try:
-        base = draw(20, 4, 6)
-        for name, value in (("legacy_state.pth", small_state()),
-                            ("legacy_views.pth", OrderedDict(base=base, rows=base[1:3], transposed=base.t())),
-                            ("legacy_module.pth", nn.Sequential(OrderedDict(conv=nn.Conv2d(2, 3, 3), act=nn.ReLU())))):
-            known.clear()
-            if isinstance(value, nn.Module):
-                for index, parameter in enumerate(value.parameters()):
-                    parameter.data = draw(21 + index, *parameter.shape)
-            save(name, value, _use_new_zipfile_serialization=False)
-    finally:
-        del torch.UntypedStorage._cdata
-        torch.serialization.get_source_lines_and_file = real_source
+def older_forms():
+    old_formats.make(FOLDER, draw, zoo)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -386,6 +375,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     FOLDER = Path(sys.argv[1])
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, views, dtypes, quantized, sparse_and_others,
+    for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, older_forms, views, dtypes, quantized, sparse_and_others,
                  training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files, whole_programs):
         make()

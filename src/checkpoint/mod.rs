@@ -2,29 +2,33 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
-use crate::container::Zip;
-use crate::container::zip::Record;
 use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
+mod legacy;
 mod module;
 mod names;
 mod objects;
 mod open;
+mod places;
 mod python;
+mod raw_pickle;
 mod rebuild;
 mod safetensors;
 mod storages;
+mod tar;
 mod torch;
 pub mod tree;
 mod unfold;
+mod unpickled;
 
+use places::Bytes;
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.
@@ -33,6 +37,12 @@ pub use tree::{Node, NodeId, NodeValue, Tree};
 pub enum Format {
     /// `torch.save` since 1.6: a zip.
     TorchZip,
+    /// `torch.save` from 0.1.10 to 1.5: pickles in a row, then raw storages.
+    TorchLegacy,
+    /// `torch.save` before 0.1.10: a tar.
+    TorchTar,
+    /// A pickle that `torch.save` did not write.
+    Pickle,
     /// safetensors.
     Safetensors,
 }
@@ -42,6 +52,9 @@ impl Format {
     pub fn name(self) -> &'static str {
         match self {
             Format::TorchZip => "torch-zip",
+            Format::TorchLegacy => "torch-legacy",
+            Format::TorchTar => "torch-tar",
+            Format::Pickle => "pickle",
             Format::Safetensors => "safetensors",
         }
     }
@@ -56,14 +69,18 @@ pub struct StorageId(pub usize);
 pub struct Storage {
     /// Key as `ls` shows it: `data/0`; empty for safetensors.
     pub key: String,
+    /// The file that holds it; `None` for the one that was opened.
+    pub file: Option<Arc<Path>>,
     /// Device it was saved from (`cpu`, `cuda:0`); changes nothing for a reader.
     pub location: String,
     /// Element type of the storage class.
     pub dtype: DType,
     /// Length in bytes, as declared.
     pub nbytes: usize,
-    /// Absolute offset of its first byte in the file; `None` where compressed or absent.
+    /// Absolute offset of its first byte in its file; `None` where compressed, in pieces or absent.
     pub file_offset: Option<u64>,
+    /// The storage that it is a window of, and how many bytes from its start: files of before 1.0 know such.
+    pub view_of: Option<(StorageId, usize)>,
 }
 
 /// A named tensor.
@@ -135,28 +152,6 @@ pub struct Checkpoint {
     pub(crate) bytes: Bytes,
 }
 
-/// Where the bytes of the storages are.
-#[derive(Debug)]
-pub(crate) struct Bytes {
-    /// The whole file.
-    pub(crate) source: ByteSource,
-    /// Where records may be compressed.
-    pub(crate) zip: Option<Zip>,
-    /// Of each storage.
-    pub(crate) places: Vec<Place>,
-    /// What may be taken for one tensor.
-    pub(crate) tensor_bytes: usize,
-}
-
-/// Where the bytes of one storage are.
-#[derive(Clone, Debug)]
-pub(crate) enum Place {
-    /// As they are, in the file.
-    File(Range<usize>),
-    /// In a compressed record, and how many of its bytes.
-    Record(Box<Record>, usize),
-}
-
 impl Checkpoint {
     /// Opens the file at `path`, whatever readable format it has.
     ///
@@ -226,25 +221,7 @@ impl Checkpoint {
     /// `Malformed` where the compressed record is damaged; `Limit` where it is larger than [`Limits::tensor_bytes`];
     /// `Usage` for a storage of another checkpoint.
     pub fn storage_bytes(&self, id: StorageId) -> Result<Cow<'_, [u8]>> {
-        let Some(place) = self.bytes.places.get(id.0) else {
-            return Err(Error::usage("this storage is of another checkpoint"));
-        };
-        match place {
-            Place::File(range) => Ok(Cow::Borrowed(&self.bytes.source[range.clone()])),
-            Place::Record(record, len) => {
-                let Some(zip) = &self.bytes.zip else {
-                    return Err(Error::usage("this storage is of another checkpoint"));
-                };
-                match zip.read(record, self.bytes.tensor_bytes)? {
-                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
-                    Cow::Owned(mut bytes) => {
-                        bytes.truncate(*len);
-                        Ok(Cow::Owned(bytes))
-                    }
-                }
-            }
-        }
-        .map_err(|e: Error| e.in_file(&self.path))
+        self.bytes.get(id).map_err(|e| e.in_file(&self.path))
     }
 
     /// A tensor's elements.
@@ -284,11 +261,17 @@ impl Checkpoint {
             )));
         }
         let bytes = self.storage_bytes(id)?;
-        let view = TensorView::new(bytes, tensor.dtype, tensor.layout.clone(), self.byte_order)?;
+        let view = TensorView::new(
+            bytes,
+            tensor.dtype,
+            tensor.layout.clone(),
+            self.bytes.byte_order(id),
+        )?;
         Ok(view.with_bits(tensor.conj, tensor.neg))
     }
 
-    /// Absolute file offset of the tensor's first element (`None`: compressed, absent, no element at all).
+    /// Absolute offset of the tensor's first element in [`Checkpoint::file_of`] (`None`: compressed, in pieces, absent,
+    /// no element at all).
     pub fn file_offset(&self, tensor: &TensorEntry) -> Option<u64> {
         let start = self.storages.get(tensor.storage?.0)?.file_offset?;
         if tensor.layout.numel() == 0 {
@@ -296,6 +279,11 @@ impl Checkpoint {
         }
         let bits = tensor.layout.storage_offset() as u64 * tensor.dtype.bits() as u64; // inside the file
         Some(start + bits / 8)
+    }
+
+    /// The file that holds the tensor's elements, where it is not [`Checkpoint::path`].
+    pub fn file_of(&self, tensor: &TensorEntry) -> Option<&Path> {
+        self.storages.get(tensor.storage?.0)?.file.as_deref()
     }
 
     /// The tensors that lie in a storage, in the file's order: more than one where weights are tied or views of one

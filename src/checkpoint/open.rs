@@ -5,7 +5,10 @@ use std::path::Path;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::legacy;
+use crate::checkpoint::raw_pickle;
 use crate::checkpoint::safetensors;
+use crate::checkpoint::tar;
 use crate::checkpoint::torch;
 use crate::container::FileKind;
 use crate::error::{Error, Result};
@@ -19,13 +22,9 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     match kind {
         FileKind::Zip => torch::open(path, source, limits),
         FileKind::Safetensors => safetensors::open(path, source, limits),
-        FileKind::LegacyTorch => {
-            not_yet("torch.save(torch.load(FILE, weights_only=True), NEW) writes today's format")
-        }
-        FileKind::Tar => {
-            not_yet("if it packs other files, unpack it and open the checkpoint inside")
-        }
-        FileKind::RawPickle => not_yet("torch.save writes a format that is"),
+        FileKind::LegacyTorch => legacy::open(path, source, limits),
+        FileKind::Tar => tar::open(path, source, limits),
+        FileKind::RawPickle => raw_pickle::open(path, source, limits),
         FileKind::Npy => {
             not_yet("a single array is read where a command asks for one, such as `run --input`")
         }

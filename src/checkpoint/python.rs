@@ -54,8 +54,23 @@ impl<'g> Python<'g> {
         }
     }
 
+    /// The class that a persistent id names. Legacy files save a module's class as `('module', class, file, source)`,
+    /// those of before 0.1.10 without the word.
+    pub(super) fn class_named_by(self, id: ValueId) -> Option<ValueId> {
+        let Value::Persistent(description) = self.get(id) else {
+            return None;
+        };
+        let class = match self.items(*description)? {
+            [word, class, _, _] if self.str(*word) == Some("module") => *class,
+            [class, _, _] => *class,
+            _ => return None,
+        };
+        matches!(self.get(class), Value::Global { .. }).then_some(class)
+    }
+
     /// Module and name of a class or function, by their names of today: `__builtin__.xrange` is `builtins.range`.
     pub(super) fn global(self, id: ValueId) -> Option<(&'g str, &'g str)> {
+        let id = self.class_named_by(id).unwrap_or(id);
         let Value::Global { module, name } = self.get(id) else {
             return None;
         };
@@ -232,7 +247,10 @@ impl<'g> Python<'g> {
                 out.push('}');
             }
             Value::Global { .. } => out.push_str(&self.global_name(id).unwrap_or_default()),
-            Value::Persistent(_) => out.push_str("<storage>"),
+            Value::Persistent(_) => match self.global_name(id) {
+                Some(class) => out.push_str(&class),
+                None => out.push_str("<storage>"),
+            },
             Value::Extension(code) => out.push_str(&format!("<extension {code}>")),
             Value::Object(object) => {
                 out.push_str(&self.class(object));

@@ -4,15 +4,14 @@ use std::path::Path;
 
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
-use crate::checkpoint::Bytes;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::NodeValue;
-use crate::checkpoint::Place;
 use crate::checkpoint::Storage;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
+use crate::checkpoint::places::{Bytes, DataFile, Place};
 use crate::error::Result;
 use crate::safetensors::Header;
 use crate::safetensors::HeaderEntry;
@@ -32,12 +31,14 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         })?;
         storages.push(Storage {
             key: String::new(),
+            file: None,
             location: "cpu".into(),
             dtype,
             nbytes: entry.data.len(),
             file_offset: Some(entry.data.start as u64),
+            view_of: None,
         });
-        places.push(Place::File(entry.data));
+        places.push(Place::File(0, entry.data));
         tensors.push(TensorEntry {
             name: entry.name,
             dtype,
@@ -61,8 +62,7 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         metadata: header.metadata.into_iter().collect(),
         notes: Vec::new(),
         bytes: Bytes {
-            source,
-            zip: None,
+            files: vec![DataFile::little(source)],
             places,
             tensor_bytes: limits.tensor_bytes,
         },

@@ -1,48 +1,79 @@
-//! The storages that persistent ids of a torch zip name: one per record and element type.
+//! The storages that a pickle names: one per key and element type, wherever the file keeps their bytes.
+//!
+//! | file | named by | bytes |
+//! | --- | --- | --- |
+//! | zip | `('storage', class, key, location, numel)` | the record `data/KEY` |
+//! | legacy stream | the same, and `None` or `(view_key, offset, numel)` | after the pickles, in the order of a list of keys |
+//! | tar | a number | in the member `storages` |
+//! | raw pickle | `torch.storage._load_from_bytes(b'...')` | in there, a legacy stream of its own |
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::bytes::ByteSource;
-use crate::checkpoint::Place;
+use crate::bytes::Limits;
 use crate::checkpoint::Storage;
 use crate::checkpoint::StorageId;
+use crate::checkpoint::legacy;
+use crate::checkpoint::places::Place;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::tar::Tables;
 use crate::container::Zip;
 use crate::container::zip::Method;
 use crate::error::{Error, Result};
+use crate::pickle::Object;
 use crate::pickle::Value;
 use crate::pickle::ValueId;
-use crate::tensor::DType;
+use crate::tensor::{DType, Layout};
 
 /// A compressed storage of more bytes is not inflated while the file is opened.
 const INFLATED_EARLY: usize = 1 << 20;
 
+/// Where a file keeps the bytes of its storages.
+pub(super) enum Backing<'z> {
+    /// One record each.
+    Zip {
+        /// The archive.
+        zip: &'z Zip,
+        /// What stands before the key in a record's name: `archive/data/`.
+        folder: String,
+        /// The same as `ls` shows it: `data/`.
+        shown: &'static str,
+    },
+    /// Runs of bytes, by key.
+    Stream(HashMap<String, Range<usize>>),
+    /// Runs of bytes, and tensors, by number.
+    Tar(Tables),
+    /// Inside the pickle itself.
+    Pickle(&'z Limits),
+}
+
 /// All storages met so far.
 pub(super) struct Storages<'z> {
     source: &'z ByteSource,
-    zip: &'z Zip,
-    /// `archive/`
-    prefix: String,
+    backing: Backing<'z>,
     storages: Vec<Storage>,
     places: Vec<Place>,
     known: HashMap<(String, DType, usize), StorageId>,
 }
 
 /// What a persistent id says.
-struct PersistentId<'g> {
-    dtype: DType,
-    key: String,
-    location: &'g str,
-    numel: usize,
+pub(super) struct PersistentId<'g> {
+    pub(super) dtype: DType,
+    pub(super) key: String,
+    pub(super) location: &'g str,
+    pub(super) numel: usize,
+    /// Key, offset and number of elements of a window of it.
+    pub(super) view: Option<(String, usize, usize)>,
 }
 
 impl<'z> Storages<'z> {
-    pub(super) fn new(source: &'z ByteSource, zip: &'z Zip, prefix: String) -> Self {
+    pub(super) fn new(source: &'z ByteSource, backing: Backing<'z>) -> Self {
         Self {
             source,
-            zip,
-            prefix,
+            backing,
             storages: Vec::new(),
             places: Vec::new(),
             known: HashMap::new(),
@@ -53,22 +84,32 @@ impl<'z> Storages<'z> {
         &self.storages[id.0]
     }
 
-    /// The storage that the value `id` names, if it is a persistent id at all.
+    /// The storage that the value `id` names, if it names one at all.
     ///
     /// # Errors
     ///
-    /// `Malformed` where the persistent id is not one that torch writes, or the record is missing or too short.
+    /// `Malformed` where the persistent id is not one that torch writes, or the bytes are missing or too short.
     pub(super) fn named_by(
         &mut self,
         python: Python<'_>,
         id: ValueId,
     ) -> Result<Option<StorageId>> {
-        let Value::Persistent(description) = python.get(id) else {
-            return Ok(None);
-        };
         let at = python.0.offset(id);
-        let said = persistent_id(python, *description).map_err(|e| e.at_offset(at))?;
-        self.add(said).map(Some).map_err(|e| e.at_offset(at))
+        let found = match python.get(id) {
+            Value::Persistent(_) if python.class_named_by(id).is_some() => Ok(None),
+            Value::Persistent(description) => match &self.backing {
+                Backing::Tar(_) => self.of_tar(python, *description),
+                Backing::Zip { .. } => persistent_id(python, *description, 5)
+                    .and_then(|said| self.add(said))
+                    .map(Some),
+                Backing::Stream(_) | Backing::Pickle(_) => persistent_id(python, *description, 6)
+                    .and_then(|said| self.add(said))
+                    .map(Some),
+            },
+            Value::Object(_) => self.inside_pickle(python, id),
+            _ => Ok(None),
+        };
+        found.map_err(|e| e.at_offset(at))
     }
 
     fn add(&mut self, said: PersistentId<'_>) -> Result<StorageId> {
@@ -77,67 +118,281 @@ impl<'z> Storages<'z> {
             key,
             location,
             numel,
+            view,
         } = said;
+        let root = match self.known.get(&(key.clone(), dtype, numel)) {
+            Some(&known) => known,
+            None => {
+                let nbytes =
+                    storage_bytes(dtype, numel).ok_or_else(|| too_many(&key, dtype, numel))?;
+                let (place, shown) = self.place(&key, dtype, numel, nbytes)?;
+                let storage = Storage {
+                    key: shown,
+                    file: None,
+                    location: location.to_owned(),
+                    dtype,
+                    nbytes,
+                    file_offset: match &place {
+                        Place::File(_, range) if nbytes > 0 => Some(range.start as u64),
+                        _ => None,
+                    },
+                    view_of: None,
+                };
+                self.push(storage, place, (key.clone(), dtype, numel))
+            }
+        };
+        match view {
+            Some((view_key, offset, size)) => self.window(root, dtype, view_key, offset, size),
+            None => Ok(root),
+        }
+    }
+
+    pub(super) fn push(
+        &mut self,
+        storage: Storage,
+        place: Place,
+        key: (String, DType, usize),
+    ) -> StorageId {
+        let id = StorageId(self.storages.len());
+        self.storages.push(storage);
+        self.places.push(place);
+        self.known.insert(key, id);
+        id
+    }
+
+    /// A window of a storage, as torch of before 1.0 had them.
+    pub(super) fn window(
+        &mut self,
+        root: StorageId,
+        dtype: DType,
+        key: String,
+        offset: usize,
+        numel: usize,
+    ) -> Result<StorageId> {
         if let Some(&known) = self.known.get(&(key.clone(), dtype, numel)) {
             return Ok(known);
         }
-        // of sub-byte types torch counts bytes here
-        let element = dtype.bits().div_ceil(8);
-        let nbytes = numel.checked_mul(element).ok_or_else(|| {
-            Error::malformed(format!(
-                "the storage {key:?} has {numel} elements of {dtype}: too many"
-            ))
-        })?;
-        let shown = format!("data/{key}");
-        let full = format!("{}{shown}", self.prefix);
-        let zip = self.zip;
-        let Some(record) = zip.find(&full) else {
-            return Err(Error::malformed(format!(
-                "its storage's record {full:?} is not in the file"
-            ))
-            .with_hint("the file is incomplete: download or save it again"));
+        let whole = &self.storages[root.0];
+        let start = storage_bytes(dtype, offset);
+        let nbytes = storage_bytes(dtype, numel);
+        let (Some(start), Some(nbytes)) = (start, nbytes) else {
+            return Err(too_many(&key, dtype, numel));
         };
-        if record.len != nbytes as u64 {
-            // torch 2.15 refuses longer ones too
+        if start
+            .checked_add(nbytes)
+            .is_none_or(|end| end > whole.nbytes)
+        {
             return Err(Error::malformed(format!(
-                "its storage has {numel} elements of {dtype}, {nbytes} bytes, but the record {full:?} has {} bytes",
-                record.len
+                "the storage view {key:?} is bytes {start} to {} of the storage {:?}, which has {}",
+                start.saturating_add(nbytes),
+                whole.key,
+                whole.nbytes
             )));
         }
-        let stored = record.method == Method::Stored;
-        let place = match usize::try_from(record.data_at) {
-            Ok(start) if stored => Place::File(start..start + nbytes), // inside the file: the zip was audited
-            _ => Place::Record(Box::new(record.clone()), nbytes),
+        let place = match &self.places[root.0] {
+            Place::File(file, range) => {
+                Place::File(*file, range.start + start..range.start + start + nbytes)
+            }
+            Place::Owned(bytes) => Place::Owned(bytes[start..start + nbytes].into()),
+            Place::Record(..) => {
+                return Err(Error::unsupported("a storage view in a compressed record"));
+            }
         };
-        let id = StorageId(self.storages.len());
-        self.storages.push(Storage {
-            key: shown,
-            location: location.to_owned(),
+        let storage = Storage {
+            key: key.clone(),
             dtype,
             nbytes,
-            file_offset: (stored && nbytes > 0).then_some(record.data_at),
-        });
-        self.places.push(place);
-        self.known.insert((key, dtype, numel), id);
-        Ok(id)
+            file_offset: whole
+                .file_offset
+                .filter(|_| nbytes > 0)
+                .map(|at| at + start as u64),
+            view_of: Some((root, start)),
+            ..whole.clone()
+        };
+        Ok(self.push(storage, place, (key, dtype, numel)))
+    }
+
+    /// Where the bytes of the storage `key` are, and the key as `ls` shows it.
+    fn place(
+        &self,
+        key: &str,
+        dtype: DType,
+        numel: usize,
+        nbytes: usize,
+    ) -> Result<(Place, String)> {
+        match &self.backing {
+            Backing::Zip { zip, folder, shown } => {
+                let full = format!("{folder}{key}");
+                let Some(record) = zip.find(&full) else {
+                    return Err(Error::malformed(format!(
+                        "its storage's record {full:?} is not in the file"
+                    ))
+                    .with_hint("the file is incomplete: download or save it again"));
+                };
+                if record.len != nbytes as u64 {
+                    // torch 2.15 refuses longer ones too
+                    return Err(Error::malformed(format!(
+                        "its storage has {numel} elements of {dtype}, {nbytes} bytes, but the record {full:?} has {} bytes",
+                        record.len
+                    )));
+                }
+                let stored = record.method == Method::Stored;
+                let place = match usize::try_from(record.data_at) {
+                    // inside the file: the zip was audited
+                    Ok(start) if stored => Place::File(0, start..start + nbytes),
+                    _ => Place::Record(0, Box::new(record.clone()), nbytes),
+                };
+                Ok((place, format!("{shown}{key}")))
+            }
+            Backing::Stream(runs) => {
+                let Some(run) = runs.get(key) else {
+                    return Err(Error::malformed(format!(
+                        "its storage {key:?} is not in the file's list of storages"
+                    )));
+                };
+                if run.len() != nbytes {
+                    return Err(Error::malformed(format!(
+                        "its storage has {numel} elements of {dtype}, {nbytes} bytes, but the file has {} bytes of it",
+                        run.len()
+                    )));
+                }
+                Ok((Place::File(0, run.clone()), key.to_owned()))
+            }
+            Backing::Tar(_) | Backing::Pickle(_) => Err(Error::malformed(format!(
+                "its storage {key:?} lies outside the pickle, and the file is nothing but a pickle"
+            ))),
+        }
+    }
+
+    /// What a number stands for in a tar: a storage, or (`None`) something else.
+    fn of_tar(&mut self, python: Python<'_>, description: ValueId) -> Result<Option<StorageId>> {
+        let Backing::Tar(tables) = &self.backing else {
+            return Ok(None);
+        };
+        let key = number_key(python, description)?;
+        if tables.tensors.contains_key(&key) {
+            return Ok(None);
+        }
+        self.tar_storage(&key).map(Some)
+    }
+
+    /// The storage of that number in a tar.
+    pub(super) fn tar_storage(&mut self, key: &str) -> Result<StorageId> {
+        let Backing::Tar(tables) = &self.backing else {
+            return Err(Error::malformed("a number where a storage is expected"));
+        };
+        if let Some(run) = tables.storages.get(key) {
+            let known = (key.to_owned(), run.dtype, run.range.len());
+            if let Some(&id) = self.known.get(&known) {
+                return Ok(id);
+            }
+            let storage = Storage {
+                key: key.to_owned(),
+                file: None,
+                location: run.location.clone(),
+                dtype: run.dtype,
+                nbytes: run.range.len(),
+                file_offset: (!run.range.is_empty()).then_some(run.range.start as u64),
+                view_of: None,
+            };
+            let place = Place::File(0, run.range.clone());
+            return Ok(self.push(storage, place, known));
+        }
+        let Some((root, offset, numel)) = tables.views.get(key).cloned() else {
+            return Err(Error::malformed(format!(
+                "nothing in the file has the number {key}"
+            )));
+        };
+        let root = self.tar_storage(&root)?; // no view: the tables were checked
+        let dtype = self.get(root).dtype;
+        self.window(root, dtype, key.to_owned(), offset, numel)
+    }
+
+    /// The tensor that a number stands for in a tar.
+    pub(super) fn tensor_named_by(
+        &mut self,
+        python: Python<'_>,
+        id: ValueId,
+    ) -> Result<Option<(StorageId, Layout)>> {
+        let (Backing::Tar(tables), Value::Persistent(description)) =
+            (&self.backing, python.get(id))
+        else {
+            return Ok(None);
+        };
+        if python.class_named_by(id).is_some() {
+            return Ok(None);
+        }
+        let key = number_key(python, *description)?;
+        let Some((storage, layout)) = tables.tensors.get(&key).cloned() else {
+            return Ok(None);
+        };
+        let storage = self.tar_storage(&storage)?;
+        Ok(Some((storage, layout)))
+    }
+
+    /// Whether an object is a storage that a raw pickle has inside it.
+    pub(super) fn is_inside(&self, python: Python<'_>, object: &Object) -> bool {
+        matches!(self.backing, Backing::Pickle(_))
+            && python.callable(object) == Some(("torch.storage", "_load_from_bytes"))
+    }
+
+    /// `torch.storage._load_from_bytes(b'...')`: a legacy stream inside a pickle.
+    fn inside_pickle(&mut self, python: Python<'_>, id: ValueId) -> Result<Option<StorageId>> {
+        let (Backing::Pickle(limits), Value::Object(object)) = (&self.backing, python.get(id))
+        else {
+            return Ok(None);
+        };
+        if !self.is_inside(python, object) {
+            return Ok(None);
+        }
+        let known = (format!("#{}", id.0), DType::UInt8, 0);
+        if let Some(&storage) = self.known.get(&known) {
+            return Ok(Some(storage));
+        }
+        let argument = python.args(object).first().copied();
+        let stream = argument.and_then(|argument| python.bytes(argument));
+        let (Some(argument), Some(stream)) = (argument, stream) else {
+            return Err(Error::malformed("a storage that is not made of bytes"));
+        };
+        let found = legacy::lone_storage(&stream, limits)?;
+        let at = python.0.offset(argument);
+        let place = match verbatim(self.source, at, &stream) {
+            Some(start) => Place::File(0, start + found.range.start..start + found.range.end),
+            None => Place::Owned(Arc::from(&stream[found.range.clone()])),
+        };
+        let storage = Storage {
+            key: format!("pickle+{at:#x}"),
+            file: None,
+            location: found.location,
+            dtype: found.dtype,
+            nbytes: found.range.len(),
+            file_offset: match &place {
+                Place::File(_, range) if !range.is_empty() => Some(range.start as u64),
+                _ => None,
+            },
+            view_of: None,
+        };
+        Ok(Some(self.push(storage, place, known)))
     }
 
     /// A storage's bytes, if reading them now is cheap: quantizers and nested tensors keep their numbers in tensors.
     pub(super) fn early(&self, id: StorageId) -> Option<Cow<'_, [u8]>> {
-        match &self.places[id.0] {
-            Place::File(range) => Some(Cow::Borrowed(&self.source[range.clone()])),
-            Place::Record(record, nbytes) => {
-                let bytes = self.zip.read(record, INFLATED_EARLY).ok()?;
+        match (&self.places[id.0], &self.backing) {
+            (Place::File(_, range), _) => Some(Cow::Borrowed(&self.source[range.clone()])),
+            (Place::Owned(bytes), _) => Some(Cow::Borrowed(bytes)),
+            (Place::Record(_, record, nbytes), Backing::Zip { zip, .. }) => {
+                let bytes = zip.read(record, INFLATED_EARLY).ok()?;
                 Some(Cow::Owned(bytes.get(..*nbytes)?.to_vec()))
             }
+            (Place::Record(..), _) => None,
         }
     }
 
     /// Bytes that [`Storages::early`] has to inflate.
     pub(super) fn early_cost(&self, id: StorageId) -> usize {
         match &self.places[id.0] {
-            Place::File(_) => 0,
-            Place::Record(_, nbytes) => *nbytes,
+            Place::File(..) | Place::Owned(_) => 0,
+            Place::Record(_, _, nbytes) => *nbytes,
         }
     }
 
@@ -146,17 +401,55 @@ impl<'z> Storages<'z> {
     }
 }
 
-/// `('storage', StorageClass, key, location, numel)`
-fn persistent_id(python: Python<'_>, id: ValueId) -> Result<PersistentId<'_>> {
+/// Of sub-byte types torch counts bytes here.
+pub(super) fn storage_bytes(dtype: DType, numel: usize) -> Option<usize> {
+    numel.checked_mul(dtype.bits().div_ceil(8))
+}
+
+pub(super) fn too_many(key: &str, dtype: DType, numel: usize) -> Error {
+    Error::malformed(format!(
+        "the storage {key:?} has {numel} elements of {dtype}: too many"
+    ))
+}
+
+/// Where the bytes of the opcode at `at` begin, if the file has them as they are: behind the opcode and a length of
+/// one, four or eight bytes.
+fn verbatim(source: &[u8], at: u64, bytes: &[u8]) -> Option<usize> {
+    let at = usize::try_from(at).ok()?;
+    [2, 5, 9].into_iter().map(|head| at + head).find(|&start| {
+        let end = start.saturating_add(bytes.len());
+        source.get(start..end) == Some(bytes)
+    })
+}
+
+/// A number, in digits or as text.
+fn number_key(python: Python<'_>, id: ValueId) -> Result<String> {
+    match (python.int(id), python.str(id)) {
+        (Some(n), _) => Ok(n.to_string()),
+        (_, Some(text)) if text.len() < 32 => Ok(text.to_owned()),
+        _ => Err(Error::malformed(format!(
+            "a persistent id is {}, expected a number",
+            python.get(id).kind()
+        ))),
+    }
+}
+
+/// `('storage', StorageClass, key, location, numel)`, of legacy files with a sixth item: a view.
+pub(super) fn persistent_id(
+    python: Python<'_>,
+    id: ValueId,
+    length: usize,
+) -> Result<PersistentId<'_>> {
     let Some(items) = python.items(id) else {
         return Err(Error::malformed(format!(
             "a persistent id is {}, expected a tuple",
             python.get(id).kind()
         )));
     };
-    let [kind, class, key, location, numel] = items else {
+    let (true, [kind, class, key, location, numel, view @ ..]) = (items.len() == length, items)
+    else {
         return Err(Error::malformed(format!(
-            "a storage tuple has {} items, expected 5",
+            "a storage tuple has {} items, expected {length}",
             items.len()
         )));
     };
@@ -173,21 +466,45 @@ fn persistent_id(python: Python<'_>, id: ValueId) -> Result<PersistentId<'_>> {
             python.repr(*class)
         )));
     };
-    let key = match python.get(*key) {
-        Value::Int(n) => n.to_string(),
-        _ => python
-            .str(*key)
-            .ok_or_else(|| Error::malformed("a storage key is not text"))?
-            .to_owned(),
-    };
-    let numel = python.int(*numel).and_then(|n| usize::try_from(n).ok());
-    let numel = numel.ok_or_else(|| {
+    let key = key_of(python, *key)?;
+    let size = |id: ValueId| python.int(id).and_then(|n| usize::try_from(n).ok());
+    let numel = size(*numel).ok_or_else(|| {
         Error::malformed(format!("the storage {key:?} has no number of elements"))
     })?;
+    let view = match view {
+        [view] if *python.get(*view) != Value::None => {
+            let parts = match python.items(*view) {
+                Some([key, offset, numel]) => {
+                    let numbers = size(*offset).zip(size(*numel));
+                    numbers.map(|(offset, numel)| Ok((key_of(python, *key)?, offset, numel)))
+                }
+                _ => None,
+            };
+            Some(parts.ok_or_else(|| {
+                Error::malformed(format!(
+                    "the storage {key:?} is viewed by {}, expected a key, an offset and a size",
+                    python.repr(*view)
+                ))
+            })??)
+        }
+        _ => None,
+    };
     Ok(PersistentId {
         dtype,
         key,
         location: python.str(*location).unwrap_or(""),
         numel,
+        view,
     })
+}
+
+/// A storage's key: text, or a number.
+pub(super) fn key_of(python: Python<'_>, id: ValueId) -> Result<String> {
+    match python.get(id) {
+        Value::Int(n) => Ok(n.to_string()),
+        _ => python
+            .str(id)
+            .map(str::to_owned)
+            .ok_or_else(|| Error::malformed("a storage key is not text")),
+    }
 }

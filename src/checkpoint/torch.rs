@@ -11,29 +11,21 @@
 
 use std::path::Path;
 
-use crate::bytes::Budget;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
-use crate::checkpoint::Bytes;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
-use crate::checkpoint::python::Python;
-use crate::checkpoint::rebuild::Rebuilder;
-use crate::checkpoint::storages::Storages;
-use crate::checkpoint::unfold;
-use crate::checkpoint::unfold::Unfolded;
+use crate::checkpoint::places::{Bytes, DataFile};
+use crate::checkpoint::storages::Backing;
+use crate::checkpoint::unpickled;
+use crate::checkpoint::unpickled::Unpickled;
 use crate::container::Zip;
 use crate::container::zip::Record;
 use crate::error::{Error, Result};
 use crate::pickle;
-use crate::pickle::Graph;
-use crate::pickle::Value;
-use crate::pickle::ValueId;
 use crate::tensor::ByteOrder;
 
 const PICKLE: &str = "data.pkl";
-/// What the tree may take for each byte of the pickle, beside [`Limits::tree_bytes`].
-const TREE_PER_BYTE: usize = 64;
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let zip = Zip::open(&source, limits)?;
@@ -41,24 +33,20 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     let byte_order = byte_order(&zip, &prefix)?;
     let bytes = zip.read(record, limits.pickle_bytes)?;
     let graph = pickle::read(&bytes, limits).map_err(|e| e.in_record(PICKLE))?;
-
-    let for_size = bytes.len().saturating_mul(TREE_PER_BYTE);
-    let most = limits.tree_bytes.saturating_add(for_size);
-    let mut rebuilder = Rebuilder {
-        python: Python(&graph),
-        storages: Storages::new(&source, &zip, prefix),
-        byte_order,
-        budget: Budget::new(most, "the tree that the file unfolds to (tree_bytes)"),
+    let backing = Backing::Zip {
+        zip: &zip,
+        folder: format!("{prefix}data/"),
+        shown: "data/",
     };
-    let unfolded = unfold::unfold(&mut rebuilder, limits).map_err(|e| e.in_record(PICKLE))?;
-    let Unfolded {
+    let Unpickled {
         tree,
         tensors,
         modules,
         mut notes,
-    } = unfolded;
-    add_hidden_storages(&mut rebuilder, &graph);
-    let (storages, places) = rebuilder.storages.finish();
+        storages,
+        places,
+    } = unpickled::unpickled(&graph, &source, backing, byte_order, limits)
+        .map_err(|e| e.in_record(PICKLE))?;
     if graph.consumed < bytes.len() {
         notes.push(format!(
             "{PICKLE} has {} bytes after the end of its pickle, which torch does not read",
@@ -66,6 +54,11 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         ));
     }
     drop(bytes);
+    let file = DataFile {
+        source,
+        zip: Some(zip),
+        byte_order,
+    };
     Ok(Checkpoint {
         path: path.to_owned(),
         format: Format::TorchZip,
@@ -76,12 +69,7 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         tree,
         metadata: Default::default(),
         notes,
-        bytes: Bytes {
-            source,
-            zip: Some(zip),
-            places,
-            tensor_bytes: limits.tensor_bytes,
-        },
+        bytes: Bytes::of_one(file, places, limits.tensor_bytes),
     })
 }
 
@@ -183,17 +171,5 @@ fn byte_order(zip: &Zip, prefix: &str) -> Result<ByteOrder> {
             other.escape_ascii()
         ))
         .in_record(name)),
-    }
-}
-
-/// Storages that no shown value reaches: their records have an owner in the map of the file all the same. Where they
-/// are damaged nothing is lost that anybody asked for.
-fn add_hidden_storages(rebuilder: &mut Rebuilder<'_, '_>, graph: &Graph) {
-    for (number, value) in graph.values.iter().enumerate() {
-        if let (Value::Persistent(_), Ok(number)) = (value, u32::try_from(number)) {
-            let _ = rebuilder
-                .storages
-                .named_by(rebuilder.python, ValueId(number));
-        }
     }
 }

@@ -68,7 +68,7 @@ struct Unfolding<'g> {
     groups: Vec<Group<'g>>,
 }
 
-pub(super) struct Unfolder<'r, 'g, 'z> {
+struct Unfolder<'r, 'g, 'z> {
     rebuilder: &'r mut Rebuilder<'g, 'z>,
     python: Python<'g>,
     limits: &'r Limits,
@@ -217,13 +217,22 @@ impl<'g> Unfolder<'_, 'g, '_> {
                     Items::Pairs(entries.iter()),
                 ));
             }
-            Value::Persistent(_) => self.storage(id)?,
+            Value::Persistent(_) => return self.persistent(id, listed),
             Value::Object(object) => return self.object(id, object, listed),
         };
-        Ok(Unfolding {
-            value,
-            groups: Vec::new(),
-        })
+        Ok(leaf(value))
+    }
+
+    /// What lies outside the pickle: a storage; in legacy files a class; in those of before 0.1.10 a tensor too.
+    fn persistent(&mut self, id: ValueId, listed: bool) -> Result<Unfolding<'g>> {
+        if let Some(class) = self.python.class_named_by(id) {
+            let name = self.python.global_name(class).unwrap_or_default();
+            return Ok(leaf(NodeValue::Global(name)));
+        }
+        if let Some(rebuilt) = self.rebuilder.tensor(id).map_err(|e| self.about(e))? {
+            return self.tensor(rebuilt, listed);
+        }
+        Ok(leaf(self.storage(id)?))
     }
 
     /// A storage that is no tensor's, or that a tensor shares.
@@ -245,10 +254,10 @@ impl<'g> Unfolder<'_, 'g, '_> {
             return self.tensor(rebuilt, listed);
         }
         if let Some(value) = objects::leaf(python, id, object) {
-            return Ok(Unfolding {
-                value,
-                groups: Vec::new(),
-            });
+            return Ok(leaf(value));
+        }
+        if self.rebuilder.storages.is_inside(python, object) {
+            return Ok(leaf(self.storage(id)?));
         }
         if let Some(parts) = module::parts(python, object) {
             return self.module(object, parts, listed);
@@ -446,6 +455,13 @@ impl<'g> Group<'g> {
             items: Items::Named(items.into_iter()),
             listed: true,
         }
+    }
+}
+
+fn leaf<'g>(value: NodeValue) -> Unfolding<'g> {
+    Unfolding {
+        value,
+        groups: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod kind;
+pub mod tar;
 pub mod zip;
 
 pub use kind::{FileKind, Foreign, foreign_error};

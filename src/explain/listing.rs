@@ -43,7 +43,9 @@ pub struct Row {
     pub nbytes: u64,
     /// Key of the storage; empty where a format has none.
     pub storage: Option<String>,
-    /// Where the first element lies in the file.
+    /// The file that holds it, where that is not [`Listing::file`].
+    pub file: Option<PathBuf>,
+    /// Where the first element lies in its file.
     pub file_offset: Option<u64>,
     /// How the elements lie in memory.
     pub memory: Memory,
@@ -148,6 +150,7 @@ impl Row {
             numel: layout.numel(),
             nbytes: tensor.nbytes() as u64,
             storage: storage.map(|storage| storage.key.clone()),
+            file: checkpoint.file_of(tensor).map(Into::into),
             file_offset: checkpoint.file_offset(tensor),
             memory: Memory::of(layout),
             layout: tensor.layout_name().map(str::to_owned),
@@ -203,9 +206,12 @@ impl Totals {
                 .parts
                 .iter()
                 .chain([tensor])
-                .for_each(|part| reach(part, &mut reached));
+                .for_each(|part| reach(checkpoint, part, &mut reached));
         }
         for (storage, ranges) in checkpoint.storages().iter().zip(&mut reached) {
+            if storage.view_of.is_some() {
+                continue; // its bytes are another's
+            }
             totals.stored = totals.stored.saturating_add(storage.nbytes as u64);
             totals.referenced = totals.referenced.saturating_add(union(ranges));
         }
@@ -213,16 +219,17 @@ impl Totals {
     }
 }
 
-/// Adds the bytes that `tensor` reaches to those of its storage.
-fn reach(tensor: &TensorEntry, reached: &mut [Vec<(u64, u64)>]) {
-    if let Some(StorageId(id)) = tensor.storage
-        && let Some(ranges) = reached.get_mut(id)
-    {
+/// Adds the bytes that `tensor` reaches to those of its storage, or of the one that this is a window of.
+fn reach(checkpoint: &Checkpoint, tensor: &TensorEntry, reached: &mut [Vec<(u64, u64)>]) {
+    let Some(storage) = tensor.storage else {
+        return;
+    };
+    let view_of = checkpoint.storages().get(storage.0).and_then(|s| s.view_of);
+    let (StorageId(root), base) = view_of.unwrap_or((storage, 0));
+    if let Some(ranges) = reached.get_mut(root) {
         let (range, bits) = (range(&tensor.layout), tensor.dtype.bits());
-        ranges.push((
-            bytes_of(range.start as u64, bits),
-            bytes_of(range.end as u64, bits),
-        ));
+        let byte = |element: usize| bytes_of(element as u64, bits).saturating_add(base as u64);
+        ranges.push((byte(range.start), byte(range.end)));
     }
 }
 

@@ -266,12 +266,19 @@ fn json_row(row: &Row) -> Value {
         ("numel".to_owned(), json!(row.numel)),
         ("nbytes".to_owned(), json!(row.nbytes)),
         ("storage".to_owned(), json!(row.storage)),
-        ("file_offset".to_owned(), json!(row.file_offset)),
+        (
+            "file_offset".to_owned(),
+            or_null(row.file.is_none(), json!(row.file_offset)),
+        ),
         (
             "memory".to_owned(),
             or_null(strided, json!(memory_word(&row.memory))),
         ),
     ]);
+    if let Some(file) = &row.file {
+        object.insert("file".to_owned(), json!(file.to_string_lossy()));
+        object.insert("offset_in_file".to_owned(), json!(row.file_offset));
+    }
     if let Some(sha256) = &row.sha256 {
         object.insert("sha256".to_owned(), json!(sha256));
     }
@@ -309,6 +316,7 @@ mod tests {
             numel: 9408,
             nbytes: 37632,
             storage: Some("data/0".to_owned()),
+            file: None,
             file_offset: Some(1216),
             memory,
             layout: None,

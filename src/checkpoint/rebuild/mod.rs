@@ -34,6 +34,7 @@ use crate::tensor::{ByteOrder, DType, Layout};
 
 mod composite;
 mod nested;
+mod old;
 
 /// A parameter of a subclass of a device's tensor is four calls deep; a hostile file would go on.
 const DEPTH: usize = 8;
@@ -70,13 +71,19 @@ impl<'g> Rebuilder<'g, '_> {
     }
 
     fn tensor_within(&mut self, id: ValueId, depth: usize) -> Result<Option<Rebuilt>> {
-        let Value::Object(object) = self.python.get(id) else {
-            return Ok(None);
+        let at = self.python.0.offset(id);
+        let object = match self.python.get(id) {
+            Value::Object(object) => object,
+            Value::Persistent(_) => return self.outside(id).map_err(|e| e.at_offset(at)),
+            _ => return Ok(None),
         };
+        if let Some(rebuilt) = self.old(object, depth).map_err(|e| e.at_offset(at))? {
+            return Ok(Some(rebuilt));
+        }
         let args = self.python.args(object);
         let Some(mut rebuilt) = self
             .call(object.callable, args, depth)
-            .map_err(|e| e.at_offset(self.python.0.offset(id)))?
+            .map_err(|e| e.at_offset(at))?
         else {
             return Ok(None);
         };
@@ -162,6 +169,13 @@ impl<'g> Rebuilder<'g, '_> {
             self.sizes(args, 3, "stride")?,
             offset,
         )?;
+        let mut entry = self.over(id, layout, dtype)?;
+        entry.requires_grad = self.flag(args, 4);
+        Ok(entry)
+    }
+
+    /// A tensor of that layout over that storage, which must reach as far. `dtype` where the storage is untyped.
+    fn over(&self, id: StorageId, layout: Layout, dtype: Option<DType>) -> Result<TensorEntry> {
         let storage = self.storages.get(id);
         let dtype = dtype.unwrap_or(storage.dtype);
         let needed = dtype.bytes_of(layout.extent());
@@ -173,7 +187,7 @@ impl<'g> Rebuilder<'g, '_> {
                 storage.nbytes
             )));
         }
-        let mut entry = without_storage(dtype, layout, self.flag(args, 4));
+        let mut entry = without_storage(dtype, layout, false);
         entry.storage = Some(id);
         Ok(entry)
     }

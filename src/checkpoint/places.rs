@@ -1,0 +1,105 @@
+//! Where the bytes of storages are: in which file, and there as they are, compressed, or not at all.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::bytes::ByteSource;
+use crate::checkpoint::StorageId;
+use crate::container::Zip;
+use crate::container::zip::Record;
+use crate::error::{Error, Result};
+use crate::tensor::ByteOrder;
+
+/// The bytes of all storages of a checkpoint.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    /// The files, or the parts of files that are files of their own.
+    pub(crate) files: Vec<DataFile>,
+    /// Of each storage.
+    pub(crate) places: Vec<Place>,
+    /// What may be taken for one tensor.
+    pub(crate) tensor_bytes: usize,
+}
+
+/// A file that holds storages.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    /// The whole file.
+    pub(crate) source: ByteSource,
+    /// Where records may be compressed.
+    pub(crate) zip: Option<Zip>,
+    /// Of its elements.
+    pub(crate) byte_order: ByteOrder,
+}
+
+impl DataFile {
+    /// A file of little-endian elements, none of them compressed.
+    pub(crate) fn little(source: ByteSource) -> Self {
+        Self {
+            source,
+            zip: None,
+            byte_order: ByteOrder::Little,
+        }
+    }
+}
+
+/// Where the bytes of one storage are.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// As they are, in that file.
+    File(usize, Range<usize>),
+    /// In a compressed record of that file, and how many of its bytes.
+    Record(usize, Box<Record>, usize),
+    /// Taken out of a pickle that has them as text.
+    Owned(Arc<[u8]>),
+}
+
+fn of_another() -> Error {
+    Error::usage("this storage is of another checkpoint")
+}
+
+impl Bytes {
+    /// Of a checkpoint in one file.
+    pub(crate) fn of_one(file: DataFile, places: Vec<Place>, tensor_bytes: usize) -> Self {
+        Self {
+            files: vec![file],
+            places,
+            tensor_bytes,
+        }
+    }
+
+    /// The whole bytes of a storage: borrowed from the map, or inflated.
+    pub(crate) fn get(&self, id: StorageId) -> Result<Cow<'_, [u8]>> {
+        match self.places.get(id.0).ok_or_else(of_another)? {
+            Place::File(file, range) => {
+                let source = &self.files.get(*file).ok_or_else(of_another)?.source;
+                source
+                    .get(range.clone())
+                    .map(Cow::Borrowed)
+                    .ok_or_else(of_another)
+            }
+            Place::Record(file, record, len) => {
+                let file = self.files.get(*file).ok_or_else(of_another)?;
+                let zip = file.zip.as_ref().ok_or_else(of_another)?;
+                match zip.read(record, self.tensor_bytes)? {
+                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
+                    Cow::Owned(mut bytes) => {
+                        bytes.truncate(*len);
+                        Ok(Cow::Owned(bytes))
+                    }
+                }
+            }
+            Place::Owned(bytes) => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// The byte order of a storage's elements.
+    pub(crate) fn byte_order(&self, id: StorageId) -> ByteOrder {
+        let file = match self.places.get(id.0) {
+            Some(Place::File(file, _) | Place::Record(file, ..)) => self.files.get(*file),
+            Some(Place::Owned(_)) | None => None,
+        };
+        file.map_or(ByteOrder::Little, |file| file.byte_order)
+    }
+}

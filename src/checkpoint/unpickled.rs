@@ -1,0 +1,74 @@
+//! What a pickle's graph means, given where the file keeps the bytes of its storages: the tree, the tensors, the modules.
+
+use crate::bytes::Budget;
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Module;
+use crate::checkpoint::Storage;
+use crate::checkpoint::TensorEntry;
+use crate::checkpoint::Tree;
+use crate::checkpoint::places::Place;
+use crate::checkpoint::python::Python;
+use crate::checkpoint::rebuild::Rebuilder;
+use crate::checkpoint::storages::Backing;
+use crate::checkpoint::storages::Storages;
+use crate::checkpoint::unfold;
+use crate::error::Result;
+use crate::pickle::Graph;
+use crate::pickle::Value;
+use crate::pickle::ValueId;
+use crate::tensor::ByteOrder;
+
+/// What the tree may take for each byte of the pickle, beside [`Limits::tree_bytes`].
+const TREE_PER_BYTE: usize = 64;
+
+/// Everything that a pickle holds, and the storages that it names.
+pub(super) struct Unpickled {
+    pub(super) tree: Tree,
+    pub(super) tensors: Vec<TensorEntry>,
+    pub(super) modules: Vec<Module>,
+    pub(super) notes: Vec<String>,
+    pub(super) storages: Vec<Storage>,
+    pub(super) places: Vec<Place>,
+}
+
+/// What a pickle's graph means, given where the file keeps the bytes of its storages.
+pub(super) fn unpickled(
+    graph: &Graph,
+    source: &ByteSource,
+    backing: Backing<'_>,
+    byte_order: ByteOrder,
+    limits: &Limits,
+) -> Result<Unpickled> {
+    let for_size = graph.consumed.saturating_mul(TREE_PER_BYTE);
+    let most = limits.tree_bytes.saturating_add(for_size);
+    let mut rebuilder = Rebuilder {
+        python: Python(graph),
+        storages: Storages::new(source, backing),
+        byte_order,
+        budget: Budget::new(most, "the tree that the file unfolds to (tree_bytes)"),
+    };
+    let unfolded = unfold::unfold(&mut rebuilder, limits)?;
+    add_hidden_storages(&mut rebuilder, graph);
+    let (storages, places) = rebuilder.storages.finish();
+    Ok(Unpickled {
+        tree: unfolded.tree,
+        tensors: unfolded.tensors,
+        modules: unfolded.modules,
+        notes: unfolded.notes,
+        storages,
+        places,
+    })
+}
+
+/// Storages that no shown value reaches: their bytes have an owner in the map of the file all the same. Where they
+/// are damaged nothing is lost that anybody asked for.
+fn add_hidden_storages(rebuilder: &mut Rebuilder<'_, '_>, graph: &Graph) {
+    for (number, value) in graph.values.iter().enumerate() {
+        if let (Value::Persistent(_), Ok(number)) = (value, u32::try_from(number)) {
+            let _ = rebuilder
+                .storages
+                .named_by(rebuilder.python, ValueId(number));
+        }
+    }
+}
