@@ -196,7 +196,7 @@ fn files(folder: &str) -> Vec<std::path::PathBuf> {
     let mut files: Vec<_> = fs::read_dir(fixture(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
+        .filter(|path| path.is_file() || folder == "checkpoints")
         .filter(|path| {
             !path
                 .extension()

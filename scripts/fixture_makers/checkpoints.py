@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.serialization import config
 
 import old_formats
+import sharded
 import zoo
 from expected import write_expected
 
@@ -70,6 +71,12 @@ def plain_forms():
     torch.serialization.set_crc32_options(False)
     save("without_crc32.pth", state)
     torch.serialization.set_crc32_options(True)
+    with torch.serialization.skip_data():
+        path = save("skip_data.pth", state, expect=False)
+    write_expected(path, torch.load(path))  # holes: zeros, with the CRCs of nothing
+    config.save.storage_alignment = 1
+    save("aligned_1.pth", state)
+    config.save.storage_alignment = 64
     save("python2_strings.pth", state, pickle_module=types.SimpleNamespace(Pickler=Python2Pickler, __name__="pickle"))
 
 
@@ -150,6 +157,10 @@ def legacy_forms():
 
 def older_forms():
     old_formats.make(FOLDER, draw, zoo)
+
+
+def several_files():
+    sharded.make(FOLDER, draw)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -375,6 +386,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     FOLDER = Path(sys.argv[1])
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, older_forms, views, dtypes, quantized, sparse_and_others,
+    for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, older_forms, several_files, views, dtypes, quantized, sparse_and_others,
                  training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files, whole_programs):
         make()

@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
+mod absorb;
+mod folder;
 mod legacy;
 mod module;
 mod names;
@@ -21,6 +23,7 @@ mod python;
 mod raw_pickle;
 mod rebuild;
 mod safetensors;
+mod sharded;
 mod storages;
 mod tar;
 mod torch;
@@ -43,6 +46,8 @@ pub enum Format {
     TorchTar,
     /// A pickle that `torch.save` did not write.
     Pickle,
+    /// An index, and the shards that it names.
+    Sharded,
     /// safetensors.
     Safetensors,
 }
@@ -55,6 +60,7 @@ impl Format {
             Format::TorchLegacy => "torch-legacy",
             Format::TorchTar => "torch-tar",
             Format::Pickle => "pickle",
+            Format::Sharded => "sharded",
             Format::Safetensors => "safetensors",
         }
     }
@@ -153,9 +159,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the file at `path`, whatever readable format it has.
+    /// Opens the file at `path`, whatever readable format it has; the index of a sharded checkpoint with the shards
+    /// beside it, or the folder that holds them.
     ///
-    /// The file is mapped, and only its directory, its pickle or its header is read.
+    /// Files are mapped, and only directory, pickle or header is read.
     ///
     /// # Errors
     ///
@@ -163,8 +170,7 @@ impl Checkpoint {
     /// that breaks its own format's rules; `Limit` where it asks for more than `limits` allow. The file is named, and
     /// the record and byte offset as far as they are known.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        let source = ByteSource::open(path)?;
-        open::open(path, source, limits).map_err(|e| e.in_file(path))
+        open::at(path, limits).map_err(|e| e.in_file(path))
     }
 
     /// Opens bytes held in memory (`name` stands for the path in errors).
@@ -174,7 +180,7 @@ impl Checkpoint {
     /// As [`Checkpoint::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self> {
         let path = Path::new(name);
-        open::open(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
+        open::single(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
     }
 
     /// The path as given.

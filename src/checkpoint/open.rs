@@ -5,30 +5,45 @@ use std::path::Path;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::folder;
 use crate::checkpoint::legacy;
 use crate::checkpoint::raw_pickle;
 use crate::checkpoint::safetensors;
+use crate::checkpoint::sharded;
 use crate::checkpoint::tar;
 use crate::checkpoint::torch;
 use crate::container::FileKind;
 use crate::error::{Error, Result};
 
-pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
-    let kind = FileKind::detect(&source, path);
-    let not_yet = |hint: &str| {
-        let message = format!("is {}: that format is not read yet", kind.name());
-        Err(Error::unsupported(message).with_hint(hint))
-    };
-    match kind {
+/// Opens what is at `path`: a file, an index with its shards beside it, or a folder of such.
+pub(super) fn at(path: &Path, limits: &Limits) -> Result<Checkpoint> {
+    if path.is_dir() {
+        return folder::open(path, limits);
+    }
+    let source = ByteSource::open(path)?;
+    match FileKind::detect(&source, path) {
+        FileKind::ShardIndex => sharded::open(path, path, &source, limits),
+        _ => single(path, source, limits),
+    }
+}
+
+/// Opens a checkpoint that is a single file.
+pub(super) fn single(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+    match FileKind::detect(&source, path) {
         FileKind::Zip => torch::open(path, source, limits),
         FileKind::Safetensors => safetensors::open(path, source, limits),
         FileKind::LegacyTorch => legacy::open(path, source, limits),
         FileKind::Tar => tar::open(path, source, limits),
         FileKind::RawPickle => raw_pickle::open(path, source, limits),
-        FileKind::Npy => {
-            not_yet("a single array is read where a command asks for one, such as `run --input`")
-        }
-        FileKind::ShardIndex => not_yet("open the shards that it names one by one"),
+        FileKind::Npy => Err(
+            Error::unsupported("is a numpy array, not a checkpoint").with_hint(
+                "a single array is read where a command asks for one, such as `run --input`",
+            ),
+        ),
+        FileKind::ShardIndex => Err(Error::unsupported(
+            "is the index of a sharded checkpoint, without the shards",
+        )
+        .with_hint("open it by its path, with the shards beside it")),
         FileKind::Foreign(foreign) => Err(crate::container::foreign_error(&foreign)),
     }
 }

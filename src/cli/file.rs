@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 const VARIABLE: &str = "PTHINSPECT_FILE";
 
 /// Endings of checkpoint files, for the search in the current folder and for telling FILE from NAME.
-const ENDINGS: [&str; 8] = [
+const ENDINGS: [&str; 9] = [
     ".pth",
     ".pt",
     ".pth.tar",
@@ -20,6 +20,7 @@ const ENDINGS: [&str; 8] = [
     ".safetensors",
     ".bin",
     ".pt2",
+    ".ptl",
 ];
 
 /// Opens FILE, or what stands in for it.
@@ -65,9 +66,9 @@ pub(super) fn resolve(io: &mut Io<'_>, file: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
-/// Whether an argument that could be a NAME or a FILE is a FILE: it exists, or its name ends like a checkpoint's.
+/// Whether an argument that could be a NAME or a FILE is a FILE: it exists, or its name ends like a checkpoint's. Folders too.
 pub(super) fn is_file_argument(argument: &str) -> bool {
-    has_ending(argument) || Path::new(argument).is_file()
+    has_ending(argument) || Path::new(argument).exists()
 }
 
 fn has_ending(name: &str) -> bool {
@@ -77,23 +78,44 @@ fn has_ending(name: &str) -> bool {
         .any(|ending| name.ends_with(ending) && name.len() > ending.len())
 }
 
-/// Names of the checkpoints in `folder`, sorted; golden files are not checkpoints.
+/// Names of the checkpoints in `folder`, sorted; golden files are not checkpoints, and the shards of one count as their
+/// index.
 fn candidates(folder: &Path) -> Result<Vec<PathBuf>> {
     let error = |e| Error::io(folder, "cannot be listed", &e);
     let mut found = Vec::new();
+    let mut indexed = false;
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let entry = entry.map_err(error)?;
         let name = entry.file_name();
         let lower = name.to_string_lossy().to_ascii_lowercase();
-        let is_checkpoint = has_ending(&lower)
-            && !lower.ends_with(".golden.safetensors")
-            && (!lower.ends_with(".bin") || starts_like_a_zip(&entry.path()));
+        let is_index =
+            lower.ends_with(".safetensors.index.json") || lower.ends_with(".bin.index.json");
+        indexed |= is_index;
+        let is_checkpoint = is_index
+            || has_ending(&lower)
+                && !lower.ends_with(".golden.safetensors")
+                && (!lower.ends_with(".bin") || starts_like_a_zip(&entry.path()));
         if is_checkpoint && entry.path().is_file() {
             found.push(PathBuf::from(name));
         }
     }
+    if indexed {
+        found.retain(|name| !is_shard(&name.to_string_lossy()));
+    }
     found.sort();
     Ok(found)
+}
+
+/// `model-00001-of-00002.safetensors`
+fn is_shard(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    stem.rsplit_once("-of-").is_some_and(|(before, count)| {
+        digits(count)
+            && before
+                .rsplit_once('-')
+                .is_some_and(|(_, number)| digits(number))
+    })
 }
 
 /// `.bin` is anybody's ending; only a zip makes it worth offering.

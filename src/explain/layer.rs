@@ -177,7 +177,10 @@ impl Layer {
         };
         let selection = select(checkpoint, weight, kind, options)?;
         Ok(Self {
-            file: checkpoint.path().to_owned(),
+            file: checkpoint
+                .file_of(weight)
+                .unwrap_or(checkpoint.path())
+                .to_owned(),
             format: checkpoint.format().name(),
             byte_order: checkpoint.byte_order(),
             weight: part(weight)?,

@@ -1,0 +1,76 @@
+//! A folder as a checkpoint: sharded, or with a single checkpoint in it.
+
+use std::path::{Path, PathBuf};
+
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::open;
+use crate::checkpoint::sharded;
+use crate::error::{Error, Result};
+
+/// Endings of files that hold weights.
+const ENDINGS: &[&str] = &[
+    ".safetensors",
+    ".bin",
+    ".pth",
+    ".pt",
+    ".pt2",
+    ".ptl",
+    ".ckpt",
+    ".pth.tar",
+    ".pt.tar",
+    ".pkl",
+];
+
+pub(super) fn open(folder: &Path, limits: &Limits) -> Result<Checkpoint> {
+    let files = files(folder)?;
+    if let Some(index) = sharded::index_in(folder, &files)? {
+        let source = ByteSource::open(&index)?;
+        return sharded::open(folder, &index, &source, limits).map_err(|e| e.in_file(&index));
+    }
+    let weights = |path: &&PathBuf| {
+        let name = path.to_string_lossy().to_ascii_lowercase();
+        ENDINGS.iter().any(|ending| name.ends_with(ending))
+    };
+    let candidates: Vec<&PathBuf> = files.iter().filter(weights).collect();
+    match &candidates[..] {
+        [only] => {
+            let source = ByteSource::open(only)?;
+            open::single(only, source, limits).map_err(|e| e.in_file(only))
+        }
+        [] => Err(Error::usage(
+            "is a folder without a checkpoint in it: no index (*.index.json) and no file of weights",
+        )
+        .in_file(folder)),
+        several => {
+            let names = several.iter().take(4).map(|path| {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            });
+            let names: Vec<String> = names.collect();
+            let more = if several.len() > 4 { ", ..." } else { "" };
+            Err(Error::usage(format!(
+                "is a folder with {} checkpoints and no index: {}{more}",
+                several.len(),
+                names.join(", ")
+            ))
+            .in_file(folder)
+            .with_hint("name one of them"))
+        }
+    }
+}
+
+/// The files of the folder, sorted; not those in folders of it.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let error = |e| Error::io(folder, "cannot be listed", &e);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,294 @@
+//! A checkpoint in several files, shards, and an index that says which tensor is in which: as transformers saves them.
+//!
+//! `{"metadata": {"total_size": 123}, "weight_map": {"conv.weight": "model-00001-of-00002.safetensors", ...}}`
+//!
+//! The shards are read whole, whatever the index says of them; where the two disagree a note says so. Nobody else's
+//! word is asked: a loader that trusts the index misses tensors, and one that trusts the shards may take another's.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
+use crate::checkpoint::NodeId;
+use crate::checkpoint::NodeValue;
+use crate::checkpoint::Tree;
+use crate::checkpoint::absorb::Under;
+use crate::checkpoint::names;
+use crate::checkpoint::open;
+use crate::checkpoint::places::Bytes;
+use crate::error::{Error, Result};
+use crate::tensor::ByteOrder;
+
+/// Names in a note.
+const NAMED: usize = 3;
+
+#[derive(Deserialize)]
+struct Index {
+    #[serde(default)]
+    metadata: Option<serde_json::Value>,
+    weight_map: WeightMap,
+}
+
+/// Tensor and shard, in the file's order; names may repeat, as a JSON object's may.
+struct WeightMap(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for WeightMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = WeightMap;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensor names and file names")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(WeightMap(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// Opens the checkpoint whose index is at `index`; `shown` is what the user asked for: the index, or its folder.
+pub(super) fn open(
+    shown: &Path,
+    index: &Path,
+    source: &ByteSource,
+    limits: &Limits,
+) -> Result<Checkpoint> {
+    let index_map = read(source, limits)?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let mut whole = empty(shown, limits);
+    let mut held = Held::default();
+    for shard in shards(&index_map)? {
+        let path = folder.join(&shard);
+        if !path.is_file() {
+            return Err(Error::malformed(format!(
+                "names the shard {:?}, which is not beside it",
+                names::shorten(&shard)
+            ))
+            .with_hint("get all the shards; each can also be opened by itself"));
+        }
+        let opened = ByteSource::open(&path)
+            .and_then(|source| open::single(&path, source, limits))
+            .map_err(|e| e.in_file(&path))?;
+        held.add(&opened, &shard)?;
+        let file: Arc<Path> = path.into();
+        whole.absorb(
+            opened,
+            &Under {
+                parent: NodeId(0),
+                key: None,
+                prefix: "",
+                file: Some((&file, &shard)),
+            },
+        );
+    }
+    whole.notes.extend(held.against(&index_map));
+    if let Some(bytes) = whole.bytes.files.first() {
+        whole.byte_order = bytes.byte_order;
+    }
+    Ok(whole)
+}
+
+/// A checkpoint of no files yet: a dict of nothing.
+fn empty(path: &Path, limits: &Limits) -> Checkpoint {
+    let mut tree = Tree::default();
+    tree.push(None, String::new(), NodeValue::Dict { class: None });
+    Checkpoint {
+        path: path.to_owned(),
+        format: Format::Sharded,
+        byte_order: ByteOrder::Little,
+        tensors: Vec::new(),
+        storages: Vec::new(),
+        modules: Vec::new(),
+        tree,
+        metadata: Default::default(),
+        notes: Vec::new(),
+        bytes: Bytes {
+            files: Vec::new(),
+            places: Vec::new(),
+            tensor_bytes: limits.tensor_bytes,
+        },
+    }
+}
+
+fn read(bytes: &[u8], limits: &Limits) -> Result<Index> {
+    if bytes.len() > limits.header_bytes {
+        return Err(Error::limit(format!(
+            "is an index of {} bytes, the limit is {} (header_bytes)",
+            bytes.len(),
+            limits.header_bytes
+        )));
+    }
+    let index: Index = serde_json::from_slice(bytes)
+        .map_err(|e| Error::malformed(format!("is no index of a sharded checkpoint: {e}")))?;
+    let mut seen = HashSet::new();
+    for (tensor, _) in &index.weight_map.0 {
+        if !seen.insert(tensor) {
+            return Err(Error::malformed(format!(
+                "the index names the tensor {:?} twice: programs choose differently",
+                names::shorten(tensor)
+            )));
+        }
+    }
+    Ok(index)
+}
+
+/// The names of the shards, in the order of the index. All lie beside it, or below.
+fn shards(index: &Index) -> Result<Vec<String>> {
+    let mut seen = HashSet::new();
+    let mut shards = Vec::new();
+    for (_, shard) in &index.weight_map.0 {
+        let inside = Path::new(shard)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if !inside || shard.is_empty() || shard.contains('\\') {
+            return Err(Error::malformed(format!(
+                "names the shard {:?}, which is not a file beside the index",
+                names::shorten(shard)
+            )));
+        }
+        if seen.insert(shard) {
+            shards.push(shard.clone());
+        }
+    }
+    // the index is often sorted by tensor; the shards' own numbers are their order
+    shards.sort();
+    Ok(shards)
+}
+
+/// Which tensors the shards hold.
+#[derive(Default)]
+struct Held {
+    /// By name, the shard.
+    tensors: HashMap<String, String>,
+    bytes: u64,
+}
+
+impl Held {
+    fn add(&mut self, shard: &Checkpoint, name: &str) -> Result<()> {
+        for tensor in shard.tensors() {
+            let before = self.tensors.insert(tensor.name.clone(), name.to_owned());
+            if let Some(before) = before.filter(|before| before != name) {
+                return Err(Error::malformed(format!(
+                    "two shards hold {:?}: {before:?} and {name:?}; programs choose differently",
+                    names::shorten(&tensor.name)
+                )));
+            }
+            self.bytes = self.bytes.saturating_add(tensor.nbytes() as u64);
+        }
+        Ok(())
+    }
+
+    /// Where index and shards disagree, one line each.
+    fn against(&self, index: &Index) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (mut missing, mut elsewhere, mut named) = (Vec::new(), Vec::new(), HashSet::new());
+        for (tensor, shard) in &index.weight_map.0 {
+            named.insert(tensor.as_str());
+            match self.tensors.get(tensor) {
+                None => missing.push(tensor.as_str()),
+                Some(held) if held != shard => elsewhere.push(tensor.as_str()),
+                Some(_) => {}
+            }
+        }
+        let mut surplus: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
+        surplus.retain(|tensor| !named.contains(tensor));
+        surplus.sort_unstable();
+        for (found, what) in [
+            (missing, "named by the index and in no shard"),
+            (elsewhere, "in another shard than the index says"),
+            (surplus, "in a shard and not named by the index"),
+        ] {
+            if !found.is_empty() {
+                notes.push(format!(
+                    "index and shards disagree: {} {what}: {}",
+                    match found.len() {
+                        1 => "1 tensor is".to_owned(),
+                        n => format!("{n} tensors are"),
+                    },
+                    some(&found)
+                ));
+            }
+        }
+        let total = index.metadata.as_ref().and_then(|m| m.get("total_size"));
+        let total = total.and_then(|total| total.as_u64());
+        if let Some(total) = total.filter(|&total| total != self.bytes) {
+            notes.push(format!(
+                "index and shards disagree: the index counts {total} bytes of tensors, the shards hold {}",
+                self.bytes
+            ));
+        }
+        notes
+    }
+}
+
+fn some(names: &[&str]) -> String {
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| names::shorten(name))
+        .collect();
+    if names.len() > NAMED {
+        shown.push("...".to_owned());
+    }
+    shown.join(", ")
+}
+
+/// The index in `folder`, if it holds one. `None` where there is none.
+///
+/// # Errors
+///
+/// `Usage` where there are several and none is called as transformers would.
+pub(super) fn index_in(folder: &Path, files: &[PathBuf]) -> Result<Option<PathBuf>> {
+    let name = |path: &Path| {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let indices: Vec<&PathBuf> = files
+        .iter()
+        .filter(|path| name(path).ends_with(".index.json"))
+        .collect();
+    let preferred = [
+        "model.safetensors.index.json",
+        "pytorch_model.bin.index.json",
+    ];
+    let found = preferred
+        .iter()
+        .find_map(|wanted| indices.iter().find(|path| name(path) == *wanted));
+    match (found, &indices[..]) {
+        (Some(index), _) => Ok(Some(index.to_path_buf())),
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(only.to_path_buf())),
+        (None, several) => Err(Error::usage(format!(
+            "holds {} indexes of sharded checkpoints: {}",
+            several.len(),
+            some(
+                &several
+                    .iter()
+                    .map(|p| name(p))
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+            )
+        ))
+        .in_file(folder)
+        .with_hint("name one of them")),
+    }
+}
