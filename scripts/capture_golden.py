@@ -67,14 +67,17 @@ class Capture:
         hooks = []
         for name, module in model.named_modules():
             if isinstance(module, nn.Conv2d) and self._wanted(name):
-                hooks.append(module.register_forward_pre_hook(self._before))
-                hooks.append(module.register_forward_hook(self._after(name or ROOT_NAME)))
+                hooks += self.watch(module, name or ROOT_NAME)
         if not hooks:
             names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
             raise UserError("the model has no Conv2d layer" if not names else
                             f"no Conv2d layer is named {' or '.join(self._layers)}; there are {', '.join(names[:8])}"
                             + (", ..." if len(names) > 8 else ""))
         return hooks
+
+    def watch(self, conv: nn.Conv2d, name: str) -> list:
+        """Record the calls of one layer as `name`; gives the hooks, to be removed at the end."""
+        return [conv.register_forward_pre_hook(self._before), conv.register_forward_hook(self._after(name))]
 
     def _wanted(self, name: str) -> bool:
         return self._layers is None or any(fnmatch.fnmatchcase(name or ROOT_NAME, glob) for glob in self._layers)

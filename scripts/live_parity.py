@@ -1,231 +1,279 @@
 #!/usr/bin/env python3
 """Compare pthinspect with the PyTorch that is installed here, bit for bit.
 
-    live_parity.py                                   resnet18 and mobilenet_v2, batch 1, threads 1 and 2, 60 random layers
+    live_parity.py                                   the quick form: some models, random layers and special values
+    live_parity.py --full                            everything (hours; may be interrupted and called again, or twice at once)
     live_parity.py --models vgg11,densenet121 --batches 1,2 --random 0
-    live_parity.py --isa AVX2                        the same with ONEDNN_MAX_CPU_ISA=AVX2
+    live_parity.py --isa AVX2 --layouts channels_last --random 500 --seed 7
+    live_parity.py --isa AVX2 --threads 3 --only random.s7.311 --keep DIR
+    live_parity.py --env MKL_CBWR=COMPATIBLE --no-mkldnn --random 300
+    live_parity.py --python old/bin/python           another torch does the computing
+    live_parity.py --flips --models '' --random 500  each layer again with one bit wrong: is it found?
     live_parity.py --no-origin                       nothing said about where the outputs come from: the order is searched
 
-Captures every distinct Conv2d call in processes of their own (threads and ISA are a process's), has `pthinspect verify`
-replay them, and prints how many came out identical and how many were predicted. Exit 0 only if all of them did.
+Makes every distinct Conv2d call of the models and random layers in processes of their own (threads and instruction sets
+are a process's), has `pthinspect verify` replay them, and prints a table of how many came out identical and how many
+were predicted, by memory format, instruction set, backend and order. Exit 0 only if all of them did, but for exceptions
+that parity/known.py explains by name.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import math
 import os
-import random
+import platform
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(SCRIPTS))
-from golden_common import KERNEL_ENVIRONMENT, METADATA_KEY, UserError, run_main
+from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, run_main
+from parity import report
+from parity.layers import random_call
+from parity.report import forget_origin, golden_meta
 
 BINARY = SCRIPTS.parent / "target" / "release" / "pthinspect"
+CAPTURE = SCRIPTS / "parity" / "capture.py"
+
+#: What the README claims to cover.
+MODELS = ("alexnet vgg11 vgg16 resnet18 resnet50 resnext50_32x4d wide_resnet50_2 densenet121 mobilenet_v2 "
+          "mobilenet_v3_large mobilenet_v3_small efficientnet_b0 squeezenet1_1 shufflenet_v2_x1_0 googlenet inception_v3 "
+          "regnet_y_400mf convnext_tiny mnasnet1_0 deeplabv3_resnet50 fcn_resnet50 lraspp_mobilenet_v3_large "
+          "ssdlite320_mobilenet_v3_large").split()
+
+QUICK = dict(models=["resnet18", "mobilenet_v2"], batches=[1], threads=[1, 2], isa=["native", "AVX2"],
+             layouts=["contiguous", "channels_last"], random=160)
+FULL = dict(models=MODELS, batches=[1, 2, 16], threads=[1, 2, 3, 4, 8], isa=["native", "AVX2"],
+            layouts=["contiguous", "channels_last"], random=5000)
+
+#: A golden in passing may be as large as this; small enough for anyone's disk.
+PIECE_BYTES, PIECE_CASES = 400 << 20, 200
+
+#: As many calls, or multiply-adds, as one process makes: some minutes at most are lost when it is stopped.
+JOB_CASES, JOB_WORK = 250, 50e9
 
 
-@dataclass
+# ---------------------------------------------------------------------------------------------------------------
+# What is to be done
+
+
 class Job:
-    """One capturing process and the golden it leaves."""
+    """Calls that one process makes under one setting."""
 
-    label: str
-    threads: int
-    isa: str
-    argv: list[str]
-    golden: Path
+    def __init__(self, args, isa, layout, threads, name, calls):
+        self.setting = dict(isa=isa, layout=layout, threads=threads, dtype=args.dtype, mkldnn=not args.no_mkldnn,
+                            env=dict(args.env), origin=not args.no_origin, flips=args.flips)
+        self.name, self.calls = name, calls
+        self.named()
+
+    def named(self) -> None:
+        """The key that results are kept under follows from everything that is computed."""
+        told = json.dumps([self.setting, self.calls], sort_keys=True)
+        digest = hashlib.sha256(told.encode()).hexdigest()[:10]
+        self.key = f"{self.setting['isa']}.{self.setting['layout']}.t{self.setting['threads']}." \
+                   f"{self.setting['dtype']}.{self.name}.{digest}"
+
+    def environment(self) -> dict:
+        environment = {key: value for key, value in os.environ.items() if key not in KERNEL_ENVIRONMENT}
+        environment["PYTHONWARNINGS"] = "ignore"
+        if self.setting["isa"] != "native":
+            environment["ONEDNN_MAX_CPU_ISA"] = self.setting["isa"]
+        return environment | self.setting["env"]
+
+
+def plan(args, work: Path) -> list[Job]:
+    jobs = []
+    for layout in args.layouts:
+        models = calls_of_models(args, layout, work)
+        for isa in args.isa:
+            for place, threads in enumerate(args.threads):
+                sets = list(models.items())
+                mine = [random_call(args.seed, index, layout) for index in range(args.random)][place::len(args.threads)]
+                sets += [(f"random.s{args.seed}.{first}", mine[first:first + JOB_CASES])
+                         for first in range(0, len(mine), JOB_CASES)]
+                jobs += [Job(args, isa, layout, threads, name, calls) for name, calls in packed(sets)]
+    if args.only:
+        for job in jobs:
+            job.calls = [call for call in job.calls if call["name"] in args.only]
+            job.named()
+        jobs = [job for job in jobs if job.calls]
+        if not jobs:
+            raise UserError(f"no call is named {args.only[0]}", "the names stand in the list of exceptions")
+    return jobs
+
+
+def packed(sets: list) -> list:
+    """Small sets together, so that not every handful of calls pays for the start of a process."""
+    jobs, room = [], None
+    for name, calls in sets:
+        work = sum(math.prod(call["input"]) * math.prod(call["weight"][1:]) * call["weight"][0] / call["input"][1]
+                   for call in calls)
+        if not calls:
+            continue
+        if room and len(room[1]) + len(calls) <= JOB_CASES and room[2] + work <= JOB_WORK:
+            room[0], room[1], room[2] = f"{room[0].split('+')[0]}+", room[1] + calls, room[2] + work
+        else:
+            room = [name, calls, work]
+            jobs.append(room)
+    return [(name, calls) for name, calls, _ in jobs]
+
+
+def calls_of_models(args, layout: str, work: Path) -> dict[str, list]:
+    """Which calls each model adds to those of the models before it."""
+    if not args.models:
+        return {}
+    request = dict(models=args.models, batches=args.batches, layout=layout)
+    digest = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:10]
+    listed = work / f"calls.{digest}.json"
+    if not listed.is_file():
+        asked = work / f"calls.{digest}.{os.getpid()}.request"
+        asked.write_text(json.dumps(request))
+        part = work / f"calls.{digest}.{os.getpid()}.part"
+        done = subprocess.run([args.python, str(CAPTURE), "--calls", str(part), str(asked)], text=True,
+                              stderr=subprocess.PIPE)
+        if done.returncode:
+            raise UserError(f"listing the calls of the models failed: {said(done.stderr)}")
+        part.replace(listed)
+        asked.unlink()
+    from parity.layers import identity
+    seen, fresh = set(), {}
+    for model, calls in json.loads(listed.read_text()).items():
+        fresh[model] = [call for call in calls if identity(call) not in seen]
+        seen |= {identity(call) for call in calls}
+    return fresh
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Random layers
+# Doing it
 
 
-def random_layer(draw: random.Random):
-    """The arguments of a Conv2d and an input's shape; every draw is a layer that torch accepts."""
-    while True:
-        kernel = [draw.choice([1, 1, 2, 3, 3, 3, 4, 5, 6, 7])] * 2
-        if draw.random() < 0.25:
-            kernel[1] = draw.randint(1, 7)
-        stride = [draw.choice([1, 1, 1, 2, 3])] * 2
-        if draw.random() < 0.15:
-            stride[1] = draw.randint(1, 3)
-        dilation = [draw.choice([1, 1, 1, 1, 2, 3])] * 2
-        groups = 1
-        kind = draw.random()
-        if kind < 0.6:
-            c_in, c_out = draw.randint(1, 90), draw.randint(1, 70)
-        elif kind < 0.8:
-            groups = draw.randint(2, 6)
-            c_in, c_out = groups * draw.randint(1, 20), groups * draw.randint(1, 20)
-        else:
-            groups = c_in = draw.randint(2, 70)
-            c_out = groups * draw.choice([1, 1, 1, 2])
-        if kernel == [1, 1] and draw.random() < 0.4:
-            c_in, c_out, groups = draw.randint(100, 700), draw.randint(4, 60), 1
-        batch = draw.choice([1, 1, 1, 1, 2, 3, 5, 16, 17])
-        size = [draw.randint(1, 32), draw.randint(1, 32)]
-        extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-        mode = draw.choice(["zeros"] * 6 + ["reflect", "replicate", "circular"])
-        word = draw.random()
-        if word < 0.15 and stride == [1, 1]:
-            padding, sides = "same", [e // 2 for e in extent]
-        elif word < 0.25:
-            padding, sides = "valid", [0, 0]
-        else:
-            padding = sides = [draw.choice([0, e // 2, e // 2, draw.randint(0, e)]) for e in extent]
-        if any(s + 2 * p < e for s, p, e in zip(size, sides, extent)):
-            continue
-        if mode != "zeros" and any(p >= s for s, p in zip(size, sides)):
-            continue
-        work = batch * c_out * (c_in // groups) * kernel[0] * kernel[1] * size[0] * size[1]
-        if work > 60_000_000 or batch * c_in * size[0] * size[1] > 600_000:
-            continue
-        options = dict(stride=tuple(stride), padding=padding if isinstance(padding, str) else tuple(padding),
-                       dilation=tuple(dilation), groups=groups, bias=draw.random() < 0.7, padding_mode=mode)
-        return (c_in, c_out, tuple(kernel), options), (batch, c_in, *size)
+def work_off(args, jobs: list[Job], work: Path) -> list[dict]:
+    """Results of all jobs: those already there, and those that this process does now.
+
+    A job is claimed by a file, so that several processes may share the work; a claim of a process that is gone is void.
+    """
+    stamp = hashlib.sha256(args.binary.read_bytes()).hexdigest()[:16]
+    results, waiting = {}, list(jobs)
+    began, done = time.monotonic(), 0
+    while waiting:
+        postponed = []
+        for job in waiting:
+            there = finished(work, job, stamp, args)
+            if there is None and not claim(work, job):
+                postponed.append(job)
+                continue
+            if there is None:
+                try:
+                    there = finished(work, job, stamp, args) or do(args, job, work, stamp)
+                finally:
+                    (work / f"{job.key}.claim").unlink(missing_ok=True)
+                done += 1
+                wrong = sum(not report.good(case, args.no_origin) for case in there["cases"])
+                print(f"{job.key}: {len(there['cases'])} cases, {wrong} exceptions, {there['seconds']:.0f} s "
+                      f"({len(results) + 1} of {len(jobs)}, {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+            results[job.key] = there
+        if postponed:
+            time.sleep(2)
+        waiting = postponed
+    return [results[job.key] for job in jobs]
 
 
-def capture_random(args) -> int:
-    """The capturing process for the random layers of one thread count."""
-    import torch
-    from torch import nn
-    from capture_golden import capture
-
-    torch.set_num_threads(args.threads[0])
-    torch.manual_seed(args.seed)
-    draw = random.Random(args.seed)
-    layers = {f"random{index:03}": random_layer(draw) for index in range(args.random)}
-    first, step = args.every
-    chosen = {name: layers[name] for name in list(layers)[first::step]}
-    net = nn.ModuleDict({name: nn.Conv2d(c_in, c_out, kernel, **options)
-                         for name, ((c_in, c_out, kernel, options), _) in chosen.items()})
-    layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    net = net.to(memory_format=layout)
-    with capture(net, args.capture_random):
-        for name, (_, shape) in chosen.items():
-            net[name](torch.randn(shape).to(memory_format=layout))
-    return 0
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Capturing and verifying
-
-
-def jobs(args, folder: Path) -> list[Job]:
-    planned = []
-    layout = ["--channels-last"] if args.channels_last else []
-    for isa in args.isa:
-        for threads in args.threads:
-            for model in args.models:
-                for batch in args.batches:
-                    golden = folder / f"{model}.b{batch}.t{threads}.{isa}.golden.safetensors"
-                    argv = [str(SCRIPTS / "capture_golden.py"), "--model", f"torchvision:{model}", "--batch", str(batch),
-                            "--threads", str(threads), "--seed", str(args.seed), "--distinct",
-                            "--image-size", args.image_size, "--output", str(golden), *layout]
-                    planned.append(Job(f"{model}, batch {batch}", threads, isa, argv, golden))
-        for index, threads in enumerate(args.threads):
-            count = len(range(index, args.random, len(args.threads)))
-            if count:
-                golden = folder / f"random.s{args.seed}.t{threads}.{isa}.golden.safetensors"
-                argv = [str(Path(__file__).resolve()), "--capture-random", str(golden), "--threads", str(threads),
-                        "--every", f"{index},{len(args.threads)}", "--random", str(args.random),
-                        "--seed", str(args.seed), *layout]
-                planned.append(Job("random layers", threads, isa, argv, golden))
-    return planned
-
-
-def capture_all(job: Job) -> None:
-    environment = {key: value for key, value in os.environ.items() if key not in KERNEL_ENVIRONMENT}
-    if job.isa != "native":
-        environment["ONEDNN_MAX_CPU_ISA"] = job.isa
-    done = subprocess.run([sys.executable, "-W", "ignore", *job.argv], env=environment, text=True, capture_output=True)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["nothing"])
-        cause = next((line for line in said if line.startswith("error:")), said[-1])
-        raise UserError(f"capturing {job.label} with {job.threads} threads failed: {cause.removeprefix('error: ')}")
-
-
-def golden_header(path: Path) -> tuple[dict, int]:
-    with path.open("rb") as f:
-        length = struct.unpack("<Q", f.read(8))[0]
-        return json.loads(f.read(length)), 8 + length
-
-
-def forget_origin(path: Path) -> None:
-    """Take out of a golden everything that says or hints where its outputs were computed."""
-    header, begin = golden_header(path)
-    meta = json.loads(header["__metadata__"][METADATA_KEY])
-    meta.pop("origin", None)
-    for case in meta["cases"]:
-        for key in ("origin", "backend", "implementation"):
-            case.pop(key, None)
-    header["__metadata__"][METADATA_KEY] = json.dumps(meta)
-    raw = json.dumps(header).encode()
-    raw += b" " * (-len(raw) % 8)
-    part = path.with_suffix(".part")
-    with path.open("rb") as source, part.open("wb") as target:
-        source.seek(begin)
-        target.write(struct.pack("<Q", len(raw)) + raw)
-        shutil.copyfileobj(source, target)
-    part.replace(path)
-
-
-def verify(binary: Path, golden: Path) -> list[dict]:
-    done = subprocess.run([str(binary), "verify", str(golden), "--json"], text=True, capture_output=True)
-    if done.returncode not in (0, 1):
-        said = done.stderr.strip().splitlines() or ["nothing"]
-        raise UserError(f"{binary.name} verify {golden.name} ended with {done.returncode}: "
-                        f"{said[0].removeprefix('error: ')}")
+def finished(work: Path, job: Job, stamp: str, args) -> dict | None:
     try:
-        return json.loads(done.stdout)["cases"]
-    except (json.JSONDecodeError, KeyError) as error:
-        raise UserError(f"{binary.name} verify {golden.name} --json gave no such JSON as it should: {error}") from error
+        there = json.loads((work / f"{job.key}.result.json").read_text())
+    except FileNotFoundError:
+        return None
+    if args.resume == "failed" and there["binary"] != stamp:
+        return there if all(report.good(case, args.no_origin) for case in there["cases"]) else None
+    return there if args.resume == "any" or there["binary"] == stamp else None
+
+
+def claim(work: Path, job: Job) -> bool:
+    path = work / f"{job.key}.claim"
+    try:
+        with path.open("x") as f:
+            f.write(str(os.getpid()))
+        return True
+    except FileExistsError:
+        try:
+            os.kill(int(path.read_text() or 0) or os.getpid(), 0)
+        except (ProcessLookupError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+        return False
+
+
+def do(args, job: Job, work: Path, stamp: str) -> dict:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"{job.key}.", dir=work) as folder:
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps(job.setting | dict(calls=job.calls, folder=folder, piece_bytes=PIECE_BYTES,
+                                                         piece_cases=PIECE_CASES)))
+        errors = open(Path(folder) / "stderr", "w+")
+        process = subprocess.Popen([args.python, str(CAPTURE), str(request)], env=job.environment(), text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        cases, where = [], None
+        for line in process.stdout:
+            if not line.startswith("part "):
+                continue
+            golden = Path(line.split(" ", 1)[1].strip())
+            checked, where = check(args, job, golden)
+            cases += checked
+            golden.unlink()
+            process.stdin.write("next\n")
+            process.stdin.flush()
+        if process.wait():
+            errors.seek(0)
+            raise UserError(f"capturing {job.key} failed: {said(errors.read())}")
+        errors.close()
+    names = [case["name"] for case in cases if "~" not in case["name"]]
+    if names != [call["name"] for call in job.calls]:
+        raise UserError(f"{job.key}: {len(names)} cases came back of {len(job.calls)} calls")
+    there = dict(job=job.key, setting=job.setting, binary=stamp, origin=where, cases=cases,
+                 seconds=round(time.monotonic() - began, 1))
+    part = work / f"{job.key}.{os.getpid()}.part"
+    part.write_text(json.dumps(there))
+    part.replace(work / f"{job.key}.result.json")
+    return there
+
+
+def check(args, job: Job, golden: Path) -> tuple[list[dict], dict]:
+    """What verify says of each case of a golden, with what torch said of it."""
+    meta = golden_meta(golden)
+    if args.no_origin:
+        forget_origin(golden)
+    done = subprocess.run([str(args.binary), "verify", str(golden), "--json"], text=True, capture_output=True)
+    if done.returncode not in (0, 1, 2) or not done.stdout:
+        raise UserError(f"{args.binary.name} verify of {job.key} ended with {done.returncode}: {said(done.stderr)}")
+    judged = {case["name"]: case for case in json.loads(done.stdout)["cases"]}
+    cases = []
+    for case in meta["cases"]:
+        if case["name"] not in judged:
+            raise UserError(f"verify says nothing of {case['name']} in {job.key}")
+        verdict = judged[case["name"]]
+        kept = {key: verdict.get(key) for key in ("status", "order", "chosen_by", "elements", "identical", "max_ulp",
+                                                  "first_difference", "error")}
+        told = {key: case.get(key) for key in ("backend", "implementation", "memory_format", "flipped", "shows")
+                if key in case}
+        cases.append(dict(name=case["name"], **told, **{k: v for k, v in kept.items() if v is not None}))
+        if args.keep and not report.good(cases[-1], args.no_origin):
+            args.keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(golden, args.keep / f"{job.key}.{golden.name}")
+    return cases, meta.get("origin")
+
+
+def said(text: str) -> str:
+    lines = text.strip().splitlines() or ["nothing"]
+    return next((line for line in lines if line.startswith("error:")), lines[-1]).removeprefix("error: ")
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Telling
-
-
-def geometry(golden: Path, name: str) -> str:
-    header, _ = golden_header(golden)
-    meta = json.loads(header["__metadata__"][METADATA_KEY])
-    case = next(case for case in meta["cases"] if case["name"] == name)
-    shape = lambda part: "x".join(map(str, header[f"{name}.{part}"]["shape"]))
-    pair = lambda key: case[key] if isinstance(case[key], str) else "x".join(map(str, case[key]))
-    words = [f"input {shape('input')}", f"weight {shape('weight')}", f"stride {pair('stride')}",
-             f"padding {pair('padding')}", f"dilation {pair('dilation')}", f"groups {case['groups']}"]
-    if case["padding_mode"] != "zeros":
-        words.append(case["padding_mode"])
-    if f"{name}.bias" not in header:
-        words.append("no bias")
-    if case.get("memory_format") == "channels_last":
-        words.append("channels_last")
-    words += [case[key] for key in ("backend", "implementation") if key in case]
-    return ", ".join(words)
-
-
-def told(case: dict) -> str:
-    words = [case["status"], f"order {case.get('order')}", f"chosen by {case.get('chosen_by')}",
-             f"{case.get('identical')} of {case.get('elements')} identical", f"max {case.get('max_ulp')} ulp"]
-    first = case.get("first_difference")
-    if first:
-        words.append(f"first at {first['index']}: {first['expected']} expected, {first['actual']} computed")
-    if case.get("error"):
-        words.append(str(case["error"]))
-    return ", ".join(words)
-
-
-def columns(rows: list[list[str]]) -> str:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]) - 1)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]),
-                                *(cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:])), row[-1]]) for row in rows)
+# The command
 
 
 def arguments():
@@ -235,74 +283,75 @@ def arguments():
     def numbers(text):
         return [int(word) for word in words(text)]
 
+    def setting(text):
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        return name, value
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0],
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="examples:\n" + __doc__.split("\n\n")[1])
-    parser.add_argument("--binary", type=Path, default=BINARY, metavar="PATH", help="default: target/release/pthinspect")
-    parser.add_argument("--models", type=words, default=["resnet18", "mobilenet_v2"], metavar="A,B", help="torchvision's names")
-    parser.add_argument("--batches", type=numbers, default=[1], metavar="N,N")
-    parser.add_argument("--threads", type=numbers, default=[1, 2], metavar="T,T")
-    parser.add_argument("--image-size", default="224", metavar="S|H,W")
-    parser.add_argument("--random", type=int, default=60, metavar="N", help="random layers, dealt out over --threads")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--isa", type=words, default=["native"], metavar="AVX2,...",
-                        help="ONEDNN_MAX_CPU_ISA for the capture; 'native' sets nothing")
-    parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--no-origin", action="store_true", help="remove the origin first: the order has to be found")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the goldens there")
-    parser.add_argument("--capture-random", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--every", type=numbers, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    what = parser.add_argument_group("what is computed")
+    what.add_argument("--full", action="store_true", help="everything that is not said otherwise below")
+    what.add_argument("--models", type=words, metavar="A,B", help="torchvision's names; '' for none")
+    what.add_argument("--batches", type=numbers, metavar="N,N")
+    what.add_argument("--random", type=int, metavar="N", help="random layers, dealt out over --threads")
+    what.add_argument("--seed", type=int, default=0, help="of the random layers")
+    what.add_argument("--only", action="append", metavar="NAME", help="only this call; may be given again")
+    how = parser.add_argument_group("under which settings")
+    how.add_argument("--threads", type=numbers, metavar="T,T")
+    how.add_argument("--isa", type=words, metavar="AVX2,...", help="ONEDNN_MAX_CPU_ISA; 'native' sets nothing")
+    how.add_argument("--layouts", type=words, metavar="contiguous,channels_last")
+    how.add_argument("--dtype", default="float32")
+    how.add_argument("--no-mkldnn", action="store_true", help="torch.backends.mkldnn switched off")
+    how.add_argument("--env", type=setting, action="append", default=[], metavar="NAME=VALUE")
+    how.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter whose torch computes")
+    run = parser.add_argument_group("the run")
+    run.add_argument("--binary", type=Path, default=BINARY, metavar="PATH", help="default: target/release/pthinspect")
+    run.add_argument("--flips", action="store_true", help="each call again with one bit wrong in each of its tensors")
+    run.add_argument("--no-origin", action="store_true", help="remove the origin first: the order has to be found")
+    run.add_argument("--work", type=Path, metavar="DIR", help="results stay there and are not computed again; --full: "
+                     "target/parity")
+    run.add_argument("--resume", choices=["same", "failed", "any"], default="same",
+                     help="results of which binaries count: the same; all that were right; any")
+    run.add_argument("--keep", type=Path, metavar="DIR", help="leave the goldens with exceptions there")
+    run.add_argument("--show", type=int, default=20, metavar="N", help="exceptions shown of each kind")
+    run.add_argument("--json", type=Path, metavar="OUT", help="the table and the exceptions as JSON")
+    args = parser.parse_args()
+    for key, value in (FULL if args.full else QUICK).items():
+        if getattr(args, key) is None:
+            setattr(args, key, value)
+    return args
 
 
 def main() -> int:
     args = arguments()
-    if args.capture_random:
-        return capture_random(args)
     args.binary = args.binary.resolve()
     if not args.binary.is_file():
         raise UserError(f"{args.binary} does not exist", "cargo build --release, or --binary PATH")
-    if args.keep:
-        args.keep.mkdir(parents=True, exist_ok=True)
-    folder = args.keep or Path(tempfile.mkdtemp(prefix="live_parity."))
-    try:
-        return compare(args, folder)
-    finally:
-        if not args.keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    if args.full and args.work is None:
+        args.work = SCRIPTS.parent / "target" / "parity"
+    if args.work:
+        args.work.mkdir(parents=True, exist_ok=True)
+        return compare(args, args.work)
+    with tempfile.TemporaryDirectory(prefix="live_parity.") as folder:
+        return compare(args, Path(folder))
 
 
-def compare(args, folder: Path) -> int:
-    rows = [["set", "threads", "cases", "identical", "predicted", "seconds", "orders"]]
-    exceptions, total = [], Counter()
-    for job in jobs(args, folder):
-        capture_all(job)
-        if args.no_origin:
-            forget_origin(job.golden)
-        began = time.monotonic()
-        cases = verify(args.binary, job.golden)
-        took = time.monotonic() - began
-        expected = {case["name"] for case in json.loads(golden_header(job.golden)[0]["__metadata__"][METADATA_KEY])["cases"]}
-        if {case["name"] for case in cases} != expected:
-            raise UserError(f"verify reported {len(cases)} of the {len(expected)} cases of {job.golden.name}")
-        identical = [case for case in cases if case["status"] == "identical"]
-        predicted = [case for case in identical if case["chosen_by"] == "origin"]
-        orders = Counter(case.get("order") or "none" for case in cases)
-        label = job.label if job.isa == "native" else f"{job.label}, {job.isa}"
-        rows.append([label, str(job.threads), str(len(cases)), str(len(identical)), str(len(predicted)), f"{took:.1f}",
-                     ", ".join(f"{order} {count}" for order, count in orders.most_common())])
-        total += Counter(cases=len(cases), identical=len(identical), predicted=len(predicted))
-        good = identical if args.no_origin else predicted
-        exceptions += [f"{label}, {job.threads} threads: {case['name']}: {geometry(job.golden, case['name'])}\n    {told(case)}"
-                       for case in cases if case not in good]
-        if not args.keep:
-            job.golden.unlink()
-    print(columns(rows))
-    print(f"\n{total['cases']} cases, {total['identical']} identical, {total['predicted']} predicted from the origin")
-    if exceptions:
-        print(f"\n{len(exceptions)} exceptions:")
-        print("\n".join(exceptions))
-    return 1 if exceptions else 0
+def compare(args, work: Path) -> int:
+    began = time.monotonic()
+    jobs = plan(args, work)
+    results = work_off(args, jobs, work)
+    calls = {(job.key, call["name"]): call for job in jobs for call in job.calls}
+    summary = report.summarize(results, calls, args.no_origin)
+    summary["command"] = " ".join(["python", "scripts/live_parity.py", *sys.argv[1:]])
+    summary["machine"] = dict(cpu=cpu_model(), cores=os.cpu_count(), system=platform.system())
+    summary["seconds"] = dict(wall=round(time.monotonic() - began), jobs=round(sum(r["seconds"] for r in results)))
+    print(report.text(summary, args.show))
+    if args.json:
+        args.json.write_text(json.dumps(summary, indent=1) + "\n")
+    return 0 if all(one["known"] for one in summary["exceptions"]) else 1
 
 
 if __name__ == "__main__":

@@ -137,9 +137,10 @@ fn execute<R: Tiled>(
         bias: bias.as_deref(),
     };
     let plan = order.plan(geometry);
+    let kernel = args.how.kernel()?;
     let result = args
         .how
-        .install(|| kernel::run(&operands, geometry, &plan, args.how.kernel.into()))?;
+        .install(|| kernel::run(&operands, geometry, &plan, kernel))?;
     let mut output_shape = geometry.output_shape().to_vec();
     if shape.len() == 3 {
         output_shape.remove(0);

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Kernel;
 use crate::execute::Order;
+use crate::execute::kernel::Vectors;
 use crate::render::verify as render;
 use crate::verify::CaseReport;
 use crate::verify::Golden;
@@ -61,7 +62,7 @@ pub(super) struct How {
     threads: Option<u16>,
     /// Interpreter or vector kernels; the same bits
     #[arg(long, value_name = "KERNEL", default_value = "fast")]
-    pub(super) kernel: KernelChoice,
+    kernel: KernelChoice,
 }
 
 /// `--kernel`
@@ -71,6 +72,12 @@ pub(super) enum KernelChoice {
     Reference,
     /// Vector kernels
     Fast,
+    /// Vector kernels without the processor's own vectors
+    Portable,
+    /// Vector kernels with AVX2
+    Avx2,
+    /// Vector kernels with AVX-512
+    Avx512,
 }
 
 impl From<KernelChoice> for Kernel {
@@ -78,11 +85,25 @@ impl From<KernelChoice> for Kernel {
         match choice {
             KernelChoice::Reference => Kernel::Reference,
             KernelChoice::Fast => Kernel::Fast,
+            KernelChoice::Portable => Kernel::With(Vectors::Portable),
+            KernelChoice::Avx2 => Kernel::With(Vectors::Avx2),
+            KernelChoice::Avx512 => Kernel::With(Vectors::Avx512),
         }
     }
 }
 
 impl How {
+    /// The kernel, if this processor can run it: else `--kernel avx512` would check something else than it says.
+    pub(super) fn kernel(self) -> Result<Kernel> {
+        match self.kernel.into() {
+            Kernel::With(vectors) if !vectors.available() => Err(Error::usage(
+                "this processor lacks the vectors that --kernel asks for",
+            )
+            .with_hint("--kernel fast takes the widest it has; the bits are the same")),
+            kernel => Ok(kernel),
+        }
+    }
+
     /// Runs `work` on as many threads as asked for.
     pub(super) fn install<T: Send>(self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let Some(threads) = self.threads else {
@@ -109,7 +130,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         .map(|path| Checkpoint::open(path, &limits))
         .transpose()?;
     let options = Options {
-        kernel: args.how.kernel.into(),
+        kernel: args.how.kernel()?,
         order: args.order,
         search: !args.no_search,
         max_ulp: args.max_ulp,

@@ -1,7 +1,8 @@
 //! From ordinary code into code compiled for the processor's vectors.
 //!
 //! One of the crate's two files with unsafe: a call into a function with `#[target_feature]` is sound only on a
-//! processor that has the feature, which is asked right before.
+//! processor that has the feature, which is asked right before. Which code runs never changes a bit; [`Vectors`] can
+//! be chosen so that this can be checked on one processor.
 #![allow(unsafe_code)]
 
 use super::task;
@@ -9,12 +10,54 @@ use super::task::Layer;
 use super::task::Task;
 use crate::execute::Real;
 
+/// Which vectors the code was compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vectors {
+    /// Those that every processor of the target has.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+impl Vectors {
+    /// Whether this processor can run such code.
+    #[must_use]
+    pub fn available(self) -> bool {
+        match self {
+            Vectors::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Vectors::Avx2 => {
+                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Vectors::Avx512 => {
+                Vectors::Avx2.available()
+                    && std::is_x86_feature_detected!("avx512f")
+                    && std::is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Vectors::Avx2 | Vectors::Avx512 => false,
+        }
+    }
+
+    /// The widest there are.
+    #[must_use]
+    pub fn widest() -> Self {
+        [Vectors::Avx512, Vectors::Avx2]
+            .into_iter()
+            .find(|vectors| vectors.available())
+            .unwrap_or(Vectors::Portable)
+    }
+}
+
 /// Numbers that the kernels are compiled for.
 pub trait Tiled: Real {
-    /// Runs a task with the widest vectors there are.
+    /// Runs a task with the vectors asked for, or with portable code where the processor lacks them.
     #[doc(hidden)]
     #[allow(private_interfaces)]
-    fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>);
+    fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>, vectors: Vectors);
 }
 
 /// `channels` by `pixels` is the tile of a block of output channels: all the registers but those for the operands.
@@ -22,7 +65,7 @@ macro_rules! lanes {
     ($real:ty, avx512: $wide:literal by $wide_pixels:literal, avx2: $narrow:literal by $narrow_pixels:literal) => {
         impl Tiled for $real {
             #[allow(private_interfaces)]
-            fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>) {
+            fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>, vectors: Vectors) {
                 #[cfg(target_arch = "x86_64")]
                 {
                     #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
@@ -35,19 +78,20 @@ macro_rules! lanes {
                         task::run::<$real, $narrow, $narrow_pixels>(layer, task);
                     }
 
-                    if std::is_x86_feature_detected!("avx512f")
-                        && std::is_x86_feature_detected!("avx512vl")
-                        && std::is_x86_feature_detected!("fma")
-                    {
-                        // SAFETY: avx512f, avx512vl and fma (and so avx2) were detected on the lines above.
-                        return unsafe { avx512(layer, task) };
-                    }
-                    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
-                    {
-                        // SAFETY: avx2 and fma were detected on the line above.
-                        return unsafe { avx2(layer, task) };
+                    match vectors {
+                        Vectors::Avx512 if vectors.available() => {
+                            // SAFETY: avx512f, avx512vl, avx2 and fma were detected on the line above.
+                            return unsafe { avx512(layer, task) };
+                        }
+                        Vectors::Avx2 if vectors.available() => {
+                            // SAFETY: avx2 and fma were detected on the line above.
+                            return unsafe { avx2(layer, task) };
+                        }
+                        _ => {}
                     }
                 }
+                #[cfg(not(target_arch = "x86_64"))]
+                let _ = vectors;
                 task::run::<$real, 8, 4>(layer, task);
             }
         }

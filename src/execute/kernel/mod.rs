@@ -21,15 +21,18 @@ mod tile;
 
 pub use crate::execute::order::interpret::Operands;
 pub use dispatch::Tiled;
+pub use dispatch::Vectors;
 
 /// Who executes a plan; the bits are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kernel {
     /// The interpreter.
     Reference,
-    /// The kernels.
+    /// The kernels, with the widest vectors that the processor has.
     #[default]
     Fast,
+    /// The kernels, with these vectors or none.
+    With(Vectors),
 }
 
 /// Executes `plan` on rayon's current thread pool: the output `[N, O, OH, OW]`.
@@ -44,11 +47,17 @@ pub fn run<R: Tiled>(
 ) -> Vec<R> {
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
-        Kernel::Fast => fast(operands, geometry, plan),
+        Kernel::Fast => fast(operands, geometry, plan, Vectors::widest()),
+        Kernel::With(vectors) => fast(operands, geometry, plan, vectors),
     }
 }
 
-fn fast<R: Tiled>(operands: &Operands<'_, R>, g: &Geometry, plan: &Plan) -> Vec<R> {
+fn fast<R: Tiled>(
+    operands: &Operands<'_, R>,
+    g: &Geometry,
+    plan: &Plan,
+    vectors: Vectors,
+) -> Vec<R> {
     let mut output = vec![R::ZERO; g.output_len()];
     if output.is_empty() {
         return output;
@@ -56,7 +65,7 @@ fn fast<R: Tiled>(operands: &Operands<'_, R>, g: &Geometry, plan: &Plan) -> Vec<
     let layer = task::Layer::new(operands, g, plan);
     task::split(&layer, &mut output)
         .into_par_iter()
-        .for_each(|task| R::run(&layer, task));
+        .for_each(|task| R::run(&layer, task, vectors));
     output
 }
 

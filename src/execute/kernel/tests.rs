@@ -89,12 +89,18 @@ fn check<R: Tiled>(g: &Geometry, order: &Order, seed: u64, special: bool, bias: 
     };
     let plan = order.plan(g);
     let truth = run(&operands, g, &plan, Kernel::Reference);
-    let fast = run(&operands, g, &plan, Kernel::Fast);
-    for (i, (a, b)) in truth.iter().zip(&fast).enumerate() {
-        assert!(
-            a.bits(FloatType::Float32) == b.bits(FloatType::Float32) || (a.is_nan() && b.is_nan()),
-            "{order}, {g:?}: element {i} is {b:e}, the interpreter says {a:e}"
-        );
+    for vectors in [Vectors::Portable, Vectors::Avx2, Vectors::Avx512] {
+        if !vectors.available() {
+            continue;
+        }
+        let fast = run(&operands, g, &plan, Kernel::With(vectors));
+        for (i, (a, b)) in truth.iter().zip(&fast).enumerate() {
+            assert!(
+                a.bits(FloatType::Float32) == b.bits(FloatType::Float32)
+                    || (a.is_nan() && b.is_nan()),
+                "{order}, {vectors:?}, {g:?}: element {i} is {b:e}, the interpreter says {a:e}"
+            );
+        }
     }
 }
 

@@ -1,0 +1,43 @@
+"""What is known to be missing, by name: an exception that none of these explains is news."""
+from __future__ import annotations
+
+MKL = ("Slow2d", "SlowDilated2d")
+
+
+def _mkl_threads(setting, case, call):
+    return case["backend"] in MKL and setting["threads"] > 2
+
+
+def _mkl_one_channel(setting, case, call):
+    return case["backend"] in MKL and case["memory_format"] == "channels_last" and call["weight"][0] == call["groups"]
+
+
+def _mkl_one_product(setting, case, call):
+    return case["backend"] in MKL and call["weight"][1:] == [1, 1, 1]
+
+
+def _gemm_channels_last(setting, case, call):
+    return case.get("implementation") == "x64:gemm:jit" and case["memory_format"] == "channels_last"
+
+
+def _brgemm_edges(setting, case, call):
+    return str(case.get("implementation")).startswith("brg_conv_fwd")
+
+
+def _nnpack(setting, case, call):
+    return case["backend"] == "NnpackSpatial"
+
+
+#: (name, does it explain this exception?)
+KNOWN = [
+    ("MKL with three or more threads: the edges of small layers", _mkl_threads),
+    ("channels_last through MKL with one output channel", _mkl_one_channel),
+    ("MKL with one product a sum: the sign of zero", _mkl_one_product),
+    ("depthwise in channels_last through the gemm convolution: not predicted", _gemm_channels_last),
+    ("brgemm, where whole kernel columns lie in the padding", _brgemm_edges),
+    ("NNPACK: Winograd and FFT tiles, no sum over taps", _nnpack),
+]
+
+
+def name_of(setting: dict, case: dict, call: dict) -> str | None:
+    return next((name for name, explains in KNOWN if explains(setting, case, call)), None)
