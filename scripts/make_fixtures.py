@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,malformed,predict] [--output fixtures]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict] [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
 """
@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -22,7 +23,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 5_000_000
-PARTS = ("questions", "goldens", "checkpoints", "malformed", "predict")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -60,6 +61,8 @@ def commands(part: str):
         yield "questions", {}, "fixture_makers/questions.py {}"
     elif part == "checkpoints":
         yield "checkpoints", {}, "fixture_makers/checkpoints.py {}"
+    elif part == "programs":
+        yield "checkpoints", {}, "fixture_makers/programs.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
     elif part == "predict":
@@ -87,6 +90,7 @@ def make(part: str, folder: Path, made: dict) -> None:
         clean = {key: value for key, value in os.environ.items() if key not in KERNEL_ENVIRONMENT}
         argv = [sys.executable, "-W", "ignore", *(str(path) if word == "{}" else word for word in words.split())]
         argv[3] = str(SCRIPTS / argv[3])
+        start = time.time() - 1
         done = subprocess.run(argv, env={**clean, **env, "PYTHONHASHSEED": "0"})
         if done.returncode:
             raise UserError(f"{words.replace('{}', str(path))} failed (exit {done.returncode})")
@@ -94,6 +98,8 @@ def make(part: str, folder: Path, made: dict) -> None:
         how = f"{knobs}python scripts/{words.replace('{}', 'fixtures/' + target)}"
         threads = int(words.split("--threads ")[1].split()[0]) if "--threads " in words else 1
         for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+            if part in ("checkpoints", "programs") and file.stat().st_mtime < start:
+                continue  # another command's, or an older torch's
             made[file.relative_to(folder).as_posix()] = {"command": how, "threads": threads}
 
 

@@ -357,35 +357,10 @@ def safetensors_files():
         write_expected(path, load_file(str(path)))
 
 
-class Scripted(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(2, 3, 3, stride=2, padding=1)
-        self.fc = nn.Linear(3, 2)
-
-    def forward(self, x):
-        return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
-
-
-def whole_programs():
-    """Formats of their own, with torch's names for what is inside."""
-    torch.manual_seed(220)
-    net = Scripted().eval()
-    for parameter, seed in zip(net.parameters(), range(221, 230)):
-        parameter.data = draw(seed, *parameter.shape)
-    source = FOLDER / "torchscript_source.tmp"
-    torch.jit.trace(net, torch.zeros(1, 2, 6, 6)).save(str(source))
-    # Without the .debug_pkl files and the id that sums them up: they hold the paths of the machine that traced.
-    rewritten(source.name, "torchscript.pt", root="torchscript", deflate=True,
-              change=lambda name, data: None if name.endswith((".debug_pkl", "serialization_id")) else data,
-              load=lambda path: torch.jit.load(str(path)).state_dict())
-    source.unlink()
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
     FOLDER = Path(sys.argv[1])
     FOLDER.mkdir(parents=True, exist_ok=True)
     for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, older_forms, several_files, views, dtypes, quantized, sparse_and_others,
-                 training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files, whole_programs):
+                 training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files):
         make()

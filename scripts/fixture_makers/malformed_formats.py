@@ -1,5 +1,6 @@
 """Bad legacy streams, tars and plain pickles: the smallest input for each refusal; see make_malformed.py."""
 import io
+import json
 import struct
 import tarfile
 
@@ -44,6 +45,7 @@ def old_formats(m):
     bad("tensor_outside", "a tensor of 3 x 3 over a storage of 6", m.one_item(m.tensor(storage(), shape=(3, 3))))
 
     tars(m)
+    programs(m)
     load = m.name_of("torch.storage", "_load_from_bytes")
 
     def pickled(name, why, body):
@@ -108,3 +110,48 @@ def tars(m):
     bad("count_is_text", "the number of tensors is text", tensors=[])
     name, why, data = m.CASES.pop()
     m.CASES.append((name, why, data.replace(m.program(m.number(0)), m.program(b"N\x85")[:4] + b".")))
+
+
+def programs(m):
+    def script(name, why, *records, drop=()):
+        held = {"m/data.pkl": m.program(m.name_of("__torch__", "Net") + b")\x81}b"), "m/constants.pkl": m.program(b")"),
+                "m/code/__torch__.py": b"class Net(Module):\n  __parameters__ = []\n", **dict(records)}
+        m.case(f"torchscript_{name}.pt", why, m.archive([pair for pair in held.items() if pair[0] not in drop]))
+
+    script("missing_constant", "constants.pkl names storage 0, there is no constants/0", ("m/constants.pkl", m.program(m.tensor() + b"\x85")))
+    script("missing_storage", "data.pkl names storage 0, there is no data/0",
+           ("m/data.pkl", m.program(m.name_of("__torch__", "Net") + b")\x81" + m.one_item(m.tensor()) + b"b")))
+    script("broken_constants", "constants.pkl is cut off", ("m/constants.pkl", b"\x80\x02("))
+    script("unknown_byteorder", "byteorder is neither little nor big", ("m/byteorder", b"middle"))
+
+    graph = {"graph_module": {"graph": {"nodes": []}, "signature": {"input_specs": []}}}
+    meta = {"dtype": 7, "sizes": [{"as_int": 2}, {"as_int": 3}], "requires_grad": True,
+            "strides": [{"as_int": 3}, {"as_int": 1}], "storage_offset": {"as_int": 0}, "layout": 7}
+    weight = {"path_name": "weight_0", "is_param": True, "use_pickle": False, "tensor_meta": meta}
+
+    def exported(name, why, weights={}, tensor={}, config=None, drop=(), records=()):
+        config = config or json.dumps({"config": {"w": {**weight, **weights, "tensor_meta": {**meta, **tensor}}}}).encode()
+        held = {"m/models/model.json": json.dumps(graph).encode(), "m/data/weights/model_weights_config.json": config,
+                "m/data/weights/weight_0": FLOATS, **dict(records)}
+        m.case(f"exported_{name}.pt2", why, m.archive([pair for pair in held.items() if pair[0] not in drop]))
+
+    exported("missing_config", "nothing says what the weights are", drop=["m/data/weights/model_weights_config.json"])
+    exported("missing_weight", "weight_0 is not there", drop=["m/data/weights/weight_0"])
+    exported("bad_config", "the config is cut-off JSON", config=b'{"config": {"w": {"path_name": ')
+    exported("config_of_numbers", "a weight is a number", config=b'{"config": {"w": 5}}')
+    exported("unknown_dtype", "dtype 99", tensor={"dtype": 99})
+    exported("outside_record", "a tensor of 3 x 3 in a record of 6", tensor={"sizes": [{"as_int": 3}, {"as_int": 3}]})
+    exported("negative_size", "-2 rows", tensor={"sizes": [{"as_int": -2}, {"as_int": 3}]})
+    exported("symbolic_size", "a size that is an expression", tensor={"sizes": [{"as_expr": {"expr_str": "s0"}}, {"as_int": 3}]})
+    exported("size_overflow", "2^62 x 2^62", tensor={"sizes": [{"as_int": 1 << 62}, {"as_int": 1 << 62}]})
+    exported("other_rank", "two sizes, one stride", tensor={"strides": [{"as_int": 1}]})
+    exported("pickled_junk", "a pickled weight that is no torch file", weights={"use_pickle": True})
+    exported("pickled_dict", "a pickled weight that is a dict of two", weights={"use_pickle": True}, records=[(
+        "m/data/weights/weight_0", m.archive(m.records(m.program(b"}" + m.text("a") + m.tensor() + b"s" + m.text("b") + m.tensor() + b"s"))))])
+    exported("bad_graph", "the graph is cut-off JSON", records=[("m/models/model.json", b'{"graph_module": {')])
+    exported("bomb_deep_name", "a tensor 3000 levels deep", config=json.dumps({"config": {"a." * 3000: weight}}).encode())
+    old = json.dumps(graph).encode()
+    m.case("exported_old_without_weights.pt2", "the layout of 2.1 to 2.5 without its weights",
+           m.archive([("serialized_exported_program.json", old), ("version", b"8.8")]))
+    m.case("exported_old_junk_weights.pt2", "the layout of 2.1 to 2.5, and its weights are a web page", m.archive([
+        ("serialized_exported_program.json", old), ("serialized_state_dict.pt", b"<html>"), ("version", b"8.8")]))

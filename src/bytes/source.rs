@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // the memory map; one of the crate's two files with unsafe
 
 use std::ops::Deref;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// Read-only bytes, cheap to clone.
 #[derive(Clone, Debug)]
-pub struct ByteSource(Inner);
+pub struct ByteSource(Inner, Option<Range<usize>>);
 
 #[derive(Clone, Debug)]
 enum Inner {
@@ -37,7 +38,18 @@ impl ByteSource {
         // changed byte could break: every read is bounds-checked against the map's length, which does not change.
         let map = unsafe { memmap2::Mmap::map(&file) }
             .map_err(|e| Error::io(path, "cannot be mapped", &e))?;
-        Ok(Self(Inner::Mapped(Arc::new(map))))
+        Ok(Self(Inner::Mapped(Arc::new(map)), None))
+    }
+}
+
+impl ByteSource {
+    /// A part of the bytes, as a source of its own; nothing is copied. What lies beyond the end is left out.
+    #[must_use]
+    pub fn slice(&self, part: Range<usize>) -> Self {
+        let base = self.1.as_ref().map_or(0, |part| part.start);
+        let end = part.end.min(self.len());
+        let start = part.start.min(end);
+        Self(self.0.clone(), Some(base + start..base + end))
     }
 }
 
@@ -68,16 +80,20 @@ impl ByteSource {
 
 impl From<Vec<u8>> for ByteSource {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Inner::Owned(bytes.into()))
+        Self(Inner::Owned(bytes.into()), None)
     }
 }
 
 impl Deref for ByteSource {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        match &self.0 {
+        let whole: &[u8] = match &self.0 {
             Inner::Owned(bytes) => bytes,
             Inner::Mapped(map) => map,
+        };
+        match &self.1 {
+            Some(part) => whole.get(part.clone()).unwrap_or(&[]), // inside: slice() saw to it
+            None => whole,
         }
     }
 }
@@ -85,5 +101,20 @@ impl Deref for ByteSource {
 impl AsRef<[u8]> for ByteSource {
     fn as_ref(&self) -> &[u8] {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ByteSource;
+
+    #[test]
+    fn slices_of_slices() {
+        let source = ByteSource::from((0..10).collect::<Vec<u8>>());
+        let part = source.slice(2..8);
+        assert_eq!(part[..], [2, 3, 4, 5, 6, 7]);
+        assert_eq!(part.slice(1..3)[..], [3, 4]);
+        assert_eq!(part.slice(4..100)[..], [6, 7]);
+        assert!(part.slice(50..60).is_empty());
     }
 }

@@ -26,7 +26,12 @@ pub(super) struct Under<'a> {
 impl Checkpoint {
     /// Takes over everything that `other` holds: files, storages, tensors, modules, tree and notes.
     pub(super) fn absorb(&mut self, other: Checkpoint, under: &Under<'_>) {
-        let (files, storages) = (self.bytes.files.len(), self.storages.len());
+        let storages = self.storages.len();
+        // one without a file of its own is another part of this one's
+        let files = match other.bytes.files.len() {
+            0 => 0,
+            _ => self.bytes.files.len(),
+        };
         let tensors = self.tensors.len();
         self.bytes.files.extend(other.bytes.files);
         let places = other.bytes.places.into_iter();
@@ -94,7 +99,9 @@ impl Checkpoint {
                 _ => self.tree.nodes.push(node),
             }
         }
-        self.tree.nodes[under.parent.0].children.extend(below);
+        if let Some(parent) = self.tree.nodes.get_mut(under.parent.0) {
+            parent.children.extend(below);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::checkpoint::python::Python;
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
-use crate::checkpoint::unpickled::Unpickled;
+use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
 use crate::pickle;
 use crate::pickle::Graph;
@@ -41,34 +41,24 @@ const PROTOCOL: i64 = 1001;
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let stream = Stream::read(&source, limits)?;
     let backing = Backing::Stream(stream.runs);
-    let Unpickled {
-        tree,
-        tensors,
-        modules,
-        mut notes,
-        storages,
-        places,
-    } = unpickled::unpickled(&stream.graph, &source, backing, ByteOrder::Little, limits)
-        .map_err(|e| e.behind(stream.object_at))?;
+    let mut unpickled = unpickled::unpickled(
+        &stream.graph,
+        &source,
+        backing,
+        ByteOrder::Little,
+        limits,
+        &Meaning::PLAIN,
+    )
+    .map_err(|e| e.behind(stream.object_at))?;
     if stream.end < source.len() {
-        notes.push(format!(
+        unpickled.notes.push(format!(
             "{} bytes follow the last storage, from byte {} on, which torch does not read",
             source.len() - stream.end,
             stream.end
         ));
     }
-    Ok(Checkpoint {
-        path: path.to_owned(),
-        format: Format::TorchLegacy,
-        byte_order: ByteOrder::Little,
-        tensors,
-        storages,
-        modules,
-        tree,
-        metadata: Default::default(),
-        notes,
-        bytes: Bytes::of_one(DataFile::little(source), places, limits.tensor_bytes),
-    })
+    let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
+    Ok(unpickled.into_checkpoint(path, Format::TorchLegacy, ByteOrder::Little, bytes))
 }
 
 /// The parts of the stream.

@@ -12,10 +12,12 @@ use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod absorb;
+mod exported;
 mod folder;
 mod legacy;
 mod module;
 mod names;
+mod nested;
 mod objects;
 mod open;
 mod places;
@@ -27,6 +29,7 @@ mod sharded;
 mod storages;
 mod tar;
 mod torch;
+mod torchscript;
 pub mod tree;
 mod unfold;
 mod unpickled;
@@ -46,6 +49,10 @@ pub enum Format {
     TorchTar,
     /// A pickle that `torch.save` did not write.
     Pickle,
+    /// `torch.jit.save`: a program and its module.
+    TorchScript,
+    /// `torch.export.save`: a graph and its weights.
+    TorchExport,
     /// An index, and the shards that it names.
     Sharded,
     /// safetensors.
@@ -60,6 +67,8 @@ impl Format {
             Format::TorchLegacy => "torch-legacy",
             Format::TorchTar => "torch-tar",
             Format::Pickle => "pickle",
+            Format::TorchScript => "torchscript",
+            Format::TorchExport => "torch-export",
             Format::Sharded => "sharded",
             Format::Safetensors => "safetensors",
         }

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use crate::bytes::Budget;
 use crate::checkpoint::objects;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::torchscript::code::Classes;
 use crate::error::Result;
 use crate::pickle::Object;
 use crate::pickle::Value;
@@ -25,6 +26,8 @@ pub(super) struct ModuleParts {
     /// Parameters and buffers that are not: `None`, or not persistent.
     pub(super) other: Vec<(String, ValueId)>,
     pub(super) modules: Vec<(String, ValueId)>,
+    /// What the code of a TorchScript program says of the class: hyperparameters.
+    pub(super) constants: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Attributes of every module that say nothing about it.
@@ -37,11 +40,19 @@ const INTERNAL: &[&str] = &[
     "_compiled_call_impl",
 ];
 
-/// The parts, if the object is a module: what has `_parameters` and `_modules` among its attributes.
-pub(super) fn parts(python: Python<'_>, object: &Object) -> Option<ModuleParts> {
+/// The parts, if the object is a module: what has `_parameters` and `_modules` among its attributes, or (TorchScript)
+/// what is of a class that the program calls a module.
+pub(super) fn parts(
+    python: Python<'_>,
+    object: &Object,
+    classes: Option<&Classes>,
+) -> Option<ModuleParts> {
     let [state] = object.state[..] else {
         return None;
     };
+    if let Some(classes) = classes {
+        return script_parts(python, object, state, classes);
+    }
     let parameters = named(python, python.entry(state, "_parameters")?)?;
     let modules = named(python, python.entry(state, "_modules")?)?;
     let buffers = python
@@ -54,6 +65,7 @@ pub(super) fn parts(python: Python<'_>, object: &Object) -> Option<ModuleParts> 
         state: Vec::new(),
         other: Vec::new(),
         modules: Vec::new(),
+        constants: serde_json::Map::new(),
     };
     for (name, id) in parameters {
         parts.sort_in(python, name, id, true);
@@ -74,6 +86,46 @@ pub(super) fn parts(python: Python<'_>, object: &Object) -> Option<ModuleParts> 
         .into_iter()
         .filter(|(name, id)| is_telling(python, name, *id))
         .collect();
+    Some(parts)
+}
+
+/// The class says which attributes are parameters and buffers; attributes that are modules are submodules.
+fn script_parts(
+    python: Python<'_>,
+    object: &Object,
+    state: ValueId,
+    classes: &Classes,
+) -> Option<ModuleParts> {
+    let class_of = |object: &Object| {
+        let (module, name) = python.callable(object)?;
+        classes.get(module, name)
+    };
+    let class = class_of(object)?;
+    let attributes = named(python, state)?;
+    let mut parts = ModuleParts {
+        attributes: Vec::new(),
+        state: Vec::new(),
+        other: Vec::new(),
+        modules: Vec::new(),
+        constants: class.constants.clone(),
+    };
+    let mut buffers = Vec::new();
+    for (name, id) in attributes {
+        let is_module =
+            matches!(python.get(id), Value::Object(object) if class_of(object).is_some());
+        if is_module {
+            parts.modules.push((name, id));
+        } else if class.parameters.contains(&name) {
+            parts.sort_in(python, name, id, true);
+        } else if class.buffers.contains(&name) {
+            buffers.push((name, id));
+        } else if is_telling(python, &name, id) {
+            parts.attributes.push((name, id));
+        }
+    }
+    for (name, id) in buffers {
+        parts.sort_in(python, name, id, true);
+    }
     Some(parts)
 }
 

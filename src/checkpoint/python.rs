@@ -32,14 +32,18 @@ impl<'g> Python<'g> {
         match self.get(id) {
             Value::Tuple(items) | Value::List(items) => Some(items),
             Value::Object(object) => {
-                let [only] = self.args(object) else {
+                let (callable, [first, ..]) = (self.callable(object)?, self.args(object)) else {
                     return None;
                 };
-                let size = self
-                    .callable(object)
-                    .is_some_and(|(_, name)| name == "Size");
-                match self.get(*only) {
-                    Value::Tuple(items) | Value::List(items) if size => Some(items),
+                let made_of_items = match callable {
+                    (_, "Size") => self.args(object).len() == 1,
+                    ("torch.jit._pickle", name) => {
+                        name.starts_with("build_") || name == "restore_type_tag"
+                    }
+                    _ => false,
+                };
+                match self.get(*first) {
+                    Value::Tuple(items) | Value::List(items) if made_of_items => Some(items),
                     _ => None,
                 }
             }
@@ -51,6 +55,19 @@ impl<'g> Python<'g> {
         match self.get(object.args) {
             Value::Tuple(args) | Value::List(args) => args,
             _ => &[],
+        }
+    }
+
+    /// A value without the type that TorchScript writes around lists and dicts: `restore_type_tag(value, 'List[int]')`,
+    /// `build_intlist([1, 2])`.
+    pub(super) fn untagged(self, id: ValueId) -> ValueId {
+        let Value::Object(object) = self.get(id) else {
+            return id;
+        };
+        match (self.callable(object), self.args(object)) {
+            (Some(("torch.jit._pickle", "restore_type_tag")), [value, _]) => *value,
+            (Some(("torch.jit._pickle", name)), [value]) if name.starts_with("build_") => *value,
+            _ => id,
         }
     }
 
@@ -277,10 +294,20 @@ impl<'g> Python<'g> {
             _ => object.callable,
         };
         match self.global_name(made_by) {
+            Some(name) if name.starts_with("__torch__.") => script_class(&name),
             Some(name) => name,
             None => format!("the result of {}", self.get(made_by).kind()),
         }
     }
+}
+
+/// `__torch__.torch.nn.modules.conv.___torch_mangle_3.Conv2d` as the class was called before it became a program.
+fn script_class(name: &str) -> String {
+    let parts = name.split('.').skip(1);
+    let parts: Vec<&str> = parts
+        .filter(|p| !p.starts_with("___torch_mangle_"))
+        .collect();
+    parts.join(".")
 }
 
 fn cut(mut text: String) -> String {

@@ -10,7 +10,7 @@ use crate::checkpoint::Format;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
-use crate::checkpoint::unpickled::Unpickled;
+use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
 use crate::pickle;
 use crate::tensor::ByteOrder;
@@ -25,30 +25,20 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     }
     let graph = pickle::read(&source, limits)?;
     let backing = Backing::Pickle(limits);
-    let Unpickled {
-        tree,
-        tensors,
-        modules,
-        mut notes,
-        storages,
-        places,
-    } = unpickled::unpickled(&graph, &source, backing, ByteOrder::Little, limits)?;
+    let mut unpickled = unpickled::unpickled(
+        &graph,
+        &source,
+        backing,
+        ByteOrder::Little,
+        limits,
+        &Meaning::PLAIN,
+    )?;
     if graph.consumed < source.len() {
-        notes.push(format!(
+        unpickled.notes.push(format!(
             "{} bytes follow the end of the pickle, which pickle.load does not read",
             source.len() - graph.consumed
         ));
     }
-    Ok(Checkpoint {
-        path: path.to_owned(),
-        format: Format::Pickle,
-        byte_order: ByteOrder::Little,
-        tensors,
-        storages,
-        modules,
-        tree,
-        metadata: Default::default(),
-        notes,
-        bytes: Bytes::of_one(DataFile::little(source), places, limits.tensor_bytes),
-    })
+    let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
+    Ok(unpickled.into_checkpoint(path, Format::Pickle, ByteOrder::Little, bytes))
 }

@@ -25,7 +25,7 @@ use crate::checkpoint::python::Python;
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
-use crate::checkpoint::unpickled::Unpickled;
+use crate::checkpoint::unpickled::Meaning;
 use crate::container::tar;
 use crate::error::{Error, Result};
 use crate::pickle;
@@ -83,33 +83,17 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     let bytes = &source[pickle_at];
     let most = bytes.len().min(limits.pickle_bytes);
     let graph = pickle::read(&bytes[..most], limits).map_err(|e| e.in_record("pickle"))?;
-    let Unpickled {
-        tree,
-        tensors,
-        modules,
-        notes,
-        storages,
-        places,
-    } = unpickled::unpickled(
+    let unpickled = unpickled::unpickled(
         &graph,
         &source,
         Backing::Tar(tables),
         ByteOrder::Little,
         limits,
+        &Meaning::PLAIN,
     )
     .map_err(|e| e.in_record("pickle"))?;
-    Ok(Checkpoint {
-        path: path.to_owned(),
-        format: Format::TorchTar,
-        byte_order: ByteOrder::Little,
-        tensors,
-        storages,
-        modules,
-        tree,
-        metadata: Default::default(),
-        notes,
-        bytes: Bytes::of_one(DataFile::little(source), places, limits.tensor_bytes),
-    })
+    let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
+    Ok(unpickled.into_checkpoint(path, Format::TorchTar, ByteOrder::Little, bytes))
 }
 
 fn not_a_checkpoint(members: &[tar::Member], missing: &str) -> Error {

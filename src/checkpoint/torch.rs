@@ -15,10 +15,12 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::exported;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::storages::Backing;
+use crate::checkpoint::torchscript;
 use crate::checkpoint::unpickled;
-use crate::checkpoint::unpickled::Unpickled;
+use crate::checkpoint::unpickled::Meaning;
 use crate::container::Zip;
 use crate::container::zip::Record;
 use crate::error::{Error, Result};
@@ -29,8 +31,15 @@ const PICKLE: &str = "data.pkl";
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let zip = Zip::open(&source, limits)?;
+    if let Some(prefix) = exported::prefix(&zip) {
+        return exported::open(path, source, zip, &prefix, limits);
+    }
     let (record, prefix) = data_pkl(&zip)?;
     let byte_order = byte_order(&zip, &prefix)?;
+    if zip.find(&format!("{prefix}constants.pkl")).is_some() {
+        let record = record.clone();
+        return torchscript::open(path, source, zip, (record, prefix), byte_order, limits);
+    }
     let bytes = zip.read(record, limits.pickle_bytes)?;
     let graph = pickle::read(&bytes, limits).map_err(|e| e.in_record(PICKLE))?;
     let backing = Backing::Zip {
@@ -38,17 +47,17 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         folder: format!("{prefix}data/"),
         shown: "data/",
     };
-    let Unpickled {
-        tree,
-        tensors,
-        modules,
-        mut notes,
-        storages,
-        places,
-    } = unpickled::unpickled(&graph, &source, backing, byte_order, limits)
-        .map_err(|e| e.in_record(PICKLE))?;
+    let mut unpickled = unpickled::unpickled(
+        &graph,
+        &source,
+        backing,
+        byte_order,
+        limits,
+        &Meaning::PLAIN,
+    )
+    .map_err(|e| e.in_record(PICKLE))?;
     if graph.consumed < bytes.len() {
-        notes.push(format!(
+        unpickled.notes.push(format!(
             "{PICKLE} has {} bytes after the end of its pickle, which torch does not read",
             bytes.len() - graph.consumed
         ));
@@ -59,18 +68,8 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         zip: Some(zip),
         byte_order,
     };
-    Ok(Checkpoint {
-        path: path.to_owned(),
-        format: Format::TorchZip,
-        byte_order,
-        tensors,
-        storages,
-        modules,
-        tree,
-        metadata: Default::default(),
-        notes,
-        bytes: Bytes::of_one(file, places, limits.tensor_bytes),
-    })
+    let bytes = Bytes::of_one(file, Vec::new(), limits.tensor_bytes);
+    Ok(unpickled.into_checkpoint(path, Format::TorchZip, byte_order, bytes))
 }
 
 /// The pickle's record, and the folder it is in, with its slash.
@@ -94,12 +93,6 @@ fn data_pkl(zip: &Zip) -> Result<(&Record, String)> {
     }
     if let Some(record) = zip.find_in_root(PICKLE) {
         let prefix = record.name[..record.name.len() - PICKLE.len()].to_owned();
-        if zip.find(&format!("{prefix}constants.pkl")).is_some() {
-            return Err(Error::unsupported(
-                "is a TorchScript program (torch.jit.save): that format is not read yet",
-            )
-            .with_hint("torch.save(torch.jit.load(FILE).state_dict(), NEW) writes one that is"));
-        }
         return Ok((record, prefix));
     }
     // zipped by hand, without the folder
@@ -114,14 +107,6 @@ fn no_pickle(zip: &Zip) -> Error {
     let names = || zip.records().iter().map(|record| record.name.as_str());
     let any = |end: &str| names().any(|name| name.ends_with(end));
     let refuse = |what: &str, hint: &str| Error::unsupported(what).with_hint(hint);
-    if names().any(|name| {
-        name.contains("model_weights_config.json") || name.ends_with("models/model.json")
-    }) {
-        return refuse(
-            "is an exported program (torch.export.save): that format is not read yet",
-            "torch.save(torch.export.load(FILE).state_dict, NEW) writes one that is",
-        );
-    }
     if zip.records().is_empty() {
         return refuse("is an empty zip archive", "download or save it again");
     }
@@ -158,7 +143,7 @@ fn no_pickle(zip: &Zip) -> Error {
     )
 }
 
-fn byte_order(zip: &Zip, prefix: &str) -> Result<ByteOrder> {
+pub(super) fn byte_order(zip: &Zip, prefix: &str) -> Result<ByteOrder> {
     let name = format!("{prefix}byteorder");
     let Some(record) = zip.find(&name) else {
         return Ok(ByteOrder::Little);

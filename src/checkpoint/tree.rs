@@ -25,6 +25,36 @@ impl Tree {
         }
         id
     }
+
+    /// Adds a JSON value below `parent`; lists are tuples, as modules' hyperparameters are.
+    pub(crate) fn push_json(&mut self, parent: NodeId, key: &str, value: &serde_json::Value) {
+        let mut left = vec![(parent, key.to_owned(), value)];
+        while let Some((parent, key, value)) = left.pop() {
+            let node = match value {
+                serde_json::Value::Null => NodeValue::None,
+                serde_json::Value::Bool(b) => NodeValue::Bool(*b),
+                serde_json::Value::Number(n) => match n.as_f64() {
+                    Some(x) if n.is_f64() => NodeValue::Float(x),
+                    _ => NodeValue::Int(n.to_string()),
+                },
+                serde_json::Value::String(text) => NodeValue::Str(text.clone()),
+                serde_json::Value::Array(_) => NodeValue::Tuple { class: None },
+                serde_json::Value::Object(_) => NodeValue::Dict { class: None },
+            };
+            let id = self.push(Some(parent), key, node);
+            // the last is taken first
+            match value {
+                serde_json::Value::Array(items) => {
+                    let items = items.iter().enumerate().rev();
+                    left.extend(items.map(|(n, item)| (id, n.to_string(), item)));
+                }
+                serde_json::Value::Object(entries) => {
+                    left.extend(entries.iter().rev().map(|(k, v)| (id, k.clone(), v)));
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// One node.

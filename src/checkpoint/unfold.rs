@@ -20,6 +20,7 @@ use crate::checkpoint::python;
 use crate::checkpoint::python::Python;
 use crate::checkpoint::rebuild::Rebuilder;
 use crate::checkpoint::rebuild::Rebuilt;
+use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
 use crate::pickle::Object;
 use crate::pickle::Value;
@@ -65,6 +66,8 @@ struct Frame<'g> {
 /// What a value shows, and its parts.
 struct Unfolding<'g> {
     value: NodeValue,
+    /// Parts that are no values of the pickle.
+    said: serde_json::Map<String, serde_json::Value>,
     groups: Vec<Group<'g>>,
 }
 
@@ -72,6 +75,7 @@ struct Unfolder<'r, 'g, 'z> {
     rebuilder: &'r mut Rebuilder<'g, 'z>,
     python: Python<'g>,
     limits: &'r Limits,
+    meaning: &'r Meaning<'r>,
     tree: Tree,
     tensors: Vec<TensorEntry>,
     modules: Vec<Module>,
@@ -84,11 +88,16 @@ struct Unfolder<'r, 'g, 'z> {
 }
 
 /// Unfolds the whole graph from its root.
-pub(super) fn unfold<'g>(rebuilder: &mut Rebuilder<'g, '_>, limits: &Limits) -> Result<Unfolded> {
+pub(super) fn unfold<'g>(
+    rebuilder: &mut Rebuilder<'g, '_>,
+    limits: &Limits,
+    meaning: &Meaning<'_>,
+) -> Result<Unfolded> {
     let python = rebuilder.python;
     let mut unfolder = Unfolder {
         python,
         limits,
+        meaning,
         tree: Tree::default(),
         tensors: Vec::new(),
         modules: Vec::new(),
@@ -120,7 +129,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
     fn walk(&mut self) -> Result<()> {
         let mut path: Vec<Frame<'g>> = Vec::new();
         let root = self.python.0.root;
-        path.extend(self.enter(None, String::new(), root, true)?);
+        path.extend(self.enter(None, String::new(), root, self.meaning.listed)?);
         while let Some(frame) = path.last_mut() {
             let Some((key, id, listed)) = frame.next(self.python) else {
                 self.on_path[frame.id.0 as usize] = 0;
@@ -171,6 +180,9 @@ impl<'g> Unfolder<'_, 'g, '_> {
         }
         let unfolding = self.unfold(id, listed)?;
         let node = self.tree.push(parent, key, unfolding.value);
+        for (key, value) in &unfolding.said {
+            self.tree.push_json(node, key, value);
+        }
         if unfolding.groups.is_empty() {
             return Ok(None);
         }
@@ -187,6 +199,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
 
     fn unfold(&mut self, id: ValueId, listed: bool) -> Result<Unfolding<'g>> {
         let python = self.python;
+        let id = python.untagged(id);
         let value = match python.get(id) {
             Value::None => NodeValue::None,
             Value::Bool(b) => NodeValue::Bool(*b),
@@ -259,7 +272,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
         if self.rebuilder.storages.is_inside(python, object) {
             return Ok(leaf(self.storage(id)?));
         }
-        if let Some(parts) = module::parts(python, object) {
+        if let Some(parts) = module::parts(python, object, self.meaning.classes) {
             return self.module(object, parts, listed);
         }
         let class = python.class(object);
@@ -294,7 +307,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
         groups.extend(Group::of(Items::of(&object.items)));
         groups.extend(Group::of(Items::Pairs(object.entries.iter())));
         groups.extend(state_groups(python, &object.state));
-        Ok(Unfolding { value, groups })
+        Ok(Unfolding::of(value, groups))
     }
 
     /// The arguments of a call that nobody makes: by position, unless items or entries have those names.
@@ -343,7 +356,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
             entry.name.clone_from(&self.path);
             self.tensors.push(entry);
             let value = NodeValue::Tensor(self.tensors.len() - 1);
-            return Ok(Unfolding { value, groups });
+            return Ok(Unfolding::of(value, groups));
         }
         self.unlisted_count += 1;
         if self.unlisted.len() < NAMED {
@@ -352,10 +365,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
         let shape = list(entry.layout.shape());
         let text = format!("torch.Tensor({}, {shape})", entry.dtype);
         self.rebuilder.budget.spend(text.len())?;
-        Ok(Unfolding {
-            value: NodeValue::Repr(text),
-            groups,
-        })
+        Ok(Unfolding::of(NodeValue::Repr(text), groups))
     }
 
     fn module(
@@ -365,7 +375,11 @@ impl<'g> Unfolder<'_, 'g, '_> {
         listed: bool,
     ) -> Result<Unfolding<'g>> {
         let class = self.python.class(object);
-        let attributes = parts.json(self.python, &mut self.rebuilder.budget)?;
+        let mut attributes = parts.json(self.python, &mut self.rebuilder.budget)?;
+        for (name, value) in &parts.constants {
+            self.rebuilder.budget.spend(4 * size_of::<Node>())?;
+            attributes.insert(name.clone(), value.clone());
+        }
         if listed {
             let cost = size_of::<Module>() + self.path.len() + class.len();
             self.rebuilder.budget.spend(cost)?;
@@ -388,6 +402,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
         });
         Ok(Unfolding {
             value: NodeValue::Module { class },
+            said: parts.constants,
             groups: groups.collect(),
         })
     }
@@ -458,18 +473,22 @@ impl<'g> Group<'g> {
     }
 }
 
-fn leaf<'g>(value: NodeValue) -> Unfolding<'g> {
-    Unfolding {
-        value,
-        groups: Vec::new(),
+impl<'g> Unfolding<'g> {
+    fn of(value: NodeValue, groups: Vec<Group<'g>>) -> Self {
+        Self {
+            value,
+            said: serde_json::Map::new(),
+            groups,
+        }
     }
 }
 
+fn leaf<'g>(value: NodeValue) -> Unfolding<'g> {
+    Unfolding::of(value, Vec::new())
+}
+
 fn branch<'g>(value: NodeValue, items: Items<'g>) -> Unfolding<'g> {
-    Unfolding {
-        value,
-        groups: Group::of(items).into_iter().collect(),
-    }
+    Unfolding::of(value, Group::of(items).into_iter().collect())
 }
 
 /// The entries that a dict is made of: another dict, or (Python 2) a list of pairs.

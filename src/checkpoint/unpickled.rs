@@ -1,17 +1,22 @@
 //! What a pickle's graph means, given where the file keeps the bytes of its storages: the tree, the tensors, the modules.
 
+use std::path::Path;
+
 use crate::bytes::Budget;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
 use crate::checkpoint::Module;
 use crate::checkpoint::Storage;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
-use crate::checkpoint::places::Place;
+use crate::checkpoint::places::{Bytes, Place};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::rebuild::Rebuilder;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::storages::Storages;
+use crate::checkpoint::torchscript::code::Classes;
 use crate::checkpoint::unfold;
 use crate::error::Result;
 use crate::pickle::Graph;
@@ -32,6 +37,47 @@ pub(super) struct Unpickled {
     pub(super) places: Vec<Place>,
 }
 
+/// How the graph is to be read.
+pub(super) struct Meaning<'c> {
+    /// The classes that a TorchScript program defines.
+    pub(super) classes: Option<&'c Classes>,
+    /// Whether its tensors are listed, unless something on their path says otherwise.
+    pub(super) listed: bool,
+}
+
+impl Meaning<'_> {
+    /// As `torch.load` would.
+    pub(super) const PLAIN: Meaning<'static> = Meaning {
+        classes: None,
+        listed: true,
+    };
+}
+
+impl Unpickled {
+    /// The checkpoint of a single pickle; the places of its storages are put into `bytes`.
+    pub(super) fn into_checkpoint(
+        self,
+        path: &Path,
+        format: Format,
+        byte_order: ByteOrder,
+        mut bytes: Bytes,
+    ) -> Checkpoint {
+        bytes.places = self.places;
+        Checkpoint {
+            path: path.to_owned(),
+            format,
+            byte_order,
+            tensors: self.tensors,
+            storages: self.storages,
+            modules: self.modules,
+            tree: self.tree,
+            metadata: Default::default(),
+            notes: self.notes,
+            bytes,
+        }
+    }
+}
+
 /// What a pickle's graph means, given where the file keeps the bytes of its storages.
 pub(super) fn unpickled(
     graph: &Graph,
@@ -39,6 +85,7 @@ pub(super) fn unpickled(
     backing: Backing<'_>,
     byte_order: ByteOrder,
     limits: &Limits,
+    meaning: &Meaning<'_>,
 ) -> Result<Unpickled> {
     let for_size = graph.consumed.saturating_mul(TREE_PER_BYTE);
     let most = limits.tree_bytes.saturating_add(for_size);
@@ -48,7 +95,7 @@ pub(super) fn unpickled(
         byte_order,
         budget: Budget::new(most, "the tree that the file unfolds to (tree_bytes)"),
     };
-    let unfolded = unfold::unfold(&mut rebuilder, limits)?;
+    let unfolded = unfold::unfold(&mut rebuilder, limits, meaning)?;
     add_hidden_storages(&mut rebuilder, graph);
     let (storages, places) = rebuilder.storages.finish();
     Ok(Unpickled {

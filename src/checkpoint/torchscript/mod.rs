@@ -1,0 +1,98 @@
+//! TorchScript: `torch.jit.save`, and what the lite interpreter reads (`.ptl`), which has byte code beside it.
+//!
+//! | record | what it holds |
+//! | --- | --- |
+//! | `data.pkl`, `data/N` | the module: objects of classes that the program defines, tensors as `torch.save` has them |
+//! | `code/**/*.py` | those classes: which attributes are parameters and which are buffers, constants, methods |
+//! | `constants.pkl`, `constants/N` | tensors that the methods use, `CONSTANTS.c0`, ... |
+//!
+//! Names are those of `torch.jit.load(FILE).state_dict()`: the attributes that the class calls parameters or buffers.
+//! TorchScript does not keep which buffers were persistent, so all are listed. Nothing of the code is run; see [`code`].
+
+pub(super) mod code;
+
+use std::path::Path;
+
+use crate::bytes::ByteSource;
+use crate::bytes::Limits;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
+use crate::checkpoint::NodeId;
+use crate::checkpoint::absorb::Under;
+use crate::checkpoint::places::{Bytes, DataFile};
+use crate::checkpoint::storages::Backing;
+use crate::checkpoint::unpickled;
+use crate::checkpoint::unpickled::Meaning;
+use crate::container::Zip;
+use crate::container::zip::Record;
+use crate::error::Result;
+use crate::pickle;
+use crate::tensor::ByteOrder;
+
+/// Opens the program in the folder `prefix` (with its slash) of the zip, whose module is in the record `data`.
+pub(super) fn open(
+    path: &Path,
+    source: ByteSource,
+    zip: Zip,
+    (data, prefix): (Record, String),
+    byte_order: ByteOrder,
+    limits: &Limits,
+) -> Result<Checkpoint> {
+    let classes = code::Classes::read(&zip, &prefix, limits)?;
+    let bytes = Bytes::of_one(
+        DataFile::little(source.clone()),
+        Vec::new(),
+        limits.tensor_bytes,
+    );
+    let part = |record: &Record, folder: &'static str, listed: bool, bytes: Bytes| {
+        let name = &record.name[prefix.len()..];
+        let pickle = zip.read(record, limits.pickle_bytes)?;
+        let graph = pickle::read(&pickle, limits).map_err(|e| e.in_record(name))?;
+        let backing = Backing::Zip {
+            zip: &zip,
+            folder: format!("{prefix}{folder}"),
+            shown: folder,
+        };
+        let meaning = Meaning {
+            classes: Some(&classes),
+            listed,
+        };
+        let unpickled =
+            unpickled::unpickled(&graph, &source, backing, byte_order, limits, &meaning)
+                .map_err(|e| e.in_record(name))?;
+        Ok::<_, crate::error::Error>(unpickled.into_checkpoint(
+            path,
+            Format::TorchScript,
+            byte_order,
+            bytes,
+        ))
+    };
+    let mut program = part(&data, "data/", true, bytes)?;
+    if let Some(record) = zip.find(&format!("{prefix}constants.pkl")) {
+        let nowhere = Bytes {
+            files: Vec::new(),
+            places: Vec::new(),
+            tensor_bytes: limits.tensor_bytes,
+        };
+        let mut constants = part(record, "constants/", false, nowhere)?;
+        constants.notes.clear();
+        if !constants.storages.is_empty() {
+            program.notes.push(format!(
+                "{} storages hold constants of the program (CONSTANTS.c0, ...): no part of state_dict(), and not listed",
+                constants.storages.len()
+            ));
+            let under = Under {
+                parent: NodeId(0),
+                key: Some("constants.pkl"),
+                prefix: "",
+                file: None,
+            };
+            program.absorb(constants, &under);
+        }
+    }
+    if let Some(file) = program.bytes.files.first_mut() {
+        file.zip = Some(zip);
+        file.byte_order = byte_order;
+    }
+    Ok(program)
+}
