@@ -11,9 +11,11 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
+use crate::execute::order::bf16;
 use crate::execute::order::brgemm;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
+use crate::execute::order::native;
 use crate::execute::order::onednn;
 
 /// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
@@ -74,6 +76,13 @@ pub enum Order {
     OnednnGemm(gemm::Variant),
     /// oneDNN's reference convolution.
     OnednnReference,
+    /// oneDNN's kernels for bfloat16.
+    OnednnBf16(bf16::Variant),
+    /// PyTorch's own matrix product for bfloat16 and float16.
+    NativeGemm {
+        /// Accumulators.
+        lanes: usize,
+    },
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
 }
@@ -106,6 +115,8 @@ impl Order {
             Order::OnednnMatrixVector => onednn::matrix_vector(g),
             Order::OnednnReference => onednn::reference(g),
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
+            Order::OnednnBf16(variant) => return bf16::plan(g, &variant),
+            Order::NativeGemm { lanes } => native::interleaved(g, lanes),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
         };
         Plan::uniform(g, recipe)
@@ -176,6 +187,8 @@ impl fmt::Display for Order {
             Order::OnednnMatrixVector => f.write_str("onednn-matrix-vector/lanes8"),
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
+            Order::OnednnBf16(variant) => write!(f, "{variant}"),
+            Order::NativeGemm { lanes } => write!(f, "native-gemm/lanes{lanes}"),
             Order::Mkl(variant) => write!(f, "{variant}"),
         }
     }
@@ -259,6 +272,12 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
+        ("native-gemm", [lanes]) => Some(Order::NativeGemm {
+            lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 64)?,
+        }),
+        (family, words) if family.starts_with("onednn-bf16-") => {
+            bf16::Variant::parse(family, words).map(Order::OnednnBf16)
+        }
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
     }
 }
