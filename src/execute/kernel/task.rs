@@ -84,7 +84,9 @@ impl<'a, R: Real> Layer<'a, R> {
 fn may_be_subnormal<R: Real>(operands: &Operands<'_, R>) -> bool {
     let last_place = |values: &[R]| {
         let magnitudes = values.iter().map(|x| x.to_f64().abs());
-        let least = magnitudes.filter(|&x| x > 0.0).fold(f64::INFINITY, f64::min);
+        let least = magnitudes
+            .filter(|&x| x > 0.0)
+            .fold(f64::INFINITY, f64::min);
         least * R::EPSILON
     };
     let products = last_place(operands.input) * last_place(operands.weight);

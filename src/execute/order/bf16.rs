@@ -22,6 +22,7 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::blocks;
 use crate::execute::order::brgemm;
+use crate::execute::order::brgemm::Access;
 use crate::execute::order::name::number;
 
 /// Which kernel.
@@ -140,8 +141,59 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     Plan::uniform(g, recipe)
 }
 
+/// A single input channel, copied so that kernel columns (or all taps) lie side by side: those are the pairs.
+fn single_channel(g: &Geometry, loops: [Axis; 3], row: usize, emulated: bool) -> Recipe {
+    let fold = match emulated {
+        true => Fold::Chain { fused: true },
+        false => Fold::FlushedChain,
+    };
+    let mut steps = Vec::new();
+    let mut at = 0;
+    let mut take = |tap: usize| {
+        let seek = (tap != at).then_some(Step::Seek(tap));
+        at = tap + 1;
+        let fold = Step::Fold {
+            len: 1,
+            fresh: false,
+            fold,
+        };
+        seek.into_iter().chain([fold])
+    };
+    for first in (0..g.taps()).step_by(row) {
+        let end = g.taps().min(first + row);
+        for pair in (first..end).step_by(2) {
+            if pair + 1 < end {
+                steps.extend(take(pair + 1));
+            }
+            steps.extend(take(pair));
+        }
+    }
+    steps.push(Step::Bias);
+    Recipe {
+        walk: Walk {
+            loops,
+            ..Walk::CHANNELS_LAST
+        },
+        padding: PaddingTaps::Zero,
+        steps,
+    }
+}
+
 /// The calls are those of float32, of whole pairs of channels.
 fn brgemm(g: &Geometry, variant: &brgemm::Variant, emulated: bool) -> Plan {
+    let single = match variant.access {
+        _ if g.group_in() > 1 => None,
+        Access::Copied => Some(([Axis::Row, Axis::Column, Axis::Channel], g.kernel[1])),
+        Access::CopiedColumns => Some(([Axis::Column, Axis::Row, Axis::Channel], g.taps())),
+        Access::Whole | Access::Edges { .. } => None,
+    };
+    if let Some((loops, row)) = single {
+        let mut recipe = single_channel(g, loops, row, emulated);
+        if !emulated {
+            recipe.steps.push(Step::Flush);
+        }
+        return Plan::uniform(g, recipe);
+    }
     let even = Geometry {
         in_channels: g.groups * g.group_in().next_multiple_of(2),
         ..*g

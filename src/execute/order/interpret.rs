@@ -239,6 +239,18 @@ fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
             }
             lanes[0]
         }
+        Join::HalvingThenSequence => {
+            while lanes.len() > 8 {
+                let upper = lanes.split_off(lanes.len() / 2);
+                for (low, high) in lanes.iter_mut().zip(upper) {
+                    *low += high;
+                }
+            }
+            lanes
+                .into_iter()
+                .reduce(|sum, lane| sum + lane)
+                .unwrap_or(R::ZERO)
+        }
         Join::Horizontal => {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))
@@ -258,7 +270,9 @@ fn interleaved<R: Real>(lanes: usize, init: R, products: &[Product<R>]) -> R {
         acc[t % lanes] = step(false, acc[t % lanes], p);
     }
     acc[0] = chain(false, acc[0], &products[whole..]);
-    acc.into_iter().reduce(|sum, lane| sum + lane).unwrap_or(init)
+    acc.into_iter()
+        .reduce(|sum, lane| sum + lane)
+        .unwrap_or(init)
 }
 
 fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {

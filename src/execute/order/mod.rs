@@ -159,6 +159,8 @@ pub enum PaddingTaps {
 pub enum Join {
     /// The upper half onto the lower half, again and again: (0+4), ..., then (0+2), (1+3), then 0+1.
     Halving,
+    /// The upper half onto the lower half down to eight lanes, those in sequence.
+    HalvingThenSequence,
     /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)); of four (0+1) + (2+3).
     Horizontal,
     /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).

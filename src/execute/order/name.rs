@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::order::Fold;
 use crate::execute::order::PaddingTaps;
@@ -78,6 +79,11 @@ pub enum Order {
     OnednnReference,
     /// oneDNN's kernels for bfloat16.
     OnednnBf16(bf16::Variant),
+    /// PyTorch's own dot product for bfloat16 and float16 (channels_last).
+    NativeDot {
+        /// Joined one after the other, as without AVX2.
+        sequential: bool,
+    },
     /// PyTorch's own matrix product for bfloat16 and float16.
     NativeGemm {
         /// Accumulators.
@@ -88,6 +94,17 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it may be how a convolution of `dtype` is summed: what a search need not try where not.
+    pub fn serves(&self, dtype: FloatType) -> bool {
+        match self {
+            Order::Sequential { .. } => true,
+            Order::OnednnBf16(_) => dtype == FloatType::BFloat16,
+            Order::NativeGemm { .. } | Order::NativeDot { .. } => dtype.is_narrow(),
+            Order::Mkl(_) => !dtype.is_narrow(),
+            _ => dtype == FloatType::Float32,
+        }
+    }
+
     /// The order applied to `g`.
     pub fn plan(&self, g: &Geometry) -> Plan {
         let recipe = match *self {
@@ -117,6 +134,7 @@ impl Order {
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
             Order::OnednnBf16(variant) => return bf16::plan(g, &variant),
             Order::NativeGemm { lanes } => native::interleaved(g, lanes),
+            Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
         };
         Plan::uniform(g, recipe)
@@ -189,6 +207,8 @@ impl fmt::Display for Order {
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
             Order::OnednnBf16(variant) => write!(f, "{variant}"),
             Order::NativeGemm { lanes } => write!(f, "native-gemm/lanes{lanes}"),
+            Order::NativeDot { sequential: false } => f.write_str("native-dot/avx2"),
+            Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
         }
     }
@@ -272,6 +292,8 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
+        ("native-dot", ["avx2"]) => Some(Order::NativeDot { sequential: false }),
+        ("native-dot", ["default"]) => Some(Order::NativeDot { sequential: true }),
         ("native-gemm", [lanes]) => Some(Order::NativeGemm {
             lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 64)?,
         }),
