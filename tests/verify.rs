@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// The goldens that must be reproduced; those in `goldens/open` are known not to be.
 fn goldens() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["goldens", "goldens/knobs", "questions"] {
+    for folder in ["goldens", "goldens/knobs", "goldens/narrow", "questions"] {
         for entry in std::fs::read_dir(fixture(folder)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
@@ -346,6 +346,43 @@ fn lacks(vectors: &str) -> bool {
         &["--kernel", vectors],
     );
     run.code == Some(2)
+}
+
+/// Bits are shown, and units in the last place counted, in the width of the type.
+#[test]
+fn a_flipped_bit_of_a_narrow_type_is_found() {
+    for (golden, digits) in [("bf16_t1", 4), ("f16_t1", 4)] {
+        let golden = fixture(&format!("goldens/narrow/{golden}.golden.safetensors"));
+        let (_folder, path) = rewritten(&golden, |_, tensors| {
+            tensors.get_mut("direct.output").unwrap().data[2 * 9] ^= 1;
+        });
+        let run = verify(&path, &["--no-search"]);
+        assert_eq!(run.code, Some(1));
+        let document = document(&run);
+        let cases = document["cases"].as_array().unwrap();
+        let case = cases.iter().find(|c| c["name"] == "direct").unwrap();
+        assert_eq!(
+            (&case["status"], &case["max_ulp"]),
+            (&"different".into(), &1.into())
+        );
+        let expected = case["first_difference"]["expected"].as_str().unwrap();
+        assert_eq!(expected.len(), 2 + digits, "{expected}");
+    }
+}
+
+#[test]
+fn tensors_of_two_dtypes_are_refused() {
+    let golden = fixture("goldens/narrow/bf16_t1.golden.safetensors");
+    let (_folder, path) = rewritten(&golden, |_, tensors| {
+        tensors.get_mut("direct.input").unwrap().dtype = safetensors::Dtype::F16;
+    });
+    let run = verify(&path, &[]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr
+            .contains("is float16, but \"direct.weight\" is bfloat16"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -14,10 +14,12 @@ use crate::execute::order::Order;
 use crate::execute::order::mkl;
 
 pub mod backend;
+mod narrow;
 pub mod onednn;
 pub mod version;
 
 pub use backend::Backend;
+pub use narrow::Narrow;
 pub use onednn::Isa;
 pub use version::Onednn;
 
@@ -76,6 +78,9 @@ pub struct Origin {
     pub threads: Option<usize>,
     /// Whether mkldnn was enabled.
     pub mkldnn: Option<bool>,
+    /// What the processor has, in the words of Linux's /proc/cpuinfo, as far as it matters to bfloat16 and float16:
+    /// `avx512_bf16`, `avx512_fp16`, `amx_bf16`, ...
+    pub cpu_flags: Option<Vec<String>>,
     /// Level-1 data cache of one core, bytes.
     pub l1_bytes: Option<usize>,
     /// Level-2 cache of one core, bytes.
@@ -103,6 +108,8 @@ pub struct Machine {
     pub mkl_cnr: bool,
     /// Level-1 data and level-2 cache of one core, bytes.
     pub caches: [usize; 2],
+    /// What oneDNN may use for bfloat16 and float16; matters for those alone.
+    pub narrow: Narrow,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -120,6 +127,9 @@ pub struct Prediction {
 ///
 /// Machines whose orders come to the same plan count once.
 pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
+    if call.dtype.is_narrow() {
+        return narrow::predict(call, origin);
+    }
     let mut predictions: Vec<Prediction> = Vec::new();
     for machine in origin.machines() {
         let Some(prediction) = predict_on(call, &machine) else {
@@ -139,6 +149,10 @@ pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
 
 /// What PyTorch does with `call` on `machine`; `None` where no rule is known.
 pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
+    if call.dtype.is_narrow() {
+        let mut all = narrow::predictions(call, machine);
+        return (all.len() == 1).then(|| all.remove(0));
+    }
     let g = &call.geometry;
     let double = match call.dtype {
         FloatType::Float32 => false,
@@ -209,6 +223,7 @@ impl Origin {
             cpu_vendor: text(&self.cpu_vendor, &other.cpu_vendor),
             onednn: text(&self.onednn, &other.onednn),
             onednn_isa: text(&self.onednn_isa, &other.onednn_isa),
+            cpu_flags: other.cpu_flags.clone().or_else(|| self.cpu_flags.clone()),
             threads: other.threads.or(self.threads),
             mkldnn: other.mkldnn.or(self.mkldnn),
             l1_bytes: other.l1_bytes.or(self.l1_bytes),
@@ -244,6 +259,7 @@ impl Origin {
                                 mkl_blocks,
                                 mkl_cnr: self.env.contains_key("MKL_CBWR"),
                                 caches,
+                                narrow: Narrow::default(),
                             });
                         }
                     }
@@ -376,6 +392,10 @@ impl FromStr for Origin {
                 "cpu_vendor" => origin.cpu_vendor = text(),
                 "onednn" => origin.onednn = text(),
                 "onednn_isa" => origin.onednn_isa = text(),
+                "cpu_flags" => {
+                    let flags = value.split('+').filter(|flag| !flag.is_empty());
+                    origin.cpu_flags = Some(flags.map(str::to_owned).collect());
+                }
                 "threads" => origin.threads = Some(size()?),
                 "l1_bytes" => origin.l1_bytes = Some(size()?),
                 "l2_bytes" => origin.l2_bytes = Some(size()?),
@@ -392,7 +412,7 @@ impl FromStr for Origin {
                 }
                 _ => {
                     return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
-                        "the keys are torch, device, machine, cpu_capability, cpu_isa, cpu_vendor, threads, mkldnn, \
+                        "the keys are torch, device, machine, cpu_capability, cpu_isa, cpu_vendor, cpu_flags (A+B), threads, mkldnn, \
                          onednn, onednn_isa, l1_bytes, l2_bytes, and environment variables in capitals",
                     ));
                 }
