@@ -62,10 +62,16 @@ fn fast<R: Tiled>(
     if output.is_empty() {
         return output;
     }
-    let layer = task::Layer::new(operands, g, plan);
-    task::split(&layer, &mut output)
-        .into_par_iter()
-        .for_each(|task| R::run(&layer, task, vectors));
+    let mut layer = task::Layer::new(operands, g, plan);
+    let at_once = layer.images_at_once();
+    let images = output.chunks_mut(at_once.saturating_mul(g.output_len() / g.batch));
+    for (index, slice) in images.enumerate() {
+        let first = index * at_once;
+        layer.load(first..g.batch.min(first + at_once));
+        task::split(&layer, slice)
+            .into_par_iter()
+            .for_each(|task| R::run(&layer, task, vectors));
+    }
     output
 }
 

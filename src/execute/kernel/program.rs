@@ -14,7 +14,8 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 
 /// The input with its padding made real, columns sorted by their remainder modulo the stride, so that neighbouring
-/// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`.
+/// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`, N being
+/// as many images as fit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Padded {
     /// Elements of one row: stride * ceil(...).
@@ -28,26 +29,35 @@ pub(super) struct Padded {
 /// Elements that a tile may read past the last one it needs.
 pub(super) const SLACK: usize = 64;
 
+/// Elements that a buffer may have whatever the operands' sizes; few in tests, where images then take turns.
+const AFFORDABLE: usize = if cfg!(test) { 1 << 11 } else { 1 << 25 };
+
 impl Padded {
-    /// `None` where the padding would cost far more memory than the operands and the output: such layers, which
+    /// `None` where one image's padding would cost far more memory than the image and its output: such layers, which
     /// read next to nothing but zeros, are the interpreter's.
     pub(super) fn new(g: &Geometry) -> Option<Self> {
         let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
         let phase = size(1)?.div_ceil(g.stride[1]);
         let row = phase.checked_mul(g.stride[1])?;
         let plane = row.checked_mul(size(0)?)?;
-        let elements = plane.checked_mul(g.batch)?.checked_mul(g.in_channels)?;
-        let input = g.batch * g.in_channels * g.input[0] * g.input[1];
-        let affordable = (input + g.output_len()).saturating_mul(8).max(1 << 22);
+        let elements = plane.checked_mul(g.in_channels)?;
+        let input = g.in_channels * g.input[0] * g.input[1];
+        let output = g.out_channels * g.pixels();
+        let affordable = (input + output).saturating_mul(8).max(AFFORDABLE);
         (elements <= affordable).then_some(Self { row, phase, plane })
     }
 
-    /// Elements of the whole buffer, slack included.
-    pub(super) fn len(&self, g: &Geometry) -> usize {
-        g.batch * g.in_channels * self.plane + SLACK
+    /// How many images are padded at a time.
+    pub(super) fn images_at_once(&self, g: &Geometry) -> usize {
+        (2 * AFFORDABLE / (g.in_channels * self.plane).max(1)).max(1)
     }
 
-    /// First element of an image's group.
+    /// Elements of the buffer for `images`, slack included.
+    pub(super) fn len(&self, g: &Geometry, images: usize) -> usize {
+        images * g.in_channels * self.plane + SLACK
+    }
+
+    /// First element of a group of the `image`-th image in the buffer.
     pub(super) fn group_start(&self, g: &Geometry, image: usize, group: usize) -> usize {
         (image * g.in_channels + group * g.group_in()) * self.plane
     }

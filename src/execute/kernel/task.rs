@@ -28,6 +28,8 @@ pub(super) struct Layer<'a, R> {
     g: &'a Geometry,
     plan: &'a Plan,
     padded: Padded,
+    /// Those in `input`.
+    images: Range<usize>,
     input: Vec<R>,
     /// One for each recipe of the plan; `None`: the interpreter's.
     programs: Vec<Option<Program>>,
@@ -56,41 +58,60 @@ impl<'a, R: Real> Layer<'a, R> {
                 regions[image].push(index);
             }
         }
-        let input = match &padded {
-            Some(padded) if programs.iter().any(Option::is_some) => pad(operands, g, padded),
-            _ => Vec::new(),
-        };
         let padded = padded.unwrap_or_default(); // unused without programs
         Self {
             operands,
             g,
             plan,
             padded,
-            input,
+            images: 0..0,
+            input: Vec::new(),
             programs,
             regions,
         }
     }
+
+    /// How many images [`Layer::load`] takes at a time.
+    pub(super) fn images_at_once(&self) -> usize {
+        if self.programs.iter().any(Option::is_some) {
+            self.padded.images_at_once(self.g)
+        } else {
+            self.g.batch
+        }
+    }
+
+    /// Pads the images whose tasks come next.
+    pub(super) fn load(&mut self, images: Range<usize>) {
+        if self.programs.iter().any(Option::is_some) {
+            self.input = pad(self.operands, self.g, &self.padded, &images);
+        }
+        self.images = images;
+    }
 }
 
-fn pad<R: Real>(operands: &Operands<'_, R>, g: &Geometry, padded: &Padded) -> Vec<R> {
-    let mut buffer = vec![R::ZERO; padded.len(g)];
+fn pad<R: Real>(
+    operands: &Operands<'_, R>,
+    g: &Geometry,
+    padded: &Padded,
+    images: &Range<usize>,
+) -> Vec<R> {
+    let mut buffer = vec![R::ZERO; padded.len(g, images.len())];
     let plane = g.input[0] * g.input[1];
     let end = buffer.len() - SLACK;
     if plane > 0 {
         buffer[..end]
             .par_chunks_mut(padded.plane())
-            .zip(operands.input.par_chunks(plane))
+            .zip(operands.input[images.start * g.in_channels * plane..].par_chunks(plane))
             .for_each(|(to, from)| padded.fill(g, from, to));
     }
     buffer
 }
 
-/// Cuts the output into tasks.
+/// Cuts the output of the images loaded into tasks.
 pub(super) fn split<'o, R>(layer: &Layer<'_, R>, mut output: &'o mut [R]) -> Vec<Task<'o, R>> {
     let g = layer.g;
     let mut tasks = Vec::new();
-    for image in 0..g.batch {
+    for image in layer.images.clone() {
         for group in 0..g.groups {
             let end = (group + 1) * g.group_out();
             let mut first = group * g.group_out();
@@ -190,7 +211,9 @@ fn interpret<R: Real>(
 /// The input of the task's group.
 fn group_input<'a, R>(layer: &'a Layer<'_, R>, task: &Task<'_, R>) -> &'a [R] {
     let group = task.channels.start / layer.g.group_out();
-    &layer.input[layer.padded.group_start(layer.g, task.image, group)..]
+    &layer.input[layer
+        .padded
+        .group_start(layer.g, task.image - layer.images.start, group)..]
 }
 
 /// Lanes across output channels: L channels by P pixels at a time.
