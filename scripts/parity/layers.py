@@ -119,7 +119,12 @@ def model_calls(name: str, batches: list[int], layout: str, image: int = 224) ->
     options = {"weights_backbone": None} if any(part in name for part in ("deeplab", "fcn", "lraspp", "ssdlite")) else {}
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
-    model = torchvision.models.get_model(name, weights=None, **options).eval()
+    with torch.device("meta"):  # the weights' values do not matter here, and drawing them takes long
+        model = torchvision.models.get_model(name, weights=None, **options).eval()
+    model = model.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.zero_()
     if name.startswith("ssdlite"):
         model, image = model.backbone, 320
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format

@@ -78,6 +78,8 @@ def text(summary: dict, most: int) -> str:
         told += [markdown(head, [[part, *map(str, count.values())] for part, count in sorted(summary["flips"].items())], 5), ""]
     took = summary["seconds"]
     told.append(f"{took['jobs']} s of capturing and replaying, {took['wall']} s by the clock: {summary['command']}")
+    if summary["jobs"]["done"] < summary["jobs"]["planned"]:
+        told.append("not finished: {done} of {planned} jobs".format(**summary["jobs"]))
     by_name: dict = {}
     for one in summary["exceptions"]:
         by_name.setdefault(one["known"] or "NOT KNOWN", []).append(one)
@@ -114,6 +116,8 @@ def exception(one: dict) -> str:
     first = case.get("first_difference")
     if first:
         verdict.append(f"first at {first['index']}: {first['expected']} expected, {first['actual']} computed")
+    if case.get("no_rounding"):
+        verdict.append(f"{case['no_rounding']} elements of PyTorch's are beyond rounding")
     if case.get("error"):
         verdict.append(str(case["error"]))
     flags = [f"--isa {setting['isa']} --layouts {setting['layout']} --threads {setting['threads']}"]
