@@ -119,12 +119,7 @@ def model_calls(name: str, batches: list[int], layout: str, image: int = 224) ->
     options = {"weights_backbone": None} if any(part in name for part in ("deeplab", "fcn", "lraspp", "ssdlite")) else {}
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False
-    with torch.device("meta"):  # the weights' values do not matter here, and drawing them takes long
-        model = torchvision.models.get_model(name, weights=None, **options).eval()
-    model = model.to_empty(device="cpu")
-    with torch.no_grad():
-        for tensor in model.state_dict().values():
-            tensor.zero_()
+    model = _made(lambda: torchvision.models.get_model(name, weights=None, **options).eval())
     if name.startswith("ssdlite"):
         model, image = model.backbone, 320
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
@@ -138,6 +133,19 @@ def model_calls(name: str, batches: list[int], layout: str, image: int = 224) ->
         for hook in hooks:
             hook.remove()
     return list(calls.values())
+
+
+def _made(build) -> nn.Module:
+    """The model with weights of zero: their values do not matter here, and drawing them takes long."""
+    try:
+        with torch.device("meta"):
+            model = build().to_empty(device="cpu")
+    except NotImplementedError:  # it computes with tensors while it is built
+        return build()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.zero_()
+    return model
 
 
 def _recorder(calls, model, path, batches):
