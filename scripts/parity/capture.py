@@ -118,7 +118,7 @@ def main() -> int:
     request = json.loads(Path(sys.argv[-1]).read_text())
     if not listing:
         return make_calls(request)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     calls = {name: model_calls(name, request["batches"], request["layout"]) for name in request["models"]}
     Path(sys.argv[2]).write_text(json.dumps(calls))
     return 0
