@@ -66,8 +66,9 @@ impl PaddingMode {
         })
     }
 
-    /// Index in `0..size` that the padded index `at - before` stands for; `None` for a zero.
-    fn source(self, at: usize, before: usize, size: usize) -> Option<usize> {
+    /// Index in `0..size` that the padded index `at - before` stands for; `None` for a zero. More padding than the
+    /// mode allows leads out of the range.
+    pub(crate) fn source(self, at: usize, before: usize, size: usize) -> Option<usize> {
         let (at, before, size) = (at as isize, before as isize, size as isize);
         let i = at - before;
         let inside = match self {
@@ -339,6 +340,16 @@ fn split_padding(kernel: Pair, arguments: &Arguments) -> Result<(Pair, Pair, Pai
             [0, 0],
         ),
     })
+}
+
+/// The pixel (row, column) of the input that pixel `at` of the padded input was copied from; `None` for a zero.
+///
+/// `input` is `[H, W]`, `kernel` is `[KH, KW]`; both as [`prepare`] got them.
+pub fn source(input: Pair, kernel: Pair, arguments: &Arguments, at: Pair) -> Option<Pair> {
+    let (before, _, _) = split_padding(kernel, arguments).ok()?;
+    let mode = arguments.padding_mode;
+    let on = |axis: usize| mode.source(at[axis], before[axis], input[axis]);
+    Some([on(0)?, on(1)?])
 }
 
 /// Sizes with overflow checked; `H_out = floor((H + 2*pad - dilation*(k-1) - 1)/stride + 1)`.

@@ -232,7 +232,8 @@ pub fn fold<R: Real>(fold: Fold, init: R, products: &[Product<R>]) -> R {
     }
 }
 
-fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
+/// The lanes of a [`Fold::Lanes`] as one number.
+pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
     match join {
         Join::Halving => {
             while lanes.len() > 1 {
@@ -243,6 +244,10 @@ fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
             }
             lanes[0]
         }
+        Join::Sequence => lanes
+            .into_iter()
+            .reduce(|sum, lane| sum + lane)
+            .unwrap_or(R::ZERO),
         Join::HalvingThenSequence => {
             while lanes.len() > 8 {
                 let upper = lanes.split_off(lanes.len() / 2);
@@ -250,10 +255,7 @@ fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
                     *low += high;
                 }
             }
-            lanes
-                .into_iter()
-                .reduce(|sum, lane| sum + lane)
-                .unwrap_or(R::ZERO)
+            joined(Join::Sequence, lanes)
         }
         Join::Horizontal => {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
@@ -278,9 +280,7 @@ fn interleaved<R: Real>(lanes: usize, init: R, products: &[Product<R>]) -> R {
         acc[t % lanes] = step(false, acc[t % lanes], p);
     }
     acc[0] = chain(false, acc[0], &products[whole..]);
-    acc.into_iter()
-        .reduce(|sum, lane| sum + lane)
-        .unwrap_or(init)
+    joined(Join::Sequence, acc)
 }
 
 fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {

@@ -20,6 +20,7 @@ use crate::execute::Geometry;
 
 pub mod bf16;
 pub mod brgemm;
+pub mod custom;
 pub mod gemm;
 pub mod interpret;
 pub mod mkl;
@@ -27,6 +28,7 @@ pub mod name;
 pub mod native;
 pub mod onednn;
 pub mod table;
+pub mod trace;
 pub mod tree;
 
 #[cfg(test)]
@@ -168,6 +170,8 @@ pub enum PaddingTaps {
 pub enum Join {
     /// The upper half onto the lower half, again and again: (0+4), ..., then (0+2), (1+3), then 0+1.
     Halving,
+    /// One after the other, the first lane first.
+    Sequence,
     /// The upper half onto the lower half down to eight lanes, those in sequence.
     HalvingThenSequence,
     /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)); of four (0+1) + (2+3).

@@ -14,6 +14,7 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::bf16;
 use crate::execute::order::brgemm;
+use crate::execute::order::custom;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
 use crate::execute::order::native;
@@ -93,13 +94,15 @@ pub enum Order {
     },
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
+    /// Spelled out.
+    Custom(custom::Variant),
 }
 
 impl Order {
     /// Whether it may be how a convolution of `dtype` is summed: what a search need not try where not.
     pub fn serves(&self, dtype: FloatType) -> bool {
         match self {
-            Order::Sequential { .. } => true,
+            Order::Sequential { .. } | Order::Custom(_) => true,
             Order::OnednnBf16(_) => dtype == FloatType::BFloat16,
             Order::NativeGemm { .. } | Order::NativeDot { .. } => dtype.is_narrow(),
             Order::Mkl(_) => !dtype.is_narrow(),
@@ -139,6 +142,7 @@ impl Order {
             Order::NativeGemm { lanes } => native::interleaved(g, lanes),
             Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
+            Order::Custom(variant) => variant.recipe(g),
         };
         Plan::uniform(g, recipe)
     }
@@ -218,6 +222,7 @@ impl fmt::Display for Order {
             Order::NativeDot { sequential: false } => f.write_str("native-dot/avx2"),
             Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
+            Order::Custom(variant) => write!(f, "custom/{variant}"),
         }
     }
 }
@@ -314,6 +319,7 @@ fn parse(name: &str) -> Option<Order> {
         (family, words) if family.starts_with("onednn-bf16-") => {
             bf16::Variant::parse(family, words).map(Order::OnednnBf16)
         }
+        ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
     }
 }
