@@ -222,7 +222,8 @@ pub fn fold<R: Real>(fold: Fold, init: R, products: &[Product<R>]) -> R {
     }
 }
 
-fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
+/// The lanes of a [`Fold::Lanes`] as one number.
+pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
     match join {
         Join::Halving => {
             while lanes.len() > 1 {

@@ -19,12 +19,14 @@ use std::ops::Range;
 use crate::execute::Geometry;
 
 pub mod brgemm;
+pub mod custom;
 pub mod gemm;
 pub mod interpret;
 pub mod mkl;
 pub mod name;
 pub mod onednn;
 pub mod table;
+pub mod trace;
 pub mod tree;
 
 #[cfg(test)]

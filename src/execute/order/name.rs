@@ -12,6 +12,7 @@ use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::brgemm;
+use crate::execute::order::custom;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
 use crate::execute::order::onednn;
@@ -76,6 +77,8 @@ pub enum Order {
     OnednnReference,
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
+    /// Spelled out.
+    Custom(custom::Variant),
 }
 
 impl Order {
@@ -107,6 +110,7 @@ impl Order {
             Order::OnednnReference => onednn::reference(g),
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
+            Order::Custom(variant) => variant.recipe(g),
         };
         Plan::uniform(g, recipe)
     }
@@ -177,6 +181,7 @@ impl fmt::Display for Order {
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
             Order::Mkl(variant) => write!(f, "{variant}"),
+            Order::Custom(variant) => write!(f, "custom/{variant}"),
         }
     }
 }
@@ -259,6 +264,7 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
+        ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
     }
 }

@@ -201,6 +201,24 @@ pub const FAMILIES: &[Family] = &[
             "sequential/hwc-muladd-bias-first",
         ],
     },
+    Family {
+        form: "custom/LOOPS[-icB][-kbK|halvesK|evenK|each_block|each_h..][-lanesL_JOIN]-fma|muladd-bias_start|first|second|last[-zero]",
+        rule: "spelled out: LOOPS over c, h, w (say hwc) within blocks of B input channels; partial sums of K products (kbK: rest last; halvesK: last two alike; evenK: as MKL on AMD), of each block, or of each step of the outer loops (each_h, each_hw); L lanes joined by halving, horizontal or neighbours; bias_start: the first partial sum goes on from the bias, first: it stands before, second: after it; zero: padding multiplied as +0, else skipped",
+        used: "no known backend: names for what a search finds and for experiments",
+        evidence: "the definition",
+        members: &[
+            "custom/chw-each_c-fma-bias_last",
+            "custom/hwc-each_hw-fma-bias_last",
+            "custom/hwc-each_h-fma-bias_first",
+            "custom/whc-fma-bias_last",
+            "custom/hwc-ic8-each_block-fma-bias_last",
+            "custom/hwc-ic16-muladd-bias_last",
+            "custom/chw-kb256-muladd-bias_second-zero",
+            "custom/chw-halves128-fma-bias_first-zero",
+            "custom/chw-lanes8_neighbours-fma-bias_last-zero",
+            "custom/hwc-lanes4_halving-muladd-bias_start",
+        ],
+    },
 ];
 
 impl Family {

@@ -6,7 +6,7 @@ use super::*;
 use crate::execute::order::table::FAMILIES;
 
 /// A geometry with an output, of at most some 100,000 elements.
-fn geometry() -> impl Strategy<Value = Geometry> {
+pub(super) fn geometry() -> impl Strategy<Value = Geometry> {
     let pair = |most: usize| (1..=most, 1..=most).prop_map(|(a, b)| [a, b]);
     let channels = (1..=6usize, 1..=40usize, 1..=60usize);
     let one_group = (Just(1usize), 1..=300usize, 1..=160usize);

@@ -1,0 +1,540 @@
+//! One output element with every step of its sum written down.
+//!
+//! The interpreter ([`super::interpret`]) says what an element is; this says how it came about. Both read the same
+//! [`Recipe`], and the tests hold the result of every trace against the interpreter's and the kernels' bits, so that
+//! what is shown is what is computed. A trace is data: rows in the sequence in which the additions happen, each with
+//! the accumulator that it goes into and the value that this accumulator has afterwards.
+
+use crate::execute::Geometry;
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
+use crate::execute::order::Order;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Recipe;
+use crate::execute::order::Step;
+use crate::execute::order::Tap;
+use crate::execute::order::interpret::Operands;
+
+/// A whole sum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// Image, output channel, pixel = oh*OW + ow.
+    pub at: [usize; 3],
+    /// What happens, one after the other.
+    pub rows: Vec<Row>,
+    /// The output element.
+    pub result: f32,
+}
+
+/// One addition, or something else that happens on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What is added.
+    pub what: What,
+    /// To which accumulator.
+    pub into: Accumulator,
+    /// What that holds afterwards.
+    pub sum: f32,
+}
+
+/// Where sums are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accumulator {
+    /// What becomes the output.
+    Total,
+    /// A total of its own, added to the outer one later: a thread's share.
+    Share,
+    /// A partial sum, counted from 0.
+    Part(usize),
+    /// A lane of a partial sum.
+    Lane(usize),
+    /// Four products that are added before they join the sum.
+    Four,
+}
+
+/// What is added.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The filter's bias.
+    Bias(f32),
+    /// A product.
+    Product {
+        /// Its factors.
+        factors: Factors,
+        /// Not rounded before it is added.
+        fused: bool,
+    },
+    /// Nothing: a tap in the padding.
+    Skipped(Factors),
+    /// The lanes are added to each other.
+    Joined {
+        /// The lanes before that, lane 0 first.
+        lanes: Vec<f32>,
+        /// How.
+        join: Join,
+    },
+    /// A partial sum, a share or four products that are complete.
+    Part(f32, Accumulator),
+    /// A partial sum, all of whose taps lie in the padding, does not take place.
+    NotCalled,
+}
+
+/// Where the factors of a product come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// Position in the walk, padding counted.
+    pub place: usize,
+    /// Channel within the group, kernel row, kernel column.
+    pub tap: Tap,
+    /// Flat index in the whole weight; `None` for channels that only fill a block up.
+    pub weight_at: Option<usize>,
+    /// Image, channel, row, column in the input as the backend gets it; `None` in the padding.
+    pub input_at: Option<[usize; 4]>,
+    /// Input, +0 in the padding.
+    pub x: f32,
+    /// Weight.
+    pub w: f32,
+}
+
+impl Trace {
+    /// How `order` sums the output element `at` (image, output channel, pixel); `None` where `g` has no such element.
+    pub fn of(
+        order: &Order,
+        g: &Geometry,
+        operands: &Operands<'_>,
+        at: [usize; 3],
+    ) -> Option<Self> {
+        let plan = order.plan(g);
+        let recipe = &plan.recipes[plan.region_at(at[0], at[1], at[2])?.recipe];
+        let mut tracer = Tracer {
+            g,
+            operands,
+            at,
+            padding: recipe.padding,
+            taps: recipe.walk.taps(g),
+            next: 0,
+            met: 0,
+            parts: 0,
+            rows: Vec::new(),
+        };
+        let result = tracer.recipe(recipe);
+        Some(Self {
+            at,
+            rows: tracer.rows,
+            result,
+        })
+    }
+
+    /// The products, in the sequence in which they are met, left out ones included.
+    pub fn factors(&self) -> impl Iterator<Item = &Factors> {
+        self.rows.iter().filter_map(|row| row.what.factors())
+    }
+}
+
+impl What {
+    /// The factors of a product or of a tap that is left out.
+    pub fn factors(&self) -> Option<&Factors> {
+        match self {
+            What::Product { factors, .. } | What::Skipped(factors) => Some(factors),
+            _ => None,
+        }
+    }
+}
+
+/// Walks the steps as the interpreter does, and writes rows.
+struct Tracer<'a> {
+    g: &'a Geometry,
+    operands: &'a Operands<'a>,
+    at: [usize; 3],
+    padding: PaddingTaps,
+    taps: Vec<Tap>,
+    /// The next tap, in walk order.
+    next: usize,
+    /// Products met so far.
+    met: usize,
+    /// Partial sums begun so far.
+    parts: usize,
+    rows: Vec<Row>,
+}
+
+impl Tracer<'_> {
+    fn recipe(&mut self, recipe: &Recipe) -> f32 {
+        let total = self.total(&recipe.steps, Accumulator::Total);
+        total.unwrap_or(0.0)
+    }
+
+    fn row(&mut self, what: What, into: Accumulator, sum: f32) -> f32 {
+        self.rows.push(Row { what, into, sum });
+        sum
+    }
+
+    fn total(&mut self, steps: &[Step], into: Accumulator) -> Option<f32> {
+        let mut total = None;
+        for step in steps {
+            match step {
+                Step::Seek(tap) => self.next = *tap,
+                Step::Bias => total = self.bias(total, into),
+                Step::Sub(steps) => {
+                    let met = self.met;
+                    let share = self.total(steps, Accumulator::Share);
+                    let taps = steps.iter().map(Step::taps).sum();
+                    total = self.add(total, share, Accumulator::Share, into, taps, met);
+                }
+                Step::Fold { len, fresh, fold } => {
+                    let met = self.met;
+                    if *fresh {
+                        let part = Accumulator::Part(self.parts);
+                        self.parts += 1;
+                        let sum = self.fold(*fold, 0.0, *len, part);
+                        total = self.add(total, Some(sum), part, into, *len, met);
+                    } else {
+                        total = Some(self.fold(*fold, total.unwrap_or(0.0), *len, into));
+                    }
+                }
+            }
+        }
+        total
+    }
+
+    fn bias(&mut self, total: Option<f32>, into: Accumulator) -> Option<f32> {
+        let total = match self.padding {
+            // folds that have not taken place leave +0
+            PaddingTaps::Dropped => total.or(Some(0.0)),
+            PaddingTaps::Skipped | PaddingTaps::Zero => total,
+        };
+        let Some(bias) = self.operands.bias.map(|bias| bias[self.at[1]]) else {
+            return total;
+        };
+        let sum = total.map_or(bias, |total| total + bias);
+        Some(self.row(What::Bias(bias), into, sum))
+    }
+
+    /// A partial sum of `taps`, begun when `met` products had been met, joins the total.
+    fn add(
+        &mut self,
+        total: Option<f32>,
+        part: Option<f32>,
+        from: Accumulator,
+        into: Accumulator,
+        taps: usize,
+        met: usize,
+    ) -> Option<f32> {
+        let nothing = taps > 0 && self.met == met;
+        let Some(part) = part else { return total };
+        if nothing && self.padding == PaddingTaps::Dropped {
+            self.row(What::NotCalled, into, total.unwrap_or(0.0));
+            return total;
+        }
+        let sum = total.map_or(part, |total| total + part);
+        Some(self.row(What::Part(part, from), into, sum))
+    }
+
+    /// The factors of the next `len` taps; rows for those that are left out.
+    fn factors(&mut self, len: usize, into: Accumulator, sum: f32) -> Vec<Factors> {
+        let mut met = Vec::new();
+        for place in self.next..self.next + len {
+            let factors = self.factor(place);
+            if factors.input_at.is_none()
+                && self.is_padding(&factors.tap)
+                && self.padding != PaddingTaps::Zero
+            {
+                self.row(What::Skipped(factors), into, sum);
+            } else {
+                met.push(factors);
+            }
+        }
+        self.next += len;
+        self.met += met.len();
+        met
+    }
+
+    fn input_at(&self, tap: &Tap) -> Option<(usize, usize)> {
+        let (oh, ow) = (self.at[2] / self.g.output[1], self.at[2] % self.g.output[1]);
+        let row = self.g.input_at(0, oh, tap.row);
+        row.zip(self.g.input_at(1, ow, tap.column))
+    }
+
+    fn is_padding(&self, tap: &Tap) -> bool {
+        self.input_at(tap).is_none()
+    }
+
+    fn factor(&self, place: usize) -> Factors {
+        let g = self.g;
+        let [image, channel, _] = self.at;
+        let tap = self.taps[place];
+        let mut factors = Factors {
+            place,
+            tap,
+            weight_at: None,
+            input_at: None,
+            x: 0.0,
+            w: 0.0,
+        };
+        if tap.channel >= g.group_in() {
+            return factors;
+        }
+        let flat = ((channel * g.group_in() + tap.channel) * g.kernel[0] + tap.row) * g.kernel[1]
+            + tap.column;
+        factors.weight_at = Some(flat);
+        factors.w = self.operands.weight[flat];
+        if let Some((y, x)) = self.input_at(&tap) {
+            let plane = channel / g.group_out() * g.group_in() + tap.channel;
+            factors.input_at = Some([image, plane, y, x]);
+            let row = (image * g.in_channels + plane) * g.input[0] + y;
+            factors.x = self.operands.input[row * g.input[1] + x];
+        }
+        factors
+    }
+
+    /// One product onto `acc`.
+    fn product(&mut self, fused: bool, acc: f32, factors: Factors, into: Accumulator) -> f32 {
+        let sum = match fused {
+            true => factors.x.mul_add(factors.w, acc),
+            false => acc + factors.x * factors.w,
+        };
+        self.row(What::Product { factors, fused }, into, sum)
+    }
+
+    fn chain(&mut self, fused: bool, init: f32, factors: &[Factors], into: Accumulator) -> f32 {
+        factors
+            .iter()
+            .fold(init, |acc, f| self.product(fused, acc, *f, into))
+    }
+
+    fn fold(&mut self, fold: Fold, init: f32, len: usize, into: Accumulator) -> f32 {
+        let factors = self.factors(len, into, init);
+        match fold {
+            Fold::Chain { fused } => self.chain(fused, init, &factors, into),
+            Fold::Lanes {
+                head,
+                lanes,
+                group,
+                join,
+                fused,
+            } => {
+                let head = head.min(factors.len());
+                let body = (factors.len() - head) / group * group;
+                if body == 0 {
+                    return self.chain(fused, init, &factors, into);
+                }
+                let first = self.chain(fused, init, &factors[..head], into);
+                let (body, rest) = factors[head..].split_at(body);
+                let sum = self.lanes(first, lanes, join, fused, body, into);
+                self.chain(fused, sum, rest, into)
+            }
+            Fold::Eights => {
+                let (eights, rest) = factors.as_chunks::<8>();
+                let mut sum = init;
+                for eight in eights {
+                    sum = self.chain(false, sum, &eight[..4], into);
+                    // the fifth product is where the four start from
+                    let fifth = eight[4].x * eight[4].w;
+                    let what = What::Product {
+                        factors: eight[4],
+                        fused: false,
+                    };
+                    self.row(what, Accumulator::Four, fifth);
+                    let four = self.chain(false, fifth, &eight[5..], Accumulator::Four);
+                    sum = self.row(What::Part(four, Accumulator::Four), into, sum + four);
+                }
+                self.chain(false, sum, rest, into)
+            }
+            Fold::Pieces { lanes, fused } => self.pieces(lanes, fused, init, &factors, into),
+        }
+    }
+
+    /// Lanes by position, lane 0 starting from `first`, joined into `into`.
+    fn lanes(
+        &mut self,
+        first: f32,
+        lanes: usize,
+        join: Join,
+        fused: bool,
+        factors: &[Factors],
+        into: Accumulator,
+    ) -> f32 {
+        let mut acc = vec![0.0; lanes];
+        acc[0] = first;
+        for (t, &factors) in factors.iter().enumerate() {
+            let lane = t % lanes;
+            acc[lane] = self.product(fused, acc[lane], factors, Accumulator::Lane(lane));
+        }
+        let sum = joined(join, acc.clone());
+        self.row(What::Joined { lanes: acc, join }, into, sum)
+    }
+
+    fn pieces(
+        &mut self,
+        lanes: usize,
+        fused: bool,
+        init: f32,
+        mut factors: &[Factors],
+        into: Accumulator,
+    ) -> f32 {
+        let mut sum = init;
+        let most = 2 * lanes;
+        for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
+            let whole = match size {
+                _ if size == most => factors.len() / size * size,
+                _ if factors.len() >= size => size,
+                _ => 0,
+            };
+            if whole == 0 {
+                continue;
+            }
+            let (piece, rest) = factors.split_at(whole);
+            factors = rest;
+            let part = Accumulator::Part(self.parts);
+            self.parts += 1;
+            let value = self.lanes(0.0, lanes, Join::Horizontal, fused, piece, part);
+            sum = self.row(What::Part(value, part), into, sum + value);
+        }
+        sum
+    }
+}
+
+/// As the interpreter joins them.
+fn joined(join: Join, lanes: Vec<f32>) -> f32 {
+    crate::execute::order::interpret::joined(join, lanes)
+}
+
+/// Two traces of one element side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// Row of the one, row of the other; those of one pair belong to the same place.
+    pub rows: Vec<(Option<usize>, Option<usize>)>,
+    /// The first pair from which on they differ; `None` where they never do.
+    pub part_at: Option<usize>,
+}
+
+impl Pair {
+    /// Puts the n-th tap of one beside the n-th tap of the other; what lies between taps has places of its own,
+    /// unless both do the same there.
+    pub fn of(one: &Trace, other: &Trace) -> Self {
+        let mut rows = Vec::new();
+        let (mut i, mut j) = (0, 0);
+        loop {
+            match (one.rows.get(i), other.rows.get(j)) {
+                (None, None) => break,
+                (Some(a), Some(b)) if is_tap(a) == is_tap(b) => {
+                    rows.push((Some(i), Some(j)));
+                    (i, j) = (i + 1, j + 1);
+                }
+                (Some(a), b) if !is_tap(a) || b.is_none() => {
+                    rows.push((Some(i), None));
+                    i += 1;
+                }
+                _ => {
+                    rows.push((None, Some(j)));
+                    j += 1;
+                }
+            }
+        }
+        let same = |&(i, j): &(Option<usize>, Option<usize>)| match (i, j) {
+            (Some(i), Some(j)) => alike(&one.rows[i], &other.rows[j]),
+            // what has no counterpart and changes nothing is no parting
+            _ => false,
+        };
+        let part_at = rows.iter().position(|pair| !same(pair));
+        Self { rows, part_at }
+    }
+}
+
+fn is_tap(row: &Row) -> bool {
+    row.what.factors().is_some()
+}
+
+/// Whether both do the same with the same result.
+fn alike(a: &Row, b: &Row) -> bool {
+    let same_term = match (a.what.factors(), b.what.factors()) {
+        (Some(a), Some(b)) => a.tap == b.tap,
+        (None, None) => true,
+        _ => false,
+    };
+    let same_kind = std::mem::discriminant(&a.what) == std::mem::discriminant(&b.what);
+    same_term && same_kind && a.sum.to_bits() == b.sum.to_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::execute::kernel;
+    use crate::execute::kernel::Kernel;
+    use crate::execute::order::table::FAMILIES;
+    use crate::execute::order::tests::geometry;
+
+    /// Values whose sums round at almost every step, with zeros of both signs among them.
+    fn values(seed: u64, n: usize) -> Vec<f32> {
+        let mut state = seed | 1;
+        (0..n)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                match state >> 60 {
+                    0 => -0.0,
+                    1 => 0.0,
+                    _ => ((state >> 33) as f32 / 2f32.powi(30) - 1.0) * 2f32.powi((state >> 58) as i32 % 5),
+                }
+            })
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+
+        #[test]
+        fn a_trace_ends_in_the_interpreters_and_the_kernels_bits(
+            g in geometry(), seed in any::<u64>(), place in any::<u64>(), with_bias in any::<bool>()
+        ) {
+            let input = values(seed, g.batch * g.in_channels * g.input[0] * g.input[1]);
+            let weight = values(seed ^ 7, g.out_channels * g.taps());
+            let bias = values(seed ^ 9, g.out_channels);
+            let operands = Operands { input: &input, weight: &weight, bias: with_bias.then_some(&bias[..]) };
+            for member in FAMILIES.iter().flat_map(|family| family.members) {
+                let order: Order = member.parse().unwrap();
+                let plan = order.plan(&g);
+                let fast = kernel::run(&operands, &g, &plan, Kernel::Fast);
+                for spot in 0..3u64 {
+                    let flat = (place.wrapping_mul(2 * spot + 1) % g.output_len() as u64) as usize;
+                    let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
+                    let at = [row / g.out_channels, row % g.out_channels, pixel];
+                    let trace = Trace::of(&order, &g, &operands, at).unwrap();
+                    let recipe = &plan.recipes[plan.region_at(at[0], at[1], at[2]).unwrap().recipe];
+                    let unrolled = crate::execute::order::interpret::Unrolled::new(&g, recipe);
+                    let element = unrolled.element(&operands, at, &mut Vec::new());
+                    prop_assert_eq!(trace.result.to_bits(), element.to_bits(), "{} of {:?} at {:?}", order, g, at);
+                    prop_assert_eq!(trace.result.to_bits(), fast[flat].to_bits(), "{} of {:?} at {:?}", order, g, at);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn traces_part_where_the_orders_do() {
+        let g = crate::execute::conv2d::resolve(
+            [1, 20, 3, 3],
+            [4, 20, 3, 3],
+            None,
+            &crate::execute::Arguments::default(),
+        )
+        .unwrap();
+        let (input, weight) = (values(3, 180), values(5, 720));
+        let bias = [0.5, 0.25, 1.0, 2.0];
+        let operands = Operands {
+            input: &input,
+            weight: &weight,
+            bias: Some(&bias),
+        };
+        let trace = |name: &str| Trace::of(&name.parse().unwrap(), &g, &operands, [0, 1, 0]).unwrap();
+        let blocks = trace("custom/hwc-ic16-each_block-fma-bias_first");
+        let same = Pair::of(&blocks, &blocks);
+        assert_eq!(same.part_at, None);
+        assert_eq!(same.rows.len(), blocks.rows.len());
+        // bias, then 144 products to a part of their own; in one chain they start from the bias
+        let chain = trace("custom/hwc-ic16-fma-bias_start");
+        assert_eq!(Pair::of(&chain, &blocks).part_at, Some(1));
+        let last = trace("custom/hwc-ic16-fma-bias_last");
+        assert_eq!(Pair::of(&chain, &last).part_at, Some(0));
+    }
+}
