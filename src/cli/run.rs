@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::exit::Outcome;
 use super::io::Io;
 use super::values::ConvolutionFlags;
+use super::values::Sizes;
 use super::verify::How;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
@@ -19,6 +20,7 @@ use crate::error::Result;
 use crate::execute::Arguments;
 use crate::execute::Call;
 use crate::execute::FloatType;
+use crate::execute::Geometry;
 use crate::execute::MemoryFormat;
 use crate::execute::Order;
 use crate::execute::Origin;
@@ -27,12 +29,15 @@ use crate::execute::conv2d;
 use crate::execute::kernel;
 use crate::execute::kernel::Operands;
 use crate::execute::kernel::Tiled;
+use crate::execute::order::trace::Trace;
 use crate::execute::predict;
 use crate::execute::real;
 use crate::explain;
 use crate::explain::Convolution;
 use crate::explain::LayerOptions;
 use crate::export::array::Array;
+use crate::render::explain_output;
+use crate::render::explain_output::Explained;
 use crate::tensor::DType;
 
 /// Arguments of `run`.
@@ -40,7 +45,9 @@ use crate::tensor::DType;
 #[command(after_help = "Examples:\n  \
     $ pthinspect run conv1 model.pth --input x.npy --output y.npy --stride 2 --padding 3\n  \
     $ pthinspect run conv1 model.pth --input x.npz:image --output y.safetensors:conv1\n  \
-    $ pthinspect run conv1 model.pth --input x.pt --output y.pt --origin threads=2,cpu_capability=AVX512\n\n\
+    $ pthinspect run conv1 model.pth --input x.pt --output y.pt --origin threads=2,cpu_capability=AVX512\n  \
+    $ pthinspect run conv1 model.pth --input x.npy --explain-output 0,7,4,1\n  \
+    $ pthinspect run conv1 model.pth --input x.npy --explain-output 0,7,4,1 --against onednn-direct/ic8\n\n\
     Stride, padding and the rest come from the file where it knows them (whole modules), flags go over it, and \
     PyTorch's defaults stand where neither speaks. What --origin leaves open is taken as torch 2.15 on an x86-64 AMD \
     processor with AVX2, two threads, mkldnn on: the same on every machine. The order used goes to stderr.")]
@@ -53,8 +60,17 @@ pub struct Args {
     #[arg(long, value_name = "X")]
     input: ArrayFile,
     /// Where the output goes; the same kinds of file
-    #[arg(long, value_name = "Y")]
-    output: ArrayFile,
+    #[arg(long, value_name = "Y", required_unless_present = "explain_output")]
+    output: Option<ArrayFile>,
+    /// Print the whole sum of one output element, addition by addition
+    #[arg(long, value_name = "N,O,Y,X")]
+    explain_output: Option<Sizes>,
+    /// Another accumulation order to set beside it
+    #[arg(long, value_name = "NAME", requires = "explain_output")]
+    against: Option<Order>,
+    /// Lines of the sum to print at most; --json has all
+    #[arg(long, value_name = "LINES", requires = "explain_output", default_value_t = 100)]
+    limit: usize,
     #[command(flatten)]
     convolution: ConvolutionFlags,
     /// Groups
@@ -136,35 +152,123 @@ fn execute<R: Tiled>(
         weight: &weight,
         bias: bias.as_deref(),
     };
-    let plan = order.plan(geometry);
-    let kernel = args.how.kernel()?;
-    let result = args
-        .how
-        .install(|| kernel::run(&operands, geometry, &plan, kernel))?;
     let mut output_shape = geometry.output_shape().to_vec();
     if shape.len() == 3 {
         output_shape.remove(0);
     }
-    let elements = real::encode(dtype, &result);
-    args.output.write(&Array {
-        dtype: dtype.dtype(),
-        shape: output_shape.clone(),
-        elements,
-    })?;
+    if let Some(file) = &args.output {
+        let plan = order.plan(geometry);
+        let kernel = args.how.kernel()?;
+        let result = args
+            .how
+            .install(|| kernel::run(&operands, geometry, &plan, kernel))?;
+        file.write(&Array {
+            dtype: dtype.dtype(),
+            shape: output_shape.clone(),
+            elements: real::encode(dtype, &result),
+        })?;
+    }
+    let mut document = json!({
+        "layer": layer.name,
+        "order": order.to_string(),
+        "input": shape,
+        "output": output_shape,
+    });
+    if let Some(Sizes(index)) = &args.explain_output {
+        let element = Wanted {
+            layer,
+            dtype,
+            geometry,
+            operands: &operands,
+            index,
+            image: [batched[2], batched[3]],
+        };
+        let against = args.against.map(|other| element.trace(other));
+        let explained = Explained {
+            layer: &layer.name,
+            dtype,
+            geometry,
+            index,
+            shape: &output_shape,
+            first: element.trace(order)?,
+            against: against.transpose()?,
+            note: note(&layer.arguments),
+        };
+        if io.json {
+            document["explain"] = explain_output::json(&explained);
+        } else {
+            explain_output::text(io.out, io.paint, &explained, args.limit, io.width)?;
+        }
+    }
     if io.json {
-        io.print_json(&json!({
-            "layer": layer.name,
-            "order": order.to_string(),
-            "input": shape,
-            "output": output_shape,
-        }))?;
-    } else {
+        io.print_json(&document)?;
+    } else if args.output.is_some() {
         io.say(&format!(
             "{}: {shape:?} -> {output_shape:?} in the order {order}",
             layer.name
         ));
     }
     Ok(Exit::Ok)
+}
+
+/// The output element that is to be explained.
+struct Wanted<'a, R> {
+    layer: &'a Conv2d,
+    dtype: FloatType,
+    geometry: &'a Geometry,
+    operands: &'a Operands<'a, R>,
+    /// Image, filter, row, column; without the image where the input had none.
+    index: &'a [usize],
+    /// Rows and columns of the input.
+    image: [usize; 2],
+}
+
+impl<R: Tiled> Wanted<'_, R> {
+    /// Its sum in `order`, with coordinates of the input as the user knows it.
+    fn trace(&self, order: Order) -> Result<(Order, Trace<R>)> {
+        let at = self.place()?;
+        let trace = Trace::of(&order, self.geometry, self.operands, self.dtype, at);
+        let mut trace = trace.ok_or_else(|| self.refused())?;
+        trace.relocate(|[n, c, y, x]| {
+            let kernel = [self.layer.shape[2], self.layer.shape[3]];
+            let [y, x] = conv2d::source(self.image, kernel, &self.layer.arguments, [y, x])?;
+            Some([n, c, y, x])
+        });
+        Ok((order, trace))
+    }
+
+    fn place(&self) -> Result<[usize; 3]> {
+        let [_, _, rows, columns] = self.geometry.output_shape();
+        let (image, channel, y, x) = match *self.index {
+            [n, o, y, x] => (n, o, y, x),
+            [o, y, x] if self.geometry.batch == 1 => (0, o, y, x),
+            _ => return Err(self.refused()),
+        };
+        if y >= rows || x >= columns {
+            return Err(self.refused());
+        }
+        Ok([image, channel, y * columns + x])
+    }
+
+    fn refused(&self) -> Error {
+        let shape = self.geometry.output_shape();
+        Error::usage(format!(
+            "--explain-output {:?} is not in the output, whose shape is {shape:?}",
+            self.index
+        ))
+        .with_hint("the index is image, filter, row, column, all from 0 on")
+    }
+}
+
+/// What the coordinates of the input mean where the padding holds copies.
+fn note(arguments: &Arguments) -> Option<String> {
+    match arguments.padding_mode {
+        PaddingMode::Zeros => None,
+        mode => Some(format!(
+            "padding_mode={}: taps outside the image have the coordinates of the pixel they copy",
+            mode.name()
+        )),
+    }
 }
 
 /// The order asked for, or the one that PyTorch would use at the origin, what that leaves open being fixed.

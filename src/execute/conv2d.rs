@@ -341,6 +341,16 @@ fn split_padding(kernel: Pair, arguments: &Arguments) -> Result<(Pair, Pair, Pai
     })
 }
 
+/// The pixel (row, column) of the input that pixel `at` of the padded input was copied from; `None` for a zero.
+///
+/// `input` is `[H, W]`, `kernel` is `[KH, KW]`; both as [`prepare`] got them.
+pub fn source(input: Pair, kernel: Pair, arguments: &Arguments, at: Pair) -> Option<Pair> {
+    let (before, _, _) = split_padding(kernel, arguments).ok()?;
+    let mode = arguments.padding_mode;
+    let on = |axis: usize| mode.source(at[axis], before[axis], input[axis]);
+    Some([on(0)?, on(1)?])
+}
+
 /// Sizes with overflow checked; `H_out = floor((H + 2*pad - dilation*(k-1) - 1)/stride + 1)`.
 fn geometry(
     [n, c, _, _]: [usize; 4],

@@ -2,6 +2,7 @@
 //! arguments.
 
 pub mod escape;
+pub mod explain_output;
 pub mod export;
 pub mod json;
 pub mod layer;

@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod golden;
 pub mod replay;
+pub mod search;
 
 pub use compare::Comparison;
 pub use golden::{Case, Golden};

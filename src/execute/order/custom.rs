@@ -138,7 +138,7 @@ impl Variant {
     }
 
     /// Taps of each partial sum, in walk order.
-    fn lengths(&self, g: &Geometry) -> Vec<usize> {
+    pub fn lengths(&self, g: &Geometry) -> Vec<usize> {
         let total = g.taps();
         let channels = g.group_in();
         let block = self
@@ -164,9 +164,9 @@ impl Variant {
         }
     }
 
-    /// How every element of `g` is summed.
-    pub fn recipe(&self, g: &Geometry) -> Recipe {
-        let fold = match self.lanes {
+    /// How a partial sum is made.
+    pub fn fold(&self) -> Fold {
+        match self.lanes {
             None => Fold::Chain { fused: self.fused },
             Some((lanes, join)) => Fold::Lanes {
                 head: 0,
@@ -175,7 +175,12 @@ impl Variant {
                 join,
                 fused: self.fused,
             },
-        };
+        }
+    }
+
+    /// How every element of `g` is summed.
+    pub fn recipe(&self, g: &Geometry) -> Recipe {
+        let fold = self.fold();
         let mut steps: Vec<Step> = self
             .lengths(g)
             .into_iter()

@@ -5,7 +5,9 @@
 //! what is shown is what is computed. A trace is data: rows in the sequence in which the additions happen, each with
 //! the accumulator that it goes into and the value that this accumulator has afterwards.
 
+use crate::execute::FloatType;
 use crate::execute::Geometry;
+use crate::execute::Real;
 use crate::execute::order::Fold;
 use crate::execute::order::Join;
 use crate::execute::order::Order;
@@ -17,24 +19,24 @@ use crate::execute::order::interpret::Operands;
 
 /// A whole sum.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
+pub struct Trace<R = f32> {
     /// Image, output channel, pixel = oh*OW + ow.
     pub at: [usize; 3],
     /// What happens, one after the other.
-    pub rows: Vec<Row>,
-    /// The output element.
-    pub result: f32,
+    pub rows: Vec<Row<R>>,
+    /// The output element, rounded to its type.
+    pub result: R,
 }
 
 /// One addition, or something else that happens on the way.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct Row<R = f32> {
     /// What is added.
-    pub what: What,
+    pub what: What<R>,
     /// To which accumulator.
     pub into: Accumulator,
     /// What that holds afterwards.
-    pub sum: f32,
+    pub sum: R,
 }
 
 /// Where sums are kept.
@@ -54,34 +56,34 @@ pub enum Accumulator {
 
 /// What is added.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum What<R = f32> {
     /// The filter's bias.
-    Bias(f32),
+    Bias(R),
     /// A product.
     Product {
         /// Its factors.
-        factors: Factors,
+        factors: Factors<R>,
         /// Not rounded before it is added.
         fused: bool,
     },
     /// Nothing: a tap in the padding.
-    Skipped(Factors),
+    Skipped(Factors<R>),
     /// The lanes are added to each other.
     Joined {
         /// The lanes before that, lane 0 first.
-        lanes: Vec<f32>,
+        lanes: Vec<R>,
         /// How.
         join: Join,
     },
     /// A partial sum, a share or four products that are complete.
-    Part(f32, Accumulator),
+    Part(R, Accumulator),
     /// A partial sum, all of whose taps lie in the padding, does not take place.
     NotCalled,
 }
 
 /// Where the factors of a product come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors {
+pub struct Factors<R = f32> {
     /// Position in the walk, padding counted.
     pub place: usize,
     /// Channel within the group, kernel row, kernel column.
@@ -91,17 +93,18 @@ pub struct Factors {
     /// Image, channel, row, column in the input as the backend gets it; `None` in the padding.
     pub input_at: Option<[usize; 4]>,
     /// Input, +0 in the padding.
-    pub x: f32,
+    pub x: R,
     /// Weight.
-    pub w: f32,
+    pub w: R,
 }
 
-impl Trace {
+impl<R: Real> Trace<R> {
     /// How `order` sums the output element `at` (image, output channel, pixel); `None` where `g` has no such element.
     pub fn of(
         order: &Order,
         g: &Geometry,
-        operands: &Operands<'_>,
+        operands: &Operands<'_, R>,
+        dtype: FloatType,
         at: [usize; 3],
     ) -> Option<Self> {
         let plan = order.plan(g);
@@ -117,7 +120,7 @@ impl Trace {
             parts: 0,
             rows: Vec::new(),
         };
-        let result = tracer.recipe(recipe);
+        let result = tracer.recipe(recipe).rounded(dtype);
         Some(Self {
             at,
             rows: tracer.rows,
@@ -125,15 +128,24 @@ impl Trace {
         })
     }
 
+    /// Gives the inputs other coordinates (image, channel, row, column); `None` for padding.
+    pub fn relocate(&mut self, source: impl Fn([usize; 4]) -> Option<[usize; 4]>) {
+        for row in &mut self.rows {
+            if let What::Product { factors, .. } | What::Skipped(factors) = &mut row.what {
+                factors.input_at = factors.input_at.and_then(&source);
+            }
+        }
+    }
+
     /// The products, in the sequence in which they are met, left out ones included.
-    pub fn factors(&self) -> impl Iterator<Item = &Factors> {
+    pub fn factors(&self) -> impl Iterator<Item = &Factors<R>> {
         self.rows.iter().filter_map(|row| row.what.factors())
     }
 }
 
-impl What {
+impl<R> What<R> {
     /// The factors of a product or of a tap that is left out.
-    pub fn factors(&self) -> Option<&Factors> {
+    pub fn factors(&self) -> Option<&Factors<R>> {
         match self {
             What::Product { factors, .. } | What::Skipped(factors) => Some(factors),
             _ => None,
@@ -142,9 +154,9 @@ impl What {
 }
 
 /// Walks the steps as the interpreter does, and writes rows.
-struct Tracer<'a> {
+struct Tracer<'a, R> {
     g: &'a Geometry,
-    operands: &'a Operands<'a>,
+    operands: &'a Operands<'a, R>,
     at: [usize; 3],
     padding: PaddingTaps,
     taps: Vec<Tap>,
@@ -154,21 +166,21 @@ struct Tracer<'a> {
     met: usize,
     /// Partial sums begun so far.
     parts: usize,
-    rows: Vec<Row>,
+    rows: Vec<Row<R>>,
 }
 
-impl Tracer<'_> {
-    fn recipe(&mut self, recipe: &Recipe) -> f32 {
+impl<R: Real> Tracer<'_, R> {
+    fn recipe(&mut self, recipe: &Recipe) -> R {
         let total = self.total(&recipe.steps, Accumulator::Total);
-        total.unwrap_or(0.0)
+        total.unwrap_or(R::ZERO)
     }
 
-    fn row(&mut self, what: What, into: Accumulator, sum: f32) -> f32 {
+    fn row(&mut self, what: What<R>, into: Accumulator, sum: R) -> R {
         self.rows.push(Row { what, into, sum });
         sum
     }
 
-    fn total(&mut self, steps: &[Step], into: Accumulator) -> Option<f32> {
+    fn total(&mut self, steps: &[Step], into: Accumulator) -> Option<R> {
         let mut total = None;
         for step in steps {
             match step {
@@ -185,10 +197,10 @@ impl Tracer<'_> {
                     if *fresh {
                         let part = Accumulator::Part(self.parts);
                         self.parts += 1;
-                        let sum = self.fold(*fold, 0.0, *len, part);
+                        let sum = self.fold(*fold, R::ZERO, *len, part);
                         total = self.add(total, Some(sum), part, into, *len, met);
                     } else {
-                        total = Some(self.fold(*fold, total.unwrap_or(0.0), *len, into));
+                        total = Some(self.fold(*fold, total.unwrap_or(R::ZERO), *len, into));
                     }
                 }
             }
@@ -196,10 +208,10 @@ impl Tracer<'_> {
         total
     }
 
-    fn bias(&mut self, total: Option<f32>, into: Accumulator) -> Option<f32> {
+    fn bias(&mut self, total: Option<R>, into: Accumulator) -> Option<R> {
         let total = match self.padding {
             // folds that have not taken place leave +0
-            PaddingTaps::Dropped => total.or(Some(0.0)),
+            PaddingTaps::Dropped => total.or(Some(R::ZERO)),
             PaddingTaps::Skipped | PaddingTaps::Zero => total,
         };
         let Some(bias) = self.operands.bias.map(|bias| bias[self.at[1]]) else {
@@ -212,17 +224,17 @@ impl Tracer<'_> {
     /// A partial sum of `taps`, begun when `met` products had been met, joins the total.
     fn add(
         &mut self,
-        total: Option<f32>,
-        part: Option<f32>,
+        total: Option<R>,
+        part: Option<R>,
         from: Accumulator,
         into: Accumulator,
         taps: usize,
         met: usize,
-    ) -> Option<f32> {
+    ) -> Option<R> {
         let nothing = taps > 0 && self.met == met;
         let Some(part) = part else { return total };
         if nothing && self.padding == PaddingTaps::Dropped {
-            self.row(What::NotCalled, into, total.unwrap_or(0.0));
+            self.row(What::NotCalled, into, total.unwrap_or(R::ZERO));
             return total;
         }
         let sum = total.map_or(part, |total| total + part);
@@ -230,7 +242,7 @@ impl Tracer<'_> {
     }
 
     /// The factors of the next `len` taps; rows for those that are left out.
-    fn factors(&mut self, len: usize, into: Accumulator, sum: f32) -> Vec<Factors> {
+    fn factors(&mut self, len: usize, into: Accumulator, sum: R) -> Vec<Factors<R>> {
         let mut met = Vec::new();
         for place in self.next..self.next + len {
             let factors = self.factor(place);
@@ -258,7 +270,7 @@ impl Tracer<'_> {
         self.input_at(tap).is_none()
     }
 
-    fn factor(&self, place: usize) -> Factors {
+    fn factor(&self, place: usize) -> Factors<R> {
         let g = self.g;
         let [image, channel, _] = self.at;
         let tap = self.taps[place];
@@ -267,8 +279,8 @@ impl Tracer<'_> {
             tap,
             weight_at: None,
             input_at: None,
-            x: 0.0,
-            w: 0.0,
+            x: R::ZERO,
+            w: R::ZERO,
         };
         if tap.channel >= g.group_in() {
             return factors;
@@ -287,7 +299,7 @@ impl Tracer<'_> {
     }
 
     /// One product onto `acc`.
-    fn product(&mut self, fused: bool, acc: f32, factors: Factors, into: Accumulator) -> f32 {
+    fn product(&mut self, fused: bool, acc: R, factors: Factors<R>, into: Accumulator) -> R {
         let sum = match fused {
             true => factors.x.mul_add(factors.w, acc),
             false => acc + factors.x * factors.w,
@@ -295,13 +307,13 @@ impl Tracer<'_> {
         self.row(What::Product { factors, fused }, into, sum)
     }
 
-    fn chain(&mut self, fused: bool, init: f32, factors: &[Factors], into: Accumulator) -> f32 {
+    fn chain(&mut self, fused: bool, init: R, factors: &[Factors<R>], into: Accumulator) -> R {
         factors
             .iter()
             .fold(init, |acc, f| self.product(fused, acc, *f, into))
     }
 
-    fn fold(&mut self, fold: Fold, init: f32, len: usize, into: Accumulator) -> f32 {
+    fn fold(&mut self, fold: Fold, init: R, len: usize, into: Accumulator) -> R {
         let factors = self.factors(len, into, init);
         match fold {
             Fold::Chain { fused } => self.chain(fused, init, &factors, into),
@@ -346,14 +358,14 @@ impl Tracer<'_> {
     /// Lanes by position, lane 0 starting from `first`, joined into `into`.
     fn lanes(
         &mut self,
-        first: f32,
+        first: R,
         lanes: usize,
         join: Join,
         fused: bool,
-        factors: &[Factors],
+        factors: &[Factors<R>],
         into: Accumulator,
-    ) -> f32 {
-        let mut acc = vec![0.0; lanes];
+    ) -> R {
+        let mut acc = vec![R::ZERO; lanes];
         acc[0] = first;
         for (t, &factors) in factors.iter().enumerate() {
             let lane = t % lanes;
@@ -367,10 +379,10 @@ impl Tracer<'_> {
         &mut self,
         lanes: usize,
         fused: bool,
-        init: f32,
-        mut factors: &[Factors],
+        init: R,
+        mut factors: &[Factors<R>],
         into: Accumulator,
-    ) -> f32 {
+    ) -> R {
         let mut sum = init;
         let most = 2 * lanes;
         for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
@@ -386,7 +398,7 @@ impl Tracer<'_> {
             factors = rest;
             let part = Accumulator::Part(self.parts);
             self.parts += 1;
-            let value = self.lanes(0.0, lanes, Join::Horizontal, fused, piece, part);
+            let value = self.lanes(R::ZERO, lanes, Join::Horizontal, fused, piece, part);
             sum = self.row(What::Part(value, part), into, sum + value);
         }
         sum
@@ -394,7 +406,7 @@ impl Tracer<'_> {
 }
 
 /// As the interpreter joins them.
-fn joined(join: Join, lanes: Vec<f32>) -> f32 {
+fn joined<R: Real>(join: Join, lanes: Vec<R>) -> R {
     crate::execute::order::interpret::joined(join, lanes)
 }
 
@@ -410,7 +422,7 @@ pub struct Pair {
 impl Pair {
     /// Puts the n-th tap of one beside the n-th tap of the other; what lies between taps has places of its own,
     /// unless both do the same there.
-    pub fn of(one: &Trace, other: &Trace) -> Self {
+    pub fn of<R: Real>(one: &Trace<R>, other: &Trace<R>) -> Self {
         let mut rows = Vec::new();
         let (mut i, mut j) = (0, 0);
         loop {
@@ -440,19 +452,24 @@ impl Pair {
     }
 }
 
-fn is_tap(row: &Row) -> bool {
+fn is_tap<R>(row: &Row<R>) -> bool {
     row.what.factors().is_some()
 }
 
+/// Whether two numbers have the same bits; two NaNs count as one.
+fn same_bits<R: Real>(a: R, b: R) -> bool {
+    (a == b && a.is_negative_zero() == b.is_negative_zero()) || (a.is_nan() && b.is_nan())
+}
+
 /// Whether both do the same with the same result.
-fn alike(a: &Row, b: &Row) -> bool {
+fn alike<R: Real>(a: &Row<R>, b: &Row<R>) -> bool {
     let same_term = match (a.what.factors(), b.what.factors()) {
         (Some(a), Some(b)) => a.tap == b.tap,
         (None, None) => true,
         _ => false,
     };
     let same_kind = std::mem::discriminant(&a.what) == std::mem::discriminant(&b.what);
-    same_term && same_kind && a.sum.to_bits() == b.sum.to_bits()
+    same_term && same_kind && same_bits(a.sum, b.sum)
 }
 
 #[cfg(test)]
@@ -499,7 +516,7 @@ mod tests {
                     let flat = (place.wrapping_mul(2 * spot + 1) % g.output_len() as u64) as usize;
                     let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
                     let at = [row / g.out_channels, row % g.out_channels, pixel];
-                    let trace = Trace::of(&order, &g, &operands, at).unwrap();
+                    let trace = Trace::of(&order, &g, &operands, FloatType::Float32, at).unwrap();
                     let recipe = &plan.recipes[plan.region_at(at[0], at[1], at[2]).unwrap().recipe];
                     let unrolled = crate::execute::order::interpret::Unrolled::new(&g, recipe);
                     let element = unrolled.element(&operands, at, &mut Vec::new());
@@ -526,7 +543,7 @@ mod tests {
             weight: &weight,
             bias: Some(&bias),
         };
-        let trace = |name: &str| Trace::of(&name.parse().unwrap(), &g, &operands, [0, 1, 0]).unwrap();
+        let trace = |name: &str| Trace::of(&name.parse().unwrap(), &g, &operands, FloatType::Float32, [0, 1, 0]).unwrap();
         let blocks = trace("custom/hwc-ic16-each_block-fma-bias_first");
         let same = Pair::of(&blocks, &blocks);
         assert_eq!(same.part_at, None);

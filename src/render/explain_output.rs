@@ -1,0 +1,736 @@
+//! One output element with its whole sum: `run --explain-output`.
+//!
+//! First the sum as the order makes it, one line per addition; then the same as one would write it on paper: the
+//! window of the input, the filter and their products side by side, channel by channel.
+
+use std::io::Result;
+use std::io::Write;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::execute::FloatType;
+use crate::execute::Geometry;
+use crate::execute::Order;
+use crate::execute::Real;
+use crate::execute::order::Join;
+use crate::execute::order::trace::Accumulator;
+use crate::execute::order::trace::Factors;
+use crate::execute::order::trace::Pair;
+use crate::execute::order::trace::Row;
+use crate::execute::order::trace::Trace;
+use crate::execute::order::trace::What;
+use crate::render::Paint;
+use crate::render::escape;
+use crate::render::number;
+use crate::tensor::DType;
+use crate::tensor::Element;
+use crate::verify::compare::ulp_distance;
+
+/// What there is to show.
+#[derive(Debug)]
+pub struct Explained<'a, R> {
+    /// The layer's name.
+    pub layer: &'a str,
+    /// Element type of input and output; narrow types are summed in float32.
+    pub dtype: FloatType,
+    /// The sizes.
+    pub geometry: &'a Geometry,
+    /// Index as it was asked for, with a batch axis or without.
+    pub index: &'a [usize],
+    /// Output shape, likewise.
+    pub shape: &'a [usize],
+    /// The order, and the sum in it.
+    pub first: (Order, Trace<R>),
+    /// Another order to be set beside it.
+    pub against: Option<(Order, Trace<R>)>,
+    /// What the coordinates of the input mean, where `padding_mode` has moved them.
+    pub note: Option<String>,
+}
+
+/// Digits of a value in the tables.
+const CELL: usize = 9;
+/// Digits of a value in the grids.
+const SMALL: usize = 8;
+/// Channels shown on paper, from the first on, and the last.
+const CHANNELS: usize = 4;
+
+/// Everything, as text. At most about `limit` lines of each table; `width` is the terminal's, if there is one.
+pub fn text<R: Real>(
+    out: &mut dyn Write,
+    paint: Paint,
+    explained: &Explained<'_, R>,
+    limit: usize,
+    width: Option<usize>,
+) -> Result<()> {
+    head(out, paint, explained)?;
+    writeln!(out)?;
+    match &explained.against {
+        None => table(out, paint, explained, limit)?,
+        Some(against) => side_by_side(out, paint, explained, against, limit)?,
+    }
+    writeln!(out)?;
+    results(out, paint, explained)?;
+    writeln!(out)?;
+    on_paper(out, paint, explained, width.unwrap_or(usize::MAX))
+}
+
+fn head<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_, R>) -> Result<()> {
+    let (order, trace) = &explained.first;
+    let g = explained.geometry;
+    writeln!(
+        out,
+        "{}  output {} of {:?}",
+        paint.title(escape::text(explained.layer)),
+        paint.key(format!("{:?}", explained.index)),
+        explained.shape
+    )?;
+    let [image, filter, pixel] = trace.at;
+    let image = match g.batch {
+        1 => String::new(),
+        _ => format!("image {image}, "),
+    };
+    let (y, x) = (pixel / g.output[1], pixel % g.output[1]);
+    let padding = trace.factors().filter(|f| in_padding(f)).count();
+    let padding = match padding {
+        0 => "none of them in the padding".to_owned(),
+        n => format!("{n} of them in the padding"),
+    };
+    let mut lines = vec![
+        ("order", order.to_string()),
+        (
+            "element",
+            format!(
+                "{image}filter {filter} at y {y}, x {x}: {} taps, {padding}",
+                g.taps()
+            ),
+        ),
+    ];
+    lines.extend(explained.note.iter().map(|note| ("input", note.clone())));
+    if let Some((order, _)) = &explained.against {
+        lines.insert(1, ("against", order.to_string()));
+    }
+    for (label, line) in lines {
+        writeln!(out, "  {:<9} {line}", paint.dim(label))?;
+    }
+    Ok(())
+}
+
+fn in_padding<R: Real>(factors: &Factors<R>) -> bool {
+    factors.input_at.is_none() && factors.weight_at.is_some()
+}
+
+fn cell(value: f64, width: usize) -> String {
+    number::cell(&Element::Float(value), DType::Float32, width)
+}
+
+/// The type that sums are kept in.
+fn kept(dtype: FloatType) -> FloatType {
+    match dtype {
+        FloatType::Float64 => FloatType::Float64,
+        FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => FloatType::Float32,
+    }
+}
+
+/// The shortest digits that read back as the same number of `dtype`.
+fn exact<R: Real>(value: R, dtype: FloatType) -> String {
+    number::element(&Element::Float(value.to_f64()), dtype.dtype())
+}
+
+fn bits<R: Real>(value: R, dtype: FloatType) -> String {
+    let width = dtype.bytes() * 2 + 2;
+    format!("{:#0width$x}", value.bits(dtype))
+}
+
+fn ulps<R: Real>(a: R, b: R, dtype: FloatType) -> u64 {
+    ulp_distance(dtype, a.bits(dtype), b.bits(dtype))
+}
+
+fn product<R: Real>(factors: &Factors<R>) -> f64 {
+    factors.x.to_f64() * factors.w.to_f64()
+}
+
+fn accumulator(into: Accumulator) -> String {
+    match into {
+        Accumulator::Total => "total".into(),
+        Accumulator::Share => "share".into(),
+        Accumulator::Part(n) => format!("part {n}"),
+        Accumulator::Lane(n) => format!("lane {n}"),
+        Accumulator::Four => "four".into(),
+    }
+}
+
+/// What a row adds, in one word or two.
+fn term<R: Real>(row: &Row<R>) -> String {
+    match &row.what {
+        What::Bias(_) => "bias".into(),
+        What::Product { factors, .. } | What::Skipped(factors) => tap(factors),
+        What::Joined { lanes, join } => joined(lanes.len(), *join),
+        What::Part(_, from) => accumulator(*from),
+        What::NotCalled => "not called".into(),
+    }
+}
+
+fn joined(lanes: usize, join: Join) -> String {
+    match (lanes, join) {
+        (2, _) => "0+1".into(),
+        (4, Join::Horizontal | Join::HalfThenNeighbours) => "(0+1)+(2+3)".into(),
+        (4, Join::Halving) => "(0+2)+(1+3)".into(),
+        (8, Join::Horizontal) => "((0+1)+(4+5))+((2+3)+(6+7))".into(),
+        (8, Join::HalfThenNeighbours) => "((0+4)+(1+5))+((2+6)+(3+7))".into(),
+        (8, Join::Halving) => "((0+4)+(2+6))+((1+5)+(3+7))".into(),
+        (n, _) => format!("{n} lanes by halves"),
+    }
+}
+
+fn tap<R: Real>(factors: &Factors<R>) -> String {
+    let t = &factors.tap;
+    format!("{},{},{}", t.channel, t.row, t.column)
+}
+
+/// Rows to show: the first, the last, those around boundaries and around `also`; at most about `limit`.
+fn chosen(boundaries: &[bool], limit: usize, also: Option<usize>) -> Vec<bool> {
+    let n = boundaries.len();
+    let mut shown = vec![n <= limit; n];
+    if n <= limit {
+        return shown;
+    }
+    let ends = (limit / 4).max(1);
+    let mut mark = |i: usize| {
+        if let Some(row) = shown.get_mut(i) {
+            *row = true;
+        }
+    };
+    (0..ends).chain(n - ends..n).for_each(&mut mark);
+    if let Some(at) = also {
+        (at.saturating_sub(2)..at + 3).for_each(&mut mark);
+    }
+    // boundaries from both ends inwards, while there is room
+    let all: Vec<usize> = (0..n).filter(|&i| boundaries[i]).collect();
+    let room = (limit / 2 / 3).max(1);
+    let (first, last) = (all.len().min(room.div_ceil(2)), room / 2);
+    let last = all.len().saturating_sub(last).max(first);
+    for &i in all[..first].iter().chain(&all[last..]) {
+        (i.saturating_sub(1)..i + 2).for_each(&mut mark);
+    }
+    shown
+}
+
+/// Runs of taps that are left out, and rows that are not shown, as one line each.
+enum Line {
+    Row(usize),
+    LeftOut(usize, usize),
+    Hidden(usize),
+}
+
+fn lines<R: Real>(trace: &Trace<R>, limit: usize) -> Vec<Line> {
+    let mut all: Vec<Line> = Vec::new();
+    for (i, row) in trace.rows.iter().enumerate() {
+        match (&row.what, all.last_mut()) {
+            (What::Skipped(_), Some(Line::LeftOut(_, end))) if *end == i => *end = i + 1,
+            (What::Skipped(_), _) => all.push(Line::LeftOut(i, i + 1)),
+            _ => all.push(Line::Row(i)),
+        }
+    }
+    let is_boundary = |line: &Line| match line {
+        Line::Row(i) => trace.rows[*i].what.factors().is_none(),
+        _ => false,
+    };
+    let boundaries: Vec<bool> = all.iter().map(is_boundary).collect();
+    let shown = chosen(&boundaries, limit, None);
+    let mut lines = Vec::new();
+    for (line, shown) in all.into_iter().zip(shown) {
+        match (shown, lines.last_mut()) {
+            (true, _) => lines.push(line),
+            (false, Some(Line::Hidden(n))) => *n += 1,
+            (false, _) => lines.push(Line::Hidden(1)),
+        }
+    }
+    lines
+}
+
+/// One line per addition.
+fn table<R: Real>(
+    out: &mut dyn Write,
+    paint: Paint,
+    explained: &Explained<'_, R>,
+    limit: usize,
+) -> Result<()> {
+    let trace = &explained.first.1;
+    let dtype = kept(explained.dtype);
+    const HEADS: [&str; 9] = [
+        "step", "c,kh,kw", "weight", "c,y,x", "x", "w", "x*w", "into", "sum",
+    ];
+    let lines = lines(trace, limit);
+    let cells: Vec<Option<[String; 9]>> = lines
+        .iter()
+        .map(|line| match line {
+            Line::Row(i) => Some(row_cells(*i, &trace.rows[*i], dtype)),
+            Line::LeftOut(..) | Line::Hidden(_) => None,
+        })
+        .collect();
+    let width = |column: usize| {
+        let texts = cells.iter().flatten().map(|row| &row[column]);
+        // what joins lanes may be long, and has the columns after it to itself
+        let texts = texts.filter(|text| column != 1 || text.len() <= 11);
+        let longest = texts.map(String::len).max().unwrap_or(0);
+        longest.max(HEADS[column].len())
+    };
+    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
+    let line = |cells: &[&str]| {
+        let mut text = String::from(" ");
+        for (i, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
+            // a long cell takes room from those after it
+            let room = text.chars().count();
+            let start = widths[..i].iter().map(|w| w + 1).sum::<usize>() + 1;
+            let width = (start + width + 1).saturating_sub(room + 1);
+            text += &match i {
+                1 | 7 => format!(" {cell:<width$}"),
+                _ => format!(" {cell:>width$}"),
+            };
+        }
+        text
+    };
+    writeln!(out, "{} bits", paint.dim(line(&HEADS)))?;
+    for (shown, cells) in lines.iter().zip(&cells) {
+        match (shown, cells) {
+            (Line::Row(i), Some(cells)) => {
+                let row = &trace.rows[*i];
+                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+                let text = line(&cells);
+                let text = match row.what.factors() {
+                    None => format!("{}", paint.name(text)),
+                    Some(_) => text,
+                };
+                writeln!(out, "{text} {}", paint.dim(bits(row.sum, dtype)))?;
+            }
+            (Line::LeftOut(start, end), _) => {
+                let of = |i: usize| term(&trace.rows[i]);
+                let range = match end - start {
+                    1 => of(*start),
+                    _ => format!("{} to {}", of(*start), of(end - 1)),
+                };
+                let text = format!("skipped, in the padding: {range}");
+                let step = widths[0];
+                writeln!(out, "  {:step$} {}", "", paint.dim(text))?;
+            }
+            (Line::Hidden(n), _) => hidden(out, paint, *n, widths[0])?,
+            (Line::Row(_), None) => {}
+        }
+    }
+    Ok(())
+}
+
+fn hidden(out: &mut dyn Write, paint: Paint, n: usize, width: usize) -> Result<()> {
+    let n = number::count(n as u64, "more line");
+    let text = format!("… {n}: --limit shows more, --json all");
+    writeln!(out, "  {:width$} {}", "", paint.dim(text))
+}
+
+fn row_cells<R: Real>(step: usize, row: &Row<R>, dtype: FloatType) -> [String; 9] {
+    let mut cells: [String; 9] = Default::default();
+    cells[0] = step.to_string();
+    cells[1] = term(row);
+    cells[7] = accumulator(row.into);
+    cells[8] = exact(row.sum, dtype);
+    match &row.what {
+        What::Product { factors, fused } => {
+            cells[2] = factors
+                .weight_at
+                .map_or("filled".into(), |at| at.to_string());
+            cells[3] = match factors.input_at {
+                Some([_, c, y, x]) => format!("{c},{y},{x}"),
+                None => "padding".into(),
+            };
+            cells[4] = cell(factors.x.to_f64(), CELL);
+            cells[5] = cell(factors.w.to_f64(), CELL);
+            cells[6] = match fused {
+                true => cell(product(factors), CELL),
+                false => cell((factors.x * factors.w).to_f64(), CELL),
+            };
+        }
+        What::Bias(value) | What::Part(value, _) => cells[6] = cell(value.to_f64(), CELL),
+        What::Skipped(_) | What::Joined { .. } | What::NotCalled => {}
+    }
+    cells
+}
+
+/// Both orders, tap beside tap.
+fn side_by_side<R: Real>(
+    out: &mut dyn Write,
+    paint: Paint,
+    explained: &Explained<'_, R>,
+    (second, other): &(Order, Trace<R>),
+    limit: usize,
+) -> Result<()> {
+    let (first, one) = &explained.first;
+    let dtype = kept(explained.dtype);
+    let pair = Pair::of(one, other);
+    let boundaries: Vec<bool> = pair
+        .rows
+        .iter()
+        .map(|&(i, j)| {
+            let row = i.map(|i| &one.rows[i]).or(j.map(|j| &other.rows[j]));
+            row.is_some_and(|row| row.what.factors().is_none())
+        })
+        .collect();
+    let shown = chosen(&boundaries, limit, pair.part_at);
+    let side = |trace: &Trace<R>, row: Option<usize>| match row {
+        None => [String::new(), String::new(), String::new(), String::new()],
+        Some(row) => {
+            let row = &trace.rows[row];
+            let (into, sum) = match row.what {
+                What::Skipped(_) => ("skipped".to_owned(), String::new()),
+                _ => (accumulator(row.into), exact(row.sum, dtype)),
+            };
+            let bits = match row.what {
+                What::Skipped(_) => String::new(),
+                _ => bits(row.sum, dtype),
+            };
+            [term(row), into, sum, bits]
+        }
+    };
+    let sides: Vec<[[String; 4]; 2]> = pair
+        .rows
+        .iter()
+        .map(|&(i, j)| [side(one, i), side(other, j)])
+        .collect();
+    let widths: Vec<[usize; 4]> = (0..2)
+        .map(|s| {
+            [0, 1, 2, 3].map(|column| {
+                let visible = sides.iter().zip(&shown).filter(|(_, shown)| **shown);
+                let longest = visible.map(|(row, _)| row[s][column].len()).max();
+                longest.unwrap_or(0).max(["c,kh,kw", "into", "sum", ""][column].len())
+            })
+        })
+        .collect();
+    let steps = pair.rows.len().to_string().len().max(4);
+    let cells = |s: usize, cells: [&str; 4]| {
+        let [a, b, c, d] = widths[s];
+        format!("{:<a$} {:<b$} {:>c$} {:<d$}", cells[0], cells[1], cells[2], cells[3])
+    };
+    let left: usize = widths[0].iter().sum::<usize>() + 3;
+    writeln!(
+        out,
+        "  {:steps$} {:<left$} | {}",
+        "",
+        paint.name(first),
+        paint.name(second)
+    )?;
+    let heads = ["c,kh,kw", "into", "sum", "bits"];
+    let heads = format!("{:>steps$} {} | {}", "step", cells(0, heads), cells(1, heads));
+    writeln!(out, "  {}", paint.dim(heads.trim_end()))?;
+    let mut skipped = 0;
+    let left_out = |&(i, j): &(Option<usize>, Option<usize>)| {
+        let is = |row: &Row<R>| matches!(row.what, What::Skipped(_));
+        i.is_some_and(|i| is(&one.rows[i])) && j.is_some_and(|j| is(&other.rows[j]))
+    };
+    for (step, (row, shown)) in sides.iter().zip(&shown).enumerate() {
+        let all_the_same = left_out(&pair.rows[step]) && pair.part_at != Some(step);
+        if !shown || all_the_same {
+            skipped += 1;
+            continue;
+        }
+        if skipped > 0 {
+            hidden(out, paint, skipped, steps)?;
+            skipped = 0;
+        }
+        let [a, b] = [0, 1].map(|s| cells(s, [&row[s][0], &row[s][1], &row[s][2], &row[s][3]]));
+        let same = row[0][2..] == row[1][2..];
+        let mark = if same { "|" } else { "≠" };
+        let text = format!("{step:>steps$} {a} {mark} {b}");
+        let text = text.trim_end();
+        match pair.part_at == Some(step) {
+            true => writeln!(out, "  {text}  {}", paint.warn("<- they part here"))?,
+            false => writeln!(out, "  {text}")?,
+        }
+    }
+    if pair.part_at.is_none() {
+        writeln!(out, "  {}", paint.good("they never part: the same additions"))?;
+    }
+    Ok(())
+}
+
+/// The sum in float64: products of float32 are exact there, and its roundings are 2^29 times finer.
+fn in_float64<R: Real>(trace: &Trace<R>) -> f64 {
+    let products = trace.factors().map(product);
+    let bias = trace.rows.iter().find_map(|row| match row.what {
+        What::Bias(bias) => Some(bias.to_f64()),
+        _ => None,
+    });
+    products.sum::<f64>() + bias.unwrap_or(0.0)
+}
+
+fn results<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_, R>) -> Result<()> {
+    let (order, trace) = &explained.first;
+    let dtype = explained.dtype;
+    let line = |out: &mut dyn Write, label: &str, value: R, rest: String| {
+        let value = format!("{:>13}  {}", exact(value, dtype), bits(value, dtype));
+        writeln!(out, "  {:<9} {}  {rest}", paint.dim(label), paint.key(value))
+    };
+    line(out, "result", trace.result, order.to_string())?;
+    if let Some((order, other)) = &explained.against {
+        let apart = match ulps(trace.result, other.result, dtype) {
+            0 => "the same bits".to_owned(),
+            1 => "1 ULP apart".to_owned(),
+            n => format!("{} ULPs apart", number::grouped(n)),
+        };
+        line(out, "against", other.result, format!("{order}, {apart}"))?;
+    }
+    let float64 = in_float64(trace);
+    let rounded = R::from_f64(float64).rounded(dtype);
+    let away = |value: R| match ulps(value, rounded, dtype) {
+        0 => "is that".to_owned(),
+        1 => "is 1 ULP away".to_owned(),
+        n => format!("is {} ULPs away", number::grouped(n)),
+    };
+    let judged = match &explained.against {
+        None => format!("the result {}", away(trace.result)),
+        Some((_, other)) => format!(
+            "the first {}, the second {}",
+            away(trace.result),
+            away(other.result)
+        ),
+    };
+    line(
+        out,
+        "float64",
+        rounded,
+        format!("the sum in float64, rounded once; {judged}"),
+    )
+}
+
+/// Window, filter and products of one channel.
+struct Channel {
+    /// Within the group.
+    channel: usize,
+    /// Of the input.
+    plane: usize,
+    /// Rows of input, weight and product; `None` in the padding.
+    rows: Vec<Vec<(Option<f64>, f64)>>,
+}
+
+impl Channel {
+    fn sum(&self) -> f64 {
+        let product = |&(x, w): &(Option<f64>, f64)| x.map_or(0.0, |x| x * w);
+        self.rows.iter().flatten().map(product).sum()
+    }
+}
+
+fn channels<R: Real>(trace: &Trace<R>, g: &Geometry) -> Vec<Channel> {
+    let first = trace.at[1] / g.group_out() * g.group_in();
+    let mut channels: Vec<Channel> = (0..g.group_in())
+        .map(|channel| Channel {
+            channel,
+            plane: first + channel,
+            rows: vec![vec![(None, 0.0); g.kernel[1]]; g.kernel[0]],
+        })
+        .collect();
+    for factors in trace.factors() {
+        if let Some(channel) = channels.get_mut(factors.tap.channel) {
+            channel.rows[factors.tap.row][factors.tap.column] =
+                (factors.input_at.map(|_| factors.x.to_f64()), factors.w.to_f64());
+        }
+    }
+    channels
+}
+
+/// Channel by channel: the input's window, the filter, their products.
+fn on_paper<R: Real>(
+    out: &mut dyn Write,
+    paint: Paint,
+    explained: &Explained<'_, R>,
+    width: usize,
+) -> Result<()> {
+    let g = explained.geometry;
+    let trace = &explained.first.1;
+    let channels = channels(trace, g);
+    let filter = trace.at[1];
+    writeln!(out, "{}", paint.title("on paper"))?;
+    if g.kernel == [1, 1] {
+        writeln!(out, "  a 1 x 1 kernel: one product per channel, as above")?;
+    }
+    let mut hidden = 0;
+    for (i, channel) in channels.iter().enumerate() {
+        let is_shown = i < CHANNELS || i + 1 == channels.len();
+        if !is_shown || g.kernel == [1, 1] {
+            hidden += usize::from(!is_shown);
+            continue;
+        }
+        if hidden > 0 {
+            let text = format!("… {} more: --json has all", number::count(hidden as u64, "channel"));
+            writeln!(out, "  {}", paint.dim(text))?;
+            hidden = 0;
+        }
+        grids(out, paint, channel, filter, width)?;
+    }
+    let shown = |c: &Channel| format!("{} ({})", cell(c.sum(), SMALL), c.channel);
+    let sums: Vec<String> = match channels.as_slice() {
+        [few @ .., last] if few.len() > CHANNELS => {
+            let mut sums: Vec<String> = few[..CHANNELS].iter().map(shown).collect();
+            sums.extend(["…".to_owned(), shown(last)]);
+            sums
+        }
+        all => all.iter().map(shown).collect(),
+    };
+    let bias = trace.rows.iter().find_map(|row| match row.what {
+        What::Bias(bias) => Some(format!(" + bias {}", cell(bias.to_f64(), SMALL))),
+        _ => None,
+    });
+    writeln!(
+        out,
+        "  {} {}{} = {}",
+        paint.dim("channels"),
+        sums.join(" + "),
+        bias.unwrap_or_default(),
+        paint.key(cell(in_float64(trace), CELL))
+    )
+}
+
+fn grids(
+    out: &mut dyn Write,
+    paint: Paint,
+    channel: &Channel,
+    filter: usize,
+    width: usize,
+) -> Result<()> {
+    let columns = channel.rows.first().map_or(0, Vec::len);
+    let texts = |pick: &dyn Fn(&(Option<f64>, f64)) -> Option<f64>| -> Vec<String> {
+        let text = |taps: &Vec<(Option<f64>, f64)>| -> String {
+            let cells = taps.iter().map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));
+            cells.map(|cell| format!(" {cell:>SMALL$}")).collect()
+        };
+        channel.rows.iter().map(text).collect()
+    };
+    let three = [
+        (
+            format!("input channel {}", channel.plane),
+            texts(&|(x, _)| *x),
+        ),
+        (
+            format!("filter {filter}, channel {}", channel.channel),
+            texts(&|(_, w)| Some(*w)),
+        ),
+        (
+            format!("products, sum {}", cell(channel.sum(), SMALL)),
+            texts(&|(x, w)| x.map(|x| x * w)),
+        ),
+    ];
+    let wide = three.iter().map(|(title, _)| title.chars().count() + 1);
+    let each = wide.max().unwrap_or(0).max(columns * (SMALL + 1));
+    if 2 + 3 * each + 8 <= width {
+        let titles = three.iter().map(|(title, _)| format!(" {title:<w$}", w = each - 1));
+        let titles: Vec<String> = titles.collect();
+        let titles = titles.join("    ");
+        writeln!(out, "  {}", paint.dim(titles.trim_end()))?;
+        for row in 0..channel.rows.len() {
+            let [(_, x), (_, w), (_, p)] = &three;
+            let line = format!("{:<each$}  * {:<each$}  = {}", x[row], w[row], p[row]);
+            writeln!(out, "  {line}")?;
+        }
+    } else {
+        for (title, rows) in &three {
+            writeln!(out, "  {}", paint.dim(format!(" {title}")))?;
+            rows.iter().try_for_each(|row| writeln!(out, "  {row}"))?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Everything, as JSON.
+pub fn json<R: Real>(explained: &Explained<'_, R>) -> Value {
+    let (order, trace) = &explained.first;
+    let mut document = json!({
+        "index": explained.index,
+        "taps": explained.geometry.taps(),
+        "padding_taps": trace.factors().filter(|f| in_padding(f)).count(),
+        "float64": float(in_float64(trace)),
+    });
+    sum_json(&mut document, order, trace, explained);
+    if let Some((order, other)) = &explained.against {
+        let mut against = json!({});
+        sum_json(&mut against, order, other, explained);
+        let pair = Pair::of(trace, other);
+        let at = pair.part_at.map(|at| pair.rows[at]);
+        against["ulp"] = ulps(trace.result, other.result, explained.dtype).into();
+        against["parts_at"] = match at {
+            None => Value::Null,
+            Some((i, j)) => json!({"step": i, "against_step": j}),
+        };
+        document["against"] = against;
+    }
+    document
+}
+
+fn float(value: f64) -> Value {
+    number::json(&Element::Float(value), DType::Float64)
+}
+
+fn value_json<R: Real>(value: R, dtype: FloatType) -> Value {
+    number::json(&Element::Float(value.to_f64()), dtype.dtype())
+}
+
+fn sum_json<R: Real>(
+    document: &mut Value,
+    order: &Order,
+    trace: &Trace<R>,
+    explained: &Explained<'_, R>,
+) {
+    document["order"] = order.to_string().into();
+    document["result"] = value_json(trace.result, explained.dtype);
+    document["bits"] = bits(trace.result, explained.dtype).into();
+    let steps = trace.rows.iter();
+    let steps = steps.map(|row| step_json(row, trace.at[1], explained));
+    document["steps"] = steps.collect::<Vec<_>>().into();
+}
+
+fn step_json<R: Real>(row: &Row<R>, filter: usize, explained: &Explained<'_, R>) -> Value {
+    let dtype = kept(explained.dtype);
+    let value = |value: &R| value_json(*value, dtype);
+    let mut step = match &row.what {
+        What::Bias(bias) => json!({"what": "bias", "value": value(bias)}),
+        What::Product { factors, fused } => {
+            let mut step = factors_json("product", factors, filter, explained);
+            step["fused"] = (*fused).into();
+            step
+        }
+        What::Skipped(factors) => factors_json("skipped", factors, filter, explained),
+        What::Joined { lanes, join } => json!({
+            "what": "joined",
+            "lanes": lanes.iter().map(value).collect::<Vec<_>>(),
+            "as": joined(lanes.len(), *join),
+        }),
+        What::Part(part, from) => {
+            json!({"what": "part", "from": accumulator(*from), "value": value(part)})
+        }
+        What::NotCalled => json!({"what": "not_called"}),
+    };
+    step["into"] = accumulator(row.into).into();
+    step["sum"] = value(&row.sum);
+    step["bits"] = bits(row.sum, dtype).into();
+    step
+}
+
+fn factors_json<R: Real>(
+    what: &str,
+    factors: &Factors<R>,
+    filter: usize,
+    explained: &Explained<'_, R>,
+) -> Value {
+    let dtype = explained.dtype;
+    let tap = &factors.tap;
+    let index = factors
+        .weight_at
+        .map(|_| json!([filter, tap.channel, tap.row, tap.column]));
+    json!({
+        "what": what,
+        "tap": [tap.channel, tap.row, tap.column],
+        "weight_index": index,
+        "weight_flat": factors.weight_at,
+        "filter_flat": factors.weight_at.map(|at| at - filter * explained.geometry.taps()),
+        "input_index": factors.input_at,
+        "x": value_json(factors.x, dtype),
+        "w": value_json(factors.w, dtype),
+        "product": float(product(factors)),
+    })
+}

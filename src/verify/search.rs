@@ -1,0 +1,591 @@
+//! Which order made this output?
+//!
+//! An order is refuted by a single element, so candidates are tried on a few elements first, spread over images,
+//! channels, and the middle, edges and corners of the picture; few survive the first. Candidates come in stages, the
+//! likeliest first:
+//!
+//! 1. what the origin leaves open, and what origins close to it would give;
+//! 2. the registered orders ([`table::FAMILIES`]);
+//! 3. the same families with other parameters: threads, caches, blocks;
+//! 4. the neighbours of all of them, spelled out as `custom/...`: every sequence of the loops, channel blocks, partial
+//!    sums, lanes, fused or not, bias here or there, padding multiplied or not.
+//!
+//! The last stage is a product of choices and large, so it is not tried order by order: the products of one element
+//! are gathered once per walk, and partial sums are shared by all orders that have them.
+
+use rayon::prelude::*;
+
+use crate::execute::FloatType;
+use crate::execute::Geometry;
+use crate::execute::Order;
+use crate::execute::Real;
+use crate::execute::order::Axis;
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
+use crate::execute::order::Tap;
+use crate::execute::order::brgemm;
+use crate::execute::order::custom;
+use crate::execute::order::custom::Bias;
+use crate::execute::order::custom::Parts;
+use crate::execute::order::gemm;
+use crate::execute::order::interpret::Operands;
+use crate::execute::order::interpret::Product;
+use crate::execute::order::interpret::Unrolled;
+use crate::execute::order::interpret::fold;
+use crate::execute::order::mkl;
+use crate::execute::order::table;
+use crate::verify::compare::same;
+
+/// A convolution and what PyTorch is said to have made of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Problem<'a, R> {
+    /// The operands as the backend gets them.
+    pub operands: Operands<'a, R>,
+    /// The sizes.
+    pub geometry: &'a Geometry,
+    /// Element type of input and output.
+    pub dtype: FloatType,
+    /// The saved output, `[N, O, OH, OW]`.
+    pub expected: &'a [R],
+}
+
+impl<R: Real> Problem<'_, R> {
+    /// Image, channel, pixel of the `flat`-th element.
+    pub fn place(&self, flat: usize) -> [usize; 3] {
+        let g = self.geometry;
+        let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
+        [row / g.out_channels, row % g.out_channels, pixel]
+    }
+}
+
+/// Threads that are tried.
+const THREADS: [usize; 7] = [1, 2, 3, 4, 6, 8, 16];
+/// Level-2 caches that are tried, KiB.
+const CACHES: [usize; 5] = [1024, 512, 2048, 1280, 256];
+/// Elements on which every candidate is tried before it is called close.
+const FIRST: usize = 12;
+/// Candidates that are looked at more closely where none fits.
+const CLOSE: usize = 16;
+/// Elements on which the last stage looks for what comes close.
+const GLANCE: usize = 3;
+/// Sampled elements.
+const MOST: usize = 192;
+
+/// What a search found, before anything was executed in full.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    /// Orders that reproduce every sampled element, the likeliest first.
+    pub fitting: Vec<Order>,
+    /// Orders with the share of the sample that they reproduce, the closest first.
+    pub close: Vec<(f64, Order)>,
+    /// How many were tried.
+    pub tried: usize,
+}
+
+/// A search that goes on from stage to stage.
+#[derive(Debug)]
+pub struct Search<'a, R> {
+    problem: Problem<'a, R>,
+    sample: Vec<usize>,
+    stage: usize,
+    seen: std::collections::HashSet<Order>,
+    first: Vec<Order>,
+}
+
+impl<'a, R: Real> Search<'a, R> {
+    /// Begins with the orders in `first`; those in `known` have been executed already.
+    pub fn new(problem: Problem<'a, R>, first: Vec<Order>, known: &[Order]) -> Self {
+        Self {
+            sample: sample(problem.geometry),
+            problem,
+            stage: 0,
+            seen: known.iter().copied().collect(),
+            first,
+        }
+    }
+
+    /// Elements at which what fitted the sample differed after all: no later candidate gets past them.
+    pub fn learn(&mut self, flats: impl IntoIterator<Item = usize>) {
+        for flat in flats {
+            if !self.sample.contains(&flat) {
+                self.sample.insert(0, flat);
+            }
+        }
+    }
+
+    /// The next stage's candidates; `None` after the last.
+    pub fn next_stage(&mut self) -> Option<Candidates> {
+        let g = self.problem.geometry;
+        let stage = self.stage;
+        self.stage += 1;
+        let orders = match stage {
+            0 => std::mem::take(&mut self.first),
+            1 => table::search_space(g),
+            2 => relatives(g),
+            3 => return Some(self.neighbours()),
+            _ => return None,
+        };
+        let orders: Vec<Order> = orders.into_iter().filter(|o| self.seen.insert(*o)).collect();
+        Some(self.try_all(&orders))
+    }
+
+    fn try_all(&self, orders: &[Order]) -> Candidates {
+        let first = &self.sample[..FIRST.min(self.sample.len())];
+        let mut scored: Vec<(usize, Order)> = orders
+            .par_iter()
+            .map(|&order| (self.agreeing(order, first), order))
+            .collect();
+        // stable: the likeliest first among equals
+        scored.sort_by_key(|(agreeing, _)| std::cmp::Reverse(*agreeing));
+        let all = scored.iter().take_while(|(n, _)| *n == first.len()).count();
+        scored.truncate(CLOSE.max(all));
+        let scored: Vec<(usize, Order)> = scored
+            .into_par_iter()
+            .map(|(_, order)| (self.agreeing(order, &self.sample), order))
+            .collect();
+        Candidates {
+            tried: orders.len(),
+            ..self.judged(scored)
+        }
+    }
+
+    fn judged(&self, scored: Vec<(usize, Order)>) -> Candidates {
+        let whole = self.sample.len();
+        let (fitting, mut close): (Vec<_>, Vec<_>) =
+            scored.into_iter().partition(|(agreeing, _)| *agreeing == whole);
+        close.sort_by_key(|(agreeing, _)| std::cmp::Reverse(*agreeing));
+        let share = |agreeing: usize| agreeing as f64 / whole.max(1) as f64;
+        Candidates {
+            fitting: fitting.into_iter().map(|(_, order)| order).collect(),
+            close: close.into_iter().map(|(n, order)| (share(n), order)).collect(),
+            tried: 0,
+        }
+    }
+
+    /// How many of the elements `order` reproduces.
+    fn agreeing(&self, order: Order, elements: &[usize]) -> usize {
+        let g = self.problem.geometry;
+        let plan = order.plan(g);
+        let mut unrolled: Vec<Option<Unrolled<'_>>> = Vec::new();
+        unrolled.resize_with(plan.recipes.len(), || None);
+        let mut scratch = Vec::new();
+        let agrees = |&&flat: &&usize| {
+            let at = self.problem.place(flat);
+            plan.region_at(at[0], at[1], at[2]).is_some_and(|region| {
+                let recipe = unrolled[region.recipe]
+                    .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[region.recipe]));
+                let actual = recipe.element(&self.problem.operands, at, &mut scratch);
+                same(self.problem.expected[flat], actual.rounded(self.problem.dtype))
+            })
+        };
+        elements.iter().filter(agrees).count()
+    }
+
+    /// The last stage.
+    fn neighbours(&mut self) -> Candidates {
+        let g = self.problem.geometry;
+        let elements: Vec<Element<'_, R>> = self
+            .sample
+            .iter()
+            .take(FIRST)
+            .map(|&flat| Element {
+                problem: self.problem,
+                at: self.problem.place(flat),
+                expected: self.problem.expected[flat],
+            })
+            .collect();
+        let walks = walks(g);
+        let tried: Vec<(usize, Vec<(usize, Order)>)> = walks
+            .par_iter()
+            .map(|(variant, taps)| neighbours_of(g, *variant, taps, &elements))
+            .collect();
+        let mut scored: Vec<(usize, Order)> = Vec::new();
+        let mut count = 0;
+        for (tried, these) in tried {
+            count += tried;
+            scored.extend(these);
+        }
+        scored.sort_by_key(|(agreeing, order)| (std::cmp::Reverse(*agreeing), words(order)));
+        let all = elements.len();
+        let fitting = scored.iter().take_while(|(n, _)| *n == all).count();
+        scored.truncate(CLOSE.max(fitting.min(4 * CLOSE)));
+        let scored: Vec<(usize, Order)> = scored
+            .into_par_iter()
+            .filter(|(_, order)| !self.seen.contains(order))
+            .map(|(_, order)| (self.agreeing(order, &self.sample), order))
+            .collect();
+        Candidates {
+            tried: count,
+            ..self.judged(scored)
+        }
+    }
+}
+
+/// How much there is to say about an order: of two that fit, the simpler one is named.
+fn words(order: &Order) -> usize {
+    order.to_string().split('-').count()
+}
+
+/// Elements to try orders on, the most telling first: all of a small output.
+fn sample(g: &Geometry) -> Vec<usize> {
+    let elements = g.output_len();
+    let [rows, columns] = g.output;
+    let (last, pixels) = (g.out_channels.saturating_sub(1), g.pixels());
+    let middle = rows / 2 * columns + columns / 2;
+    let telling = [
+        (0, last / 2, middle),
+        (g.batch / 2, 0, middle),
+        (g.batch.saturating_sub(1), last, middle.saturating_sub(1)),
+        (0, 0, 0),
+        (0, last, pixels.saturating_sub(1)),
+        (g.batch.saturating_sub(1), last / 3, columns.saturating_sub(1)),
+        (0, last, pixels.saturating_sub(columns)),
+        (0, last / 2, rows / 2 * columns),
+        (0, 0, (rows / 2 + 1).saturating_mul(columns).saturating_sub(1)),
+        (g.batch.saturating_sub(1), last, pixels.saturating_sub(1)),
+        (0, last, 0),
+        (0, last * 2 / 3, pixels / 3),
+    ];
+    let flat = |(n, o, p): (usize, usize, usize)| (n * g.out_channels + o) * pixels + p;
+    let mut seen = std::collections::HashSet::new();
+    let mut sample: Vec<usize> = telling.into_iter().map(flat).collect();
+    if elements <= MOST {
+        sample.extend(0..elements);
+    } else {
+        sample.extend((0..16).chain(elements - 16..elements));
+        // a fixed multiplicative sequence: the same elements in every run, no two close together
+        sample.extend((1..=(MOST - 44) as u64).map(|i| {
+            let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((u128::from(hash) * elements as u128) >> 64) as usize
+        }));
+    }
+    sample.retain(|flat| *flat < elements && seen.insert(*flat));
+    sample
+}
+
+/// Registered families with parameters that nobody has registered.
+fn relatives(g: &Geometry) -> Vec<Order> {
+    let mut orders = Vec::new();
+    let channels = g.group_in();
+    for fused in [true, false] {
+        for channel_block in [8, 16, 4, 32, 64] {
+            orders.push(Order::OnednnDirect {
+                channel_block,
+                fused,
+            });
+        }
+    }
+    for channel_block in [16, 8, 4, 32, 64] {
+        orders.push(Order::OnednnDirectBlocks { channel_block });
+        orders.push(Order::OnednnDirectChannelsLast { channel_block });
+    }
+    if g.kernel == [1, 1] {
+        for reduce in (16..channels.next_multiple_of(16)).step_by(16) {
+            for (simd, fused) in [(16, true), (8, true), (8, false)] {
+                orders.push(Order::Onednn1x1 {
+                    reduce,
+                    simd,
+                    fused,
+                });
+            }
+        }
+    }
+    for shares in THREADS {
+        for block in [1024, 512, 256, 2048] {
+            orders.push(Order::OnednnMatmul { block, shares });
+        }
+    }
+    brgemm_relatives(g, &mut orders);
+    gemm_relatives(&mut orders);
+    let callers = [
+        mkl::Caller::Slow2d,
+        mkl::Caller::SlowDilated2d,
+        mkl::Caller::Slow2dNhwc,
+        mkl::Caller::SlowDilated2dNhwc,
+    ];
+    for caller in callers {
+        for threads in THREADS {
+            for most in K_BLOCKS.into_iter().filter(|&k| k < g.taps() || k == 192) {
+                for blocks in [mkl::KBlocks::Even(most), mkl::KBlocks::Halves(most)] {
+                    orders.push(Order::Mkl(mkl::Variant {
+                        caller,
+                        blocks,
+                        threads,
+                    }));
+                }
+            }
+        }
+    }
+    orders
+}
+
+/// K blocks that are tried.
+const K_BLOCKS: [usize; 10] = [192, 384, 256, 128, 320, 336, 448, 512, 576, 640];
+
+fn gemm_relatives(orders: &mut Vec<Order>) {
+    use gemm::Kernels;
+    for kernels in [Kernels::Avx2, Kernels::Avx512, Kernels::Avx, Kernels::Sse41] {
+        for threads in THREADS {
+            for kib in CACHES {
+                orders.push(Order::OnednnGemm(gemm::Variant {
+                    kernels,
+                    threads,
+                    l2_bytes: kib << 10,
+                }));
+            }
+        }
+    }
+}
+
+fn brgemm_relatives(g: &Geometry, orders: &mut Vec<Order>) {
+    let mut blocks: Vec<Option<usize>> = vec![None];
+    let sizes = [16, 32, 64, 128, 256, 320, 512, 640, 1024, 1280];
+    blocks.extend(sizes.into_iter().filter(|&b| b < g.group_in()).map(Some));
+    let mut accesses = vec![
+        brgemm::Access::Whole,
+        brgemm::Access::Copied,
+        brgemm::Access::CopiedColumns,
+    ];
+    if g.kernel[1] > 1 {
+        for columns in [false, true] {
+            let widths = (2..=32).chain([1024]).filter(|&w| w < g.output[1] || w == 1024);
+            accesses.extend(widths.map(|width| brgemm::Access::Edges { width, columns }));
+        }
+    }
+    for access in accesses {
+        for rows in [false, true] {
+            if rows && g.kernel[0] == 1 {
+                continue;
+            }
+            orders.extend(blocks.iter().map(|&channel_block| {
+                Order::OnednnBrgemm(brgemm::Variant {
+                    access,
+                    rows,
+                    channel_block,
+                })
+            }));
+        }
+    }
+}
+
+/// A sampled element.
+struct Element<'a, R> {
+    problem: Problem<'a, R>,
+    /// Image, channel, pixel.
+    at: [usize; 3],
+    expected: R,
+}
+
+/// The products of one element in the sequence of one walk.
+struct Gathered<R> {
+    products: Vec<Product<R>>,
+    /// Products among the first so many taps.
+    before: Vec<usize>,
+}
+
+impl<R: Real> Element<'_, R> {
+    fn gather(&self, taps: &[Tap], zero_padding: bool) -> Gathered<R> {
+        let g = self.problem.geometry;
+        let [image, channel, pixel] = self.at;
+        let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
+        let first = channel / g.group_out() * g.group_in();
+        let mut products = Vec::with_capacity(taps.len());
+        let mut before = Vec::with_capacity(taps.len() + 1);
+        before.push(0);
+        for tap in taps {
+            let weight = ((channel * g.group_in() + tap.channel) * g.kernel[0] + tap.row)
+                * g.kernel[1]
+                + tap.column;
+            let w = self.problem.operands.weight[weight];
+            let at = g.input_at(0, oh, tap.row).zip(g.input_at(1, ow, tap.column));
+            if let Some((y, x)) = at {
+                let row = (image * g.in_channels + first + tap.channel) * g.input[0] + y;
+                products.push((self.problem.operands.input[row * g.input[1] + x], w));
+            } else if zero_padding {
+                products.push((R::ZERO, w));
+            }
+            before.push(products.len());
+        }
+        Gathered { products, before }
+    }
+
+    fn bias(&self) -> Option<R> {
+        self.problem.operands.bias.map(|bias| bias[self.at[1]])
+    }
+}
+
+/// The different sequences of the taps, each with a variant that has it.
+fn walks(g: &Geometry) -> Vec<(custom::Variant, Vec<Tap>)> {
+    let mut walks: Vec<(custom::Variant, Vec<Tap>)> = Vec::new();
+    let blocks = [None, Some(8), Some(16), Some(4), Some(32), Some(64)];
+    for channel_block in blocks {
+        if channel_block.is_some_and(|block| block >= g.group_in()) {
+            continue;
+        }
+        for loops in custom::LOOPS {
+            let variant = custom::Variant {
+                loops,
+                channel_block,
+                parts: Parts::One,
+                lanes: None,
+                fused: true,
+                bias: Bias::Start,
+                zero_padding: false,
+            };
+            let taps = variant.walk().taps(g);
+            // the same taps in blocks have other parts, but those have names of their own
+            if !walks.iter().any(|(_, known)| *known == taps) {
+                walks.push((variant, taps));
+            }
+        }
+    }
+    walks
+}
+
+/// Ways to cut a walk into partial sums, each once.
+fn cuts(g: &Geometry, variant: custom::Variant) -> Vec<custom::Variant> {
+    let k = g.taps();
+    let mut parts = vec![Parts::One, Parts::EachBlock];
+    parts.extend([1, 2].map(Parts::EachLoop));
+    // where channels are outermost, blocks of channels are a cut as well
+    if variant.loops[0] == Axis::Channel && variant.channel_block.is_none() {
+        let window = g.kernel[0] * g.kernel[1];
+        parts.extend([4, 8, 16, 32, 64].map(|channels| Parts::Blocks(channels * window)));
+    }
+    for most in K_BLOCKS.into_iter().chain([k.div_ceil(2).max(1)]) {
+        if most < k {
+            parts.extend([
+                Parts::Blocks(most),
+                Parts::Library(mkl::KBlocks::Halves(most)),
+                Parts::Library(mkl::KBlocks::Even(most)),
+            ]);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    let cut = |parts| custom::Variant { parts, ..variant };
+    parts
+        .into_iter()
+        .map(cut)
+        .filter(|variant| seen.insert(variant.lengths(g)))
+        .collect()
+}
+
+const LANES: [Option<(usize, Join)>; 9] = [
+    None,
+    Some((2, Join::Halving)),
+    Some((4, Join::Halving)),
+    Some((4, Join::Horizontal)),
+    Some((8, Join::Halving)),
+    Some((8, Join::Horizontal)),
+    Some((8, Join::HalfThenNeighbours)),
+    Some((16, Join::Halving)),
+    Some((32, Join::Halving)),
+];
+
+/// Every neighbour with this walk: how many, and those that come close with the elements that they reproduce.
+fn neighbours_of<R: Real>(
+    g: &Geometry,
+    walk: custom::Variant,
+    taps: &[Tap],
+    elements: &[Element<'_, R>],
+) -> (usize, Vec<(usize, Order)>) {
+    let gather = |zero| -> Vec<Gathered<R>> { elements.iter().map(|e| e.gather(taps, zero)).collect() };
+    let has_padding = g.padding != [0, 0];
+    let mut gathered = vec![(false, gather(false))];
+    if has_padding {
+        gathered.push((true, gather(true)));
+    }
+    let has_bias = elements.first().is_some_and(|e| e.bias().is_some());
+    let mut tried = 0;
+    let mut close = Vec::new();
+    for cut in cuts(g, walk) {
+        let lengths = cut.lengths(g);
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let biases: &[Bias] = match (has_bias, lengths.len()) {
+            (false, _) => &[Bias::Start],
+            (true, 1) => &[Bias::Start, Bias::First, Bias::Last],
+            (true, _) => &Bias::ALL,
+        };
+        for lanes in LANES {
+            if lanes.is_some_and(|(lanes, _)| lanes > longest) {
+                continue;
+            }
+            for fused in [true, false] {
+                for (zero_padding, gathered) in &gathered {
+                    let variant = custom::Variant {
+                        lanes,
+                        fused,
+                        zero_padding: *zero_padding,
+                        ..cut
+                    };
+                    tried += biases.len();
+                    let agreeing = agreeing(&variant, &lengths, biases, elements, gathered);
+                    for (&bias, agreeing) in biases.iter().zip(agreeing) {
+                        if agreeing > 0 {
+                            let order = Order::Custom(custom::Variant { bias, ..variant });
+                            close.push((agreeing, order));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (tried, close)
+}
+
+/// For each place of the bias, how many elements come out: of the first few, of all where those do.
+fn agreeing<R: Real>(
+    variant: &custom::Variant,
+    lengths: &[usize],
+    biases: &[Bias],
+    elements: &[Element<'_, R>],
+    gathered: &[Gathered<R>],
+) -> Vec<usize> {
+    let fold_by = variant.fold();
+    let mut agreeing = vec![0; biases.len()];
+    for (i, (element, gathered)) in elements.iter().zip(gathered).enumerate() {
+        if i >= GLANCE && agreeing.iter().all(|&n| n < i) {
+            break;
+        }
+        let sums = sums(fold_by, lengths, biases, element.bias(), gathered);
+        for (n, sum) in agreeing.iter_mut().zip(sums) {
+            *n += usize::from(same(element.expected, sum.rounded(element.problem.dtype)));
+        }
+    }
+    agreeing
+}
+
+/// The element, for each place of the bias.
+fn sums<R: Real>(
+    fold_by: Fold,
+    lengths: &[usize],
+    biases: &[Bias],
+    bias: Option<R>,
+    gathered: &Gathered<R>,
+) -> Vec<R> {
+    let mut at = 0;
+    let parts: Vec<&[Product<R>]> = lengths
+        .iter()
+        .map(|len| {
+            let these = &gathered.products[gathered.before[at]..gathered.before[at + len]];
+            at += len;
+            these
+        })
+        .collect();
+    let Some((first, rest)) = parts.split_first() else {
+        return vec![bias.unwrap_or(R::ZERO); biases.len()];
+    };
+    let alone = fold(fold_by, R::ZERO, first);
+    let rest: Vec<R> = rest.iter().map(|part| fold(fold_by, R::ZERO, part)).collect();
+    let add = |start: R| rest.iter().fold(start, |total, &part| total + part);
+    let Some(b) = bias else {
+        return vec![add(alone); biases.len()];
+    };
+    let sum = |place: &Bias| match place {
+        Bias::Start => add(fold(fold_by, b, first)),
+        Bias::First => add(b + alone),
+        Bias::Second => add(alone + b),
+        Bias::Last => add(alone) + b,
+    };
+    biases.iter().map(sum).collect()
+}
