@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict] [--output fixtures]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict,order] [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
 """
@@ -23,7 +23,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 5_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict", "order")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -52,6 +52,19 @@ PREDICTIONS = [
     ("avx2", "AVX2", "{} --isa AVX2 --calls 180 --seed 7"),
     ("avx512_core", "AVX512", "{} --isa AVX512_CORE --calls 220 --seed 7"),
 ]
+#: (file under order/, ATen's capability it needs, environment, arguments of reveal_order.py)
+TREES = [
+    ("avx512_t1", "AVX512", {}, "onednn channels_last --threads 1"),
+    ("avx512_t2", "AVX512", {}, "onednn channels_last --threads 2"),
+    ("avx2_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "onednn channels_last --threads 1"),
+    ("avx2_t2", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "onednn channels_last --threads 2"),
+    ("avx_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn --threads 1"),
+    ("sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn --threads 1"),
+    ("reference_t4", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "reference --threads 4"),
+    ("mkl_t1", "AVX2", {}, "mkl --threads 1"),
+    ("mkl_t2", "AVX2", {}, "mkl --threads 2"),
+    ("without_mkldnn_t1", "AVX2", {}, "mkl --threads 1 --no-mkldnn"),
+]
 CAPABILITIES = ["DEFAULT", "NO AVX", "AVX2", "AVX512"]
 
 
@@ -69,6 +82,10 @@ def commands(part: str):
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):
                 yield f"predict/{name}.json", {}, f"record_implementations.py {words}"
+    elif part == "order":
+        for name, needs, env, words in TREES:
+            if is_capable(f"order/{name}", needs):
+                yield f"order/{name}.tree", env, f"reveal_order.py {words} --output {{}}"
     else:
         for name, needs, env, words in GOLDENS:
             if is_capable(f"goldens/{name}", needs):

@@ -156,3 +156,63 @@ fn refusals_name_what_is_wrong_and_leave_nothing_behind() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+/// `run conv1` of question 1 with one output element explained.
+fn explained(more: &str) -> String {
+    format!("run conv1 {Q1} --input {CORNER} --padding 2 --origin {NATIVE} {more}")
+}
+
+#[test]
+fn one_output_element_is_explained() {
+    support::snapshot(
+        "explain_output",
+        &explained("--explain-output 0,7,0,1 --limit 24"),
+    );
+    let against = "--explain-output 0,7,4,1 --limit 24 --against sequential/chw-fma-bias-first";
+    support::snapshot("explain_output_against", &explained(against));
+    let lanes = "--explain-output 0,7,4,4 --limit 24 --order custom/chw-kb40-lanes4_halving-muladd-bias_second";
+    support::snapshot("explain_output_lanes", &explained(lanes));
+}
+
+#[test]
+fn the_explained_element_is_the_one_that_is_computed() {
+    let folder = TempDir::new().unwrap();
+    let output = folder.path().join("y.npy");
+    for order in [
+        "onednn-direct-blocks/ic16",
+        "onednn-gemm/avx2-t1-l2_1024k",
+        "mkl-slow2d/kb192-t2",
+        "onednn-ref/muladd",
+    ] {
+        let arguments = format!(
+            "{} --json",
+            explained(&format!(
+                "--explain-output 0,191,3,13 --order {order} --output {}",
+                output.display()
+            ))
+        );
+        let document = run(arguments.split(' ')).json();
+        let explain = &document["explain"];
+        let bytes = std::fs::read(&output).unwrap();
+        let flat = (191 * 14 + 3) * 14 + 13;
+        let start = bytes.len() - 4 * 192 * 14 * 14 + 4 * flat;
+        let computed = u32::from_le_bytes(bytes[start..start + 4].try_into().unwrap());
+        assert_eq!(explain["bits"], format!("{computed:#010x}"), "{order}");
+        let steps = explain["steps"].as_array().unwrap();
+        assert_eq!(steps.last().unwrap()["bits"], explain["bits"]);
+        let taps = steps.iter().filter(|step| step["tap"].is_array()).count();
+        assert_eq!(taps, 75, "every tap, those in the padding too");
+    }
+}
+
+#[test]
+fn elements_that_are_not_there_are_refused() {
+    for index in ["0,192,0,0", "0,0,14,0", "1,0,0,0", "0,0"] {
+        let arguments = explained(&format!("--explain-output {index}"));
+        assert!(
+            run(arguments.split(' '))
+                .refusal()
+                .contains("is not in the output")
+        );
+    }
+}

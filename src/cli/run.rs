@@ -69,7 +69,12 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "explain_output")]
     against: Option<Order>,
     /// Lines of the sum to print at most; --json has all
-    #[arg(long, value_name = "LINES", requires = "explain_output", default_value_t = 100)]
+    #[arg(
+        long,
+        value_name = "LINES",
+        requires = "explain_output",
+        default_value_t = 100
+    )]
     limit: usize,
     #[command(flatten)]
     convolution: ConvolutionFlags,

@@ -66,8 +66,9 @@ impl PaddingMode {
         })
     }
 
-    /// Index in `0..size` that the padded index `at - before` stands for; `None` for a zero.
-    fn source(self, at: usize, before: usize, size: usize) -> Option<usize> {
+    /// Index in `0..size` that the padded index `at - before` stands for; `None` for a zero. More padding than the
+    /// mode allows leads out of the range.
+    pub(crate) fn source(self, at: usize, before: usize, size: usize) -> Option<usize> {
         let (at, before, size) = (at as isize, before as isize, size as isize);
         let i = at - before;
         let inside = match self {

@@ -400,14 +400,19 @@ fn side_by_side<R: Real>(
             [0, 1, 2, 3].map(|column| {
                 let visible = sides.iter().zip(&shown).filter(|(_, shown)| **shown);
                 let longest = visible.map(|(row, _)| row[s][column].len()).max();
-                longest.unwrap_or(0).max(["c,kh,kw", "into", "sum", ""][column].len())
+                longest
+                    .unwrap_or(0)
+                    .max(["c,kh,kw", "into", "sum", ""][column].len())
             })
         })
         .collect();
     let steps = pair.rows.len().to_string().len().max(4);
     let cells = |s: usize, cells: [&str; 4]| {
         let [a, b, c, d] = widths[s];
-        format!("{:<a$} {:<b$} {:>c$} {:<d$}", cells[0], cells[1], cells[2], cells[3])
+        format!(
+            "{:<a$} {:<b$} {:>c$} {:<d$}",
+            cells[0], cells[1], cells[2], cells[3]
+        )
     };
     let left: usize = widths[0].iter().sum::<usize>() + 3;
     writeln!(
@@ -418,7 +423,12 @@ fn side_by_side<R: Real>(
         paint.name(second)
     )?;
     let heads = ["c,kh,kw", "into", "sum", "bits"];
-    let heads = format!("{:>steps$} {} | {}", "step", cells(0, heads), cells(1, heads));
+    let heads = format!(
+        "{:>steps$} {} | {}",
+        "step",
+        cells(0, heads),
+        cells(1, heads)
+    );
     writeln!(out, "  {}", paint.dim(heads.trim_end()))?;
     let mut skipped = 0;
     let left_out = |&(i, j): &(Option<usize>, Option<usize>)| {
@@ -446,7 +456,11 @@ fn side_by_side<R: Real>(
         }
     }
     if pair.part_at.is_none() {
-        writeln!(out, "  {}", paint.good("they never part: the same additions"))?;
+        writeln!(
+            out,
+            "  {}",
+            paint.good("they never part: the same additions")
+        )?;
     }
     Ok(())
 }
@@ -466,7 +480,12 @@ fn results<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_,
     let dtype = explained.dtype;
     let line = |out: &mut dyn Write, label: &str, value: R, rest: String| {
         let value = format!("{:>13}  {}", exact(value, dtype), bits(value, dtype));
-        writeln!(out, "  {:<9} {}  {rest}", paint.dim(label), paint.key(value))
+        writeln!(
+            out,
+            "  {:<9} {}  {rest}",
+            paint.dim(label),
+            paint.key(value)
+        )
     };
     line(out, "result", trace.result, order.to_string())?;
     if let Some((order, other)) = &explained.against {
@@ -528,8 +547,10 @@ fn channels<R: Real>(trace: &Trace<R>, g: &Geometry) -> Vec<Channel> {
         .collect();
     for factors in trace.factors() {
         if let Some(channel) = channels.get_mut(factors.tap.channel) {
-            channel.rows[factors.tap.row][factors.tap.column] =
-                (factors.input_at.map(|_| factors.x.to_f64()), factors.w.to_f64());
+            channel.rows[factors.tap.row][factors.tap.column] = (
+                factors.input_at.map(|_| factors.x.to_f64()),
+                factors.w.to_f64(),
+            );
         }
     }
     channels
@@ -558,7 +579,10 @@ fn on_paper<R: Real>(
             continue;
         }
         if hidden > 0 {
-            let text = format!("… {} more: --json has all", number::count(hidden as u64, "channel"));
+            let text = format!(
+                "… {} more: --json has all",
+                number::count(hidden as u64, "channel")
+            );
             writeln!(out, "  {}", paint.dim(text))?;
             hidden = 0;
         }
@@ -597,7 +621,9 @@ fn grids(
     let columns = channel.rows.first().map_or(0, Vec::len);
     let texts = |pick: &dyn Fn(&(Option<f64>, f64)) -> Option<f64>| -> Vec<String> {
         let text = |taps: &Vec<(Option<f64>, f64)>| -> String {
-            let cells = taps.iter().map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));
+            let cells = taps
+                .iter()
+                .map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));
             cells.map(|cell| format!(" {cell:>SMALL$}")).collect()
         };
         channel.rows.iter().map(text).collect()
@@ -619,7 +645,9 @@ fn grids(
     let wide = three.iter().map(|(title, _)| title.chars().count() + 1);
     let each = wide.max().unwrap_or(0).max(columns * (SMALL + 1));
     if 2 + 3 * each + 8 <= width {
-        let titles = three.iter().map(|(title, _)| format!(" {title:<w$}", w = each - 1));
+        let titles = three
+            .iter()
+            .map(|(title, _)| format!(" {title:<w$}", w = each - 1));
         let titles: Vec<String> = titles.collect();
         let titles = titles.join("    ");
         writeln!(out, "  {}", paint.dim(titles.trim_end()))?;

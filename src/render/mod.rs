@@ -1,6 +1,7 @@
 //! The only formatter: report values in, text or JSON out. No computation, and no terminal: colour and width are
 //! arguments.
 
+mod diagnosis;
 pub mod escape;
 pub mod explain_output;
 pub mod export;

@@ -6,10 +6,13 @@ use std::io::Write;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::execute::Order;
 use crate::execute::order::table::FAMILIES;
 use crate::execute::order::table::Family;
 use crate::execute::order::tree;
+use crate::execute::order::tree::Tree;
 use crate::render::Paint;
+use crate::render::number;
 use crate::render::wrap;
 
 /// One paragraph per family.
@@ -89,4 +92,42 @@ pub fn json() -> Value {
         })
         .collect();
     json!({ "orders": families })
+}
+
+/// The tree of one output element.
+#[derive(Debug)]
+pub struct Shown {
+    /// Image, filter, row, column.
+    pub at: [usize; 4],
+    /// Elements that are summed in the same way.
+    pub elements: usize,
+    /// `None` where what is summed is not each product and the bias once.
+    pub tree: Option<Tree>,
+}
+
+/// A line for each different sum.
+pub fn trees(out: &mut dyn Write, paint: Paint, order: Order, shown: &[Shown]) -> Result<()> {
+    writeln!(out, "{}", paint.name(order))?;
+    for one in shown {
+        let elements = number::count(one.elements as u64, "output element");
+        let at = format!("{:?}", one.at);
+        writeln!(out, "  {}  {}", paint.key(at), paint.dim(elements))?;
+        match &one.tree {
+            Some(tree) => writeln!(out, "    {tree}")?,
+            None => writeln!(out, "    no tree of its products and the bias")?,
+        }
+    }
+    Ok(())
+}
+
+/// `{"order": ..., "trees": [{"at": [...], "elements": n, "tree": ...}]}`
+pub fn trees_json(order: Order, shown: &[Shown]) -> Value {
+    let one = |one: &Shown| {
+        let tree = one.tree.as_ref().map(ToString::to_string);
+        json!({"at": one.at, "elements": one.elements, "tree": tree})
+    };
+    json!({
+        "order": order.to_string(),
+        "trees": shown.iter().map(one).collect::<Vec<_>>(),
+    })
 }

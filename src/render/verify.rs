@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::execute::FloatType;
 use crate::execute::Real;
 use crate::render::Paint;
+use crate::render::diagnosis;
 use crate::render::escape;
 use crate::verify::CaseReport;
 use crate::verify::ChosenBy;
@@ -55,7 +56,11 @@ pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport, width: usize
     }
     writeln!(out)?;
     for line in details(report) {
-        writeln!(out, "             {line}")?;
+        let line = match line.strip_prefix("likely:") {
+            Some(rest) => format!("{}{rest}", paint.warn("likely:")),
+            None => line,
+        };
+        writeln!(out, "{:INDENT$}{line}", "")?;
     }
     Ok(())
 }
@@ -66,6 +71,13 @@ fn details(report: &CaseReport) -> Vec<String> {
     if let Some(error) = &report.error {
         lines.push(escape::text(error.message()).to_string());
         lines.extend(error.hint().map(|hint| format!("hint: {hint}")));
+    }
+    if let Some(diagnosis) = report
+        .diagnosis
+        .as_ref()
+        .filter(|_| report.status == Status::Identical)
+    {
+        lines.extend(diagnosis::causes(diagnosis, INDENT));
     }
     let Some(comparison) = &report.comparison else {
         return lines;
@@ -96,9 +108,23 @@ fn details(report: &CaseReport) -> Vec<String> {
                 report.tried
             ));
         }
+        if let Some(diagnosis) = &report.diagnosis {
+            let dtype = comparison.dtype;
+            lines.extend(diagnosis::causes(diagnosis, INDENT));
+            lines.extend(diagnosis::figures(
+                diagnosis,
+                dtype,
+                &|flat| index(&report.shape, flat),
+                &|bits| number(dtype, bits),
+                &ulps,
+            ));
+        }
     }
     lines
 }
+
+/// Blanks before what is said about a case.
+const INDENT: usize = 13;
 
 fn ulps(distance: u64) -> String {
     match distance {
@@ -203,8 +229,18 @@ fn case_json(file: &Path, report: &CaseReport) -> Value {
     };
     case["seconds"] = report.seconds.clone().into();
     case["orders_tried"] = report.tried.into();
+    case["diagnosis"] = match &report.diagnosis {
+        None => Value::Null,
+        Some(diagnosis) => diagnosis::json(
+            diagnosis,
+            comparison.dtype,
+            &|flat| index(&report.shape, flat),
+            &|value| bits(comparison.dtype, value),
+        ),
+    };
     if let Some(error) = &report.error {
         case["error"] = error.to_string().into();
+        case["hint"] = error.hint().into();
     }
     case
 }

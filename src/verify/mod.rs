@@ -1,14 +1,20 @@
 //! Replaying saved PyTorch outputs: every bit must agree.
 //!
-//! [`golden`] reads the golden file, [`replay`] executes one case in the predicted order or searches for the one
-//! that fits, [`compare`] judges. A difference is a result, never an error; an error means that the case could not
-//! be executed at all.
+//! [`golden`] reads the golden file, [`replay`] executes one case in the predicted order or has [`search`] look for
+//! the one that fits, [`compare`] judges, and [`diagnose`] says why a case differs. A difference is a result, never an
+//! error; an error means that the case could not be executed at all.
 
 pub mod compare;
+pub mod diagnose;
 pub mod golden;
+pub mod origins;
 pub mod replay;
 pub mod search;
+pub mod textbook;
+mod trial;
+mod words;
 
 pub use compare::Comparison;
+pub use diagnose::{Diagnosis, Finding};
 pub use golden::{Case, Golden};
 pub use replay::{CaseReport, ChosenBy, Options, Status};

@@ -1,10 +1,7 @@
 //! One case, executed and judged.
 //!
-//! The orders that the origin leaves open come first. Where there is more than one, or where the predicted one does
-//! not reproduce the output, candidates are tried on a sample of elements, one at a time by the interpreter, so that
-//! a wrong one costs next to nothing; those that survive are executed in full.
-
-use std::time::Instant;
+//! The tensors are gathered and checked here; [`super::trial`] finds the order, and where none fits,
+//! [`super::diagnose`] says why.
 
 use ndarray::ArrayView4;
 
@@ -14,25 +11,24 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Call;
 use crate::execute::FloatType;
-use crate::execute::Geometry;
 use crate::execute::Kernel;
 use crate::execute::Order;
 use crate::execute::Real;
 use crate::execute::conv2d;
-use crate::execute::kernel;
 use crate::execute::kernel::Operands;
 use crate::execute::kernel::Tiled;
-use crate::execute::order::Plan;
-use crate::execute::order::interpret::Unrolled;
-use crate::execute::order::table;
-use crate::execute::predict;
-use crate::execute::real;
-use crate::verify::compare;
 use crate::verify::compare::Comparison;
 use crate::verify::compare::NAN_ULP;
+use crate::verify::diagnose;
+use crate::verify::diagnose::Diagnosis;
+use crate::verify::diagnose::Raw;
+use crate::verify::diagnose::Scene;
 use crate::verify::golden::Case;
 use crate::verify::golden::Conv2dCall;
 use crate::verify::golden::Golden;
+use crate::verify::search::Problem;
+use crate::verify::trial::Trial;
+use crate::verify::words;
 
 /// How to replay.
 #[derive(Clone, Debug)]
@@ -132,6 +128,8 @@ pub struct CaseReport {
     pub error: Option<Error>,
     /// Orders tried.
     pub tried: usize,
+    /// Why it differs, or why the origin's order was not the one.
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// Replays one case; weights that the golden does not hold come from `checkpoint`.
@@ -151,6 +149,7 @@ pub fn replay(
         seconds: Vec::new(),
         error: Some(error.in_file(golden.file.path()).in_record(&case.name)),
         tried: 0,
+        diagnosis: None,
     })
 }
 
@@ -193,15 +192,27 @@ fn judge_as<R: Tiled>(
         true => batched.to_vec(),
         false => batched[1..].to_vec(),
     };
+    let raw = Raw {
+        input: &tensors.input,
+        input_shape: tensors.input_shape,
+        weight: &tensors.weight,
+        weight_shape: tensors.weight_shape,
+        bias: tensors.bias.as_deref(),
+        expected: &tensors.output,
+        output_shape: batched_output(&tensors.output_shape),
+        arguments: call.arguments,
+    };
     if shape != tensors.output_shape {
+        let finding = diagnose::shape(dtype, &raw);
+        let hint = finding.map_or("check stride, padding and dilation".into(), |f| f.text);
         return Err(Error::usage(format!(
             "the saved output has shape {:?}, but input, weight and arguments make {shape:?}",
             tensors.output_shape
         ))
-        .with_hint("check stride, padding and dilation"));
+        .with_hint(hint));
     }
     let prepared = conv2d::prepare(input, tensors.weight_shape, bias, &call.arguments)?;
-    let mut trial = Trial {
+    let problem = Problem {
         operands: Operands {
             input: &prepared.input,
             weight: &tensors.weight,
@@ -210,6 +221,9 @@ fn judge_as<R: Tiled>(
         geometry: &prepared.geometry,
         dtype,
         expected: &tensors.output,
+    };
+    let mut trial = Trial {
+        problem,
         options,
         tried: 0,
     };
@@ -230,6 +244,22 @@ fn judge_as<R: Tiled>(
         true => ChosenBy::None,
         false => outcome.chosen_by,
     };
+    let tried = trial.tried;
+    let diagnosis = match status {
+        Status::Identical => words::found(&call, case, &outcome, &problem),
+        Status::Close | Status::Different | Status::Error => {
+            let scene = Scene {
+                raw,
+                problem,
+                call: &call,
+                origin: &case.origin,
+                order: outcome.order,
+                actual: &outcome.actual,
+                tried,
+            };
+            Some(diagnose::diagnose(&scene))
+        }
+    };
     Ok(CaseReport {
         name: case.name.clone(),
         status,
@@ -239,157 +269,18 @@ fn judge_as<R: Tiled>(
         comparison: Some(outcome.comparison),
         seconds: outcome.seconds,
         error: None,
-        tried: trial.tried,
+        tried,
+        diagnosis,
     })
 }
 
-/// An order executed in full.
-struct Outcome {
-    order: Order,
-    chosen_by: ChosenBy,
-    comparison: Comparison,
-    seconds: Vec<f64>,
-}
-
-impl Outcome {
-    fn is_identical(&self) -> bool {
-        self.comparison.identical == self.comparison.elements
+/// `[N, O, OH, OW]` of an output with or without its batch axis; zeros where it has other axes.
+fn batched_output(shape: &[usize]) -> [usize; 4] {
+    match *shape {
+        [n, o, h, w] => [n, o, h, w],
+        [o, h, w] => [1, o, h, w],
+        _ => [0; 4],
     }
-}
-
-/// Everything needed to try orders on one case.
-struct Trial<'a, R> {
-    operands: Operands<'a, R>,
-    geometry: &'a Geometry,
-    dtype: FloatType,
-    expected: &'a [R],
-    options: &'a Options,
-    tried: usize,
-}
-
-impl<R: Tiled> Trial<'_, R> {
-    fn choose(&mut self, call: &Call, case: &Case) -> Outcome {
-        if let Some(order) = self.options.order {
-            return self.execute(order, ChosenBy::Flag);
-        }
-        let predictions = predict::predict(call, &case.origin);
-        let predicted = match predictions.as_slice() {
-            [only] => Some(self.execute(only.order, ChosenBy::Origin)),
-            [first, ..] if !self.options.search => {
-                Some(self.execute(first.order, ChosenBy::Origin))
-            }
-            _ => None,
-        };
-        match predicted {
-            Some(outcome) if outcome.is_identical() || !self.options.search => outcome,
-            predicted => {
-                let mut orders: Vec<Order> = predictions.iter().map(|p| p.order).collect();
-                for order in table::search_space(self.geometry) {
-                    if !orders.contains(&order) {
-                        orders.push(order);
-                    }
-                }
-                if predicted.is_some() {
-                    orders.remove(0);
-                }
-                self.search(&orders, predicted)
-            }
-        }
-    }
-
-    /// The first order that reproduces everything, else the closest: the predicted one, unless another one agrees in
-    /// more elements.
-    fn search(&mut self, orders: &[Order], predicted: Option<Outcome>) -> Outcome {
-        let sample = sample(self.expected.len());
-        let mut closest: Option<(usize, Order)> = None;
-        for &order in orders {
-            let agreeing = self.agreeing(&order.plan(self.geometry), &sample);
-            self.tried += 1;
-            if agreeing == sample.len() {
-                let outcome = self.execute(order, ChosenBy::Search);
-                if outcome.is_identical() {
-                    return outcome;
-                }
-            }
-            if closest.is_none_or(|(most, _)| agreeing > most) {
-                closest = Some((agreeing, order));
-            }
-        }
-        let fallback = closest.map_or_else(sequential, |(_, order)| order);
-        let other = self.execute(fallback, ChosenBy::Search);
-        match predicted {
-            Some(predicted) if predicted.comparison.identical >= other.comparison.identical => {
-                predicted
-            }
-            _ => other,
-        }
-    }
-
-    /// How many of the sampled elements `plan` reproduces.
-    fn agreeing(&self, plan: &Plan, sample: &[usize]) -> usize {
-        let g = self.geometry;
-        let mut unrolled: Vec<Option<Unrolled<'_>>> = Vec::new();
-        unrolled.resize_with(plan.recipes.len(), || None);
-        let mut scratch = Vec::new();
-        let mut agreeing = 0;
-        for &flat in sample {
-            let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
-            let (image, channel) = (row / g.out_channels, row % g.out_channels);
-            let Some(region) = plan.region_at(image, channel, pixel) else {
-                continue;
-            };
-            let recipe = unrolled[region.recipe]
-                .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[region.recipe]));
-            let actual = recipe.element(&self.operands, [image, channel, pixel], &mut scratch);
-            let actual = actual.rounded(self.dtype);
-            agreeing += usize::from(compare::same(self.expected[flat], actual));
-        }
-        agreeing
-    }
-
-    fn execute(&mut self, order: Order, chosen_by: ChosenBy) -> Outcome {
-        // a search has counted it when it was tried on the sample
-        self.tried += usize::from(chosen_by != ChosenBy::Search);
-        let mut seconds = Vec::new();
-        let mut actual = Vec::new();
-        for _ in 0..self.options.repeat.max(1) {
-            let start = Instant::now();
-            let plan = order.plan(self.geometry);
-            actual = kernel::run(&self.operands, self.geometry, &plan, self.options.kernel);
-            real::round_all(self.dtype, &mut actual);
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Outcome {
-            order,
-            chosen_by,
-            comparison: compare::compare(self.dtype, self.expected, &actual),
-            seconds,
-        }
-    }
-}
-
-/// Where no order is known at all.
-fn sequential() -> Order {
-    Order::Sequential {
-        channels_last: false,
-        fused: true,
-        bias_last: false,
-    }
-}
-
-/// Elements to try an order on: all of a small output, else the ends and a spread of the rest.
-fn sample(elements: usize) -> Vec<usize> {
-    const MOST: usize = 192;
-    if elements <= MOST {
-        return (0..elements).collect();
-    }
-    let ends = (0..16).chain(elements - 16..elements);
-    // a fixed multiplicative sequence: the same elements in every run, no two close together
-    let spread = (1..MOST as u64 - 31).map(|i| {
-        let hash = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((u128::from(hash) * elements as u128) >> 64) as usize
-    });
-    ends.chain(spread).collect()
 }
 
 /// A case's tensors, each in the file that holds it.

@@ -35,6 +35,8 @@ use crate::execute::order::interpret::fold;
 use crate::execute::order::mkl;
 use crate::execute::order::table;
 use crate::verify::compare::same;
+use crate::verify::textbook::Sum;
+use crate::verify::textbook::tolerance;
 
 /// A convolution and what PyTorch is said to have made of it.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,41 @@ impl<R: Real> Problem<'_, R> {
         let g = self.geometry;
         let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
         [row / g.out_channels, row % g.out_channels, pixel]
+    }
+
+    /// The element in float64.
+    pub fn sum(&self, [image, channel, pixel]: [usize; 3]) -> Sum {
+        let g = self.geometry;
+        let bias = self
+            .operands
+            .bias
+            .map_or(0.0, |bias| bias[channel].to_f64());
+        let mut sum = Sum {
+            value: bias,
+            magnitude: bias.abs(),
+        };
+        let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
+        let first = channel / g.group_out() * g.group_in();
+        for c in 0..g.group_in() {
+            for kh in 0..g.kernel[0] {
+                let Some(y) = g.input_at(0, oh, kh) else {
+                    continue;
+                };
+                for kw in 0..g.kernel[1] {
+                    let Some(x) = g.input_at(1, ow, kw) else {
+                        continue;
+                    };
+                    let row = (image * g.in_channels + first + c) * g.input[0] + y;
+                    let weight =
+                        ((channel * g.group_in() + c) * g.kernel[0] + kh) * g.kernel[1] + kw;
+                    let product = self.operands.input[row * g.input[1] + x].to_f64()
+                        * self.operands.weight[weight].to_f64();
+                    sum.value += product;
+                    sum.magnitude += product.abs();
+                }
+            }
+        }
+        sum
     }
 }
 
@@ -113,6 +150,24 @@ impl<'a, R: Real> Search<'a, R> {
         }
     }
 
+    /// Whether the saved output is that of this convolution but for rounding, in most of the sample.
+    pub fn is_plausible(&self) -> bool {
+        let plausible = self.sample.iter().filter(|&&flat| {
+            let sum = self.problem.sum(self.problem.place(flat));
+            let taps = self.problem.geometry.taps();
+            let expected = self.problem.expected[flat].to_f64();
+            let off = (expected - sum.value).abs();
+            // not finite: nothing can be said, so nothing is ruled out
+            off.is_nan() || off <= tolerance(self.problem.dtype, taps, sum)
+        });
+        2 * plausible.count() >= self.sample.len()
+    }
+
+    /// Whether all registered families have been tried.
+    pub fn is_past_the_registered(&self) -> bool {
+        self.stage > 2
+    }
+
     /// The next stage's candidates; `None` after the last.
     pub fn next_stage(&mut self) -> Option<Candidates> {
         let g = self.problem.geometry;
@@ -125,7 +180,10 @@ impl<'a, R: Real> Search<'a, R> {
             3 => return Some(self.neighbours()),
             _ => return None,
         };
-        let orders: Vec<Order> = orders.into_iter().filter(|o| self.seen.insert(*o)).collect();
+        let orders: Vec<Order> = orders
+            .into_iter()
+            .filter(|o| self.seen.insert(*o))
+            .collect();
         Some(self.try_all(&orders))
     }
 
@@ -151,13 +209,17 @@ impl<'a, R: Real> Search<'a, R> {
 
     fn judged(&self, scored: Vec<(usize, Order)>) -> Candidates {
         let whole = self.sample.len();
-        let (fitting, mut close): (Vec<_>, Vec<_>) =
-            scored.into_iter().partition(|(agreeing, _)| *agreeing == whole);
+        let (fitting, mut close): (Vec<_>, Vec<_>) = scored
+            .into_iter()
+            .partition(|(agreeing, _)| *agreeing == whole);
         close.sort_by_key(|(agreeing, _)| std::cmp::Reverse(*agreeing));
         let share = |agreeing: usize| agreeing as f64 / whole.max(1) as f64;
         Candidates {
             fitting: fitting.into_iter().map(|(_, order)| order).collect(),
-            close: close.into_iter().map(|(n, order)| (share(n), order)).collect(),
+            close: close
+                .into_iter()
+                .map(|(n, order)| (share(n), order))
+                .collect(),
             tried: 0,
         }
     }
@@ -175,7 +237,10 @@ impl<'a, R: Real> Search<'a, R> {
                 let recipe = unrolled[region.recipe]
                     .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[region.recipe]));
                 let actual = recipe.element(&self.problem.operands, at, &mut scratch);
-                same(self.problem.expected[flat], actual.rounded(self.problem.dtype))
+                same(
+                    self.problem.expected[flat],
+                    actual.rounded(self.problem.dtype),
+                )
             })
         };
         elements.iter().filter(agrees).count()
@@ -238,10 +303,18 @@ fn sample(g: &Geometry) -> Vec<usize> {
         (g.batch.saturating_sub(1), last, middle.saturating_sub(1)),
         (0, 0, 0),
         (0, last, pixels.saturating_sub(1)),
-        (g.batch.saturating_sub(1), last / 3, columns.saturating_sub(1)),
+        (
+            g.batch.saturating_sub(1),
+            last / 3,
+            columns.saturating_sub(1),
+        ),
         (0, last, pixels.saturating_sub(columns)),
         (0, last / 2, rows / 2 * columns),
-        (0, 0, (rows / 2 + 1).saturating_mul(columns).saturating_sub(1)),
+        (
+            0,
+            0,
+            (rows / 2 + 1).saturating_mul(columns).saturating_sub(1),
+        ),
         (g.batch.saturating_sub(1), last, pixels.saturating_sub(1)),
         (0, last, 0),
         (0, last * 2 / 3, pixels / 3),
@@ -348,7 +421,9 @@ fn brgemm_relatives(g: &Geometry, orders: &mut Vec<Order>) {
     ];
     if g.kernel[1] > 1 {
         for columns in [false, true] {
-            let widths = (2..=32).chain([1024]).filter(|&w| w < g.output[1] || w == 1024);
+            let widths = (2..=32)
+                .chain([1024])
+                .filter(|&w| w < g.output[1] || w == 1024);
             accesses.extend(widths.map(|width| brgemm::Access::Edges { width, columns }));
         }
     }
@@ -397,7 +472,9 @@ impl<R: Real> Element<'_, R> {
                 * g.kernel[1]
                 + tap.column;
             let w = self.problem.operands.weight[weight];
-            let at = g.input_at(0, oh, tap.row).zip(g.input_at(1, ow, tap.column));
+            let at = g
+                .input_at(0, oh, tap.row)
+                .zip(g.input_at(1, ow, tap.column));
             if let Some((y, x)) = at {
                 let row = (image * g.in_channels + first + tap.channel) * g.input[0] + y;
                 products.push((self.problem.operands.input[row * g.input[1] + x], w));
@@ -489,7 +566,8 @@ fn neighbours_of<R: Real>(
     taps: &[Tap],
     elements: &[Element<'_, R>],
 ) -> (usize, Vec<(usize, Order)>) {
-    let gather = |zero| -> Vec<Gathered<R>> { elements.iter().map(|e| e.gather(taps, zero)).collect() };
+    let gather =
+        |zero| -> Vec<Gathered<R>> { elements.iter().map(|e| e.gather(taps, zero)).collect() };
     let has_padding = g.padding != [0, 0];
     let mut gathered = vec![(false, gather(false))];
     if has_padding {
@@ -576,7 +654,10 @@ fn sums<R: Real>(
         return vec![bias.unwrap_or(R::ZERO); biases.len()];
     };
     let alone = fold(fold_by, R::ZERO, first);
-    let rest: Vec<R> = rest.iter().map(|part| fold(fold_by, R::ZERO, part)).collect();
+    let rest: Vec<R> = rest
+        .iter()
+        .map(|part| fold(fold_by, R::ZERO, part))
+        .collect();
     let add = |start: R| rest.iter().fold(start, |total, &part| total + part);
     let Some(b) = bias else {
         return vec![add(alone); biases.len()];
@@ -588,4 +669,102 @@ fn sums<R: Real>(
         Bias::Last => add(alone) + b,
     };
     biases.iter().map(sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::execute::Arguments;
+    use crate::execute::Padding;
+    use crate::execute::conv2d;
+    use crate::execute::kernel;
+    use crate::execute::kernel::Kernel;
+
+    fn values(seed: u64, n: usize) -> Vec<f32> {
+        let mut state = seed | 1;
+        (0..n)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                (state >> 33) as f32 / 2f32.powi(30) - 1.0
+            })
+            .collect()
+    }
+
+    /// Searches for the order `name` by its output alone; what is found, and whether that is the whole output.
+    fn found(name: &str, weight: [usize; 4], seed: u64) -> Option<(Order, usize)> {
+        let arguments = Arguments {
+            padding: Padding::Explicit([1, 1]),
+            ..Arguments::default()
+        };
+        let g = conv2d::resolve([1, weight[1], 7, 6], weight, None, &arguments).unwrap();
+        let input = values(seed, g.in_channels * 42);
+        let weights = values(seed ^ 5, g.out_channels * g.taps());
+        let bias = values(seed ^ 9, g.out_channels);
+        let operands = Operands {
+            input: &input,
+            weight: &weights,
+            bias: Some(&bias[..]),
+        };
+        let order: Order = name.parse().unwrap();
+        let expected = kernel::run(&operands, &g, &order.plan(&g), Kernel::Fast);
+        let problem = Problem {
+            operands,
+            geometry: &g,
+            dtype: FloatType::Float32,
+            expected: &expected,
+        };
+        let mut search = Search::new(problem, Vec::new(), &[]);
+        assert!(search.is_plausible());
+        let mut stage = 0;
+        while let Some(candidates) = search.next_stage() {
+            for order in candidates.fitting {
+                let actual = kernel::run(&operands, &g, &order.plan(&g), Kernel::Fast);
+                if actual.iter().zip(&expected).all(|(a, b)| same(*a, *b)) {
+                    return Some((order, stage));
+                }
+            }
+            stage += 1;
+        }
+        None
+    }
+
+    #[test]
+    fn registered_orders_and_their_relatives_are_found_under_their_own_names() {
+        for (name, stage) in [
+            ("onednn-direct/ic8", 0),
+            ("sequential/chw-muladd-bias-last", 0),
+            ("onednn-direct/ic64-muladd", 1),
+            ("mkl-slow2d/kb320-t1", 1),
+        ] {
+            let (order, at) = found(name, [6, 96, 3, 3], 11).unwrap();
+            assert_eq!(
+                (order.to_string().as_str(), at),
+                (name, stage + 1),
+                "{name}"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10))]
+
+        #[test]
+        fn neighbours_of_no_registered_order_are_found(
+            loops in prop::sample::select(vec!["chw", "hwc", "hcw", "whc", "cwh", "wch"]),
+            block in prop::sample::select(vec!["", "-ic4", "-ic8", "-ic16", "-ic32"]),
+            parts in prop::sample::select(vec!["", "-each_block", "-kb128", "-halves192", "-even256"]),
+            lanes in prop::sample::select(vec!["", "-lanes4_halving", "-lanes8_horizontal", "-lanes8_neighbours"]),
+            step in prop::sample::select(vec!["fma", "muladd"]),
+            bias in prop::sample::select(vec!["start", "first", "second", "last"]),
+            zero in prop::sample::select(vec!["", "-zero"]),
+            seed in any::<u64>(),
+        ) {
+            let name = format!("custom/{loops}{block}{parts}{lanes}-{step}-bias_{bias}{zero}");
+            prop_assert!(found(&name, [5, 40, 3, 3], seed).is_some(), "{}", name);
+        }
+    }
 }

@@ -487,11 +487,16 @@ mod tests {
         let mut state = seed | 1;
         (0..n)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 match state >> 60 {
                     0 => -0.0,
                     1 => 0.0,
-                    _ => ((state >> 33) as f32 / 2f32.powi(30) - 1.0) * 2f32.powi((state >> 58) as i32 % 5),
+                    _ => {
+                        ((state >> 33) as f32 / 2f32.powi(30) - 1.0)
+                            * 2f32.powi((state >> 58) as i32 % 5)
+                    }
                 }
             })
             .collect()
@@ -543,7 +548,16 @@ mod tests {
             weight: &weight,
             bias: Some(&bias),
         };
-        let trace = |name: &str| Trace::of(&name.parse().unwrap(), &g, &operands, FloatType::Float32, [0, 1, 0]).unwrap();
+        let trace = |name: &str| {
+            Trace::of(
+                &name.parse().unwrap(),
+                &g,
+                &operands,
+                FloatType::Float32,
+                [0, 1, 0],
+            )
+            .unwrap()
+        };
         let blocks = trace("custom/hwc-ic16-each_block-fma-bias_first");
         let same = Pair::of(&blocks, &blocks);
         assert_eq!(same.part_at, None);

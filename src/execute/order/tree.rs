@@ -108,7 +108,8 @@ fn build(
     Some(tree)
 }
 
-/// The tree by which `order` sums one output element of `g`, an element that reads no padding.
+/// The tree by which `order` sums the output element (image, channel, pixel) of `g`; taps that lie in its padding are
+/// no terms.
 ///
 /// The interpreter is probed as if it were somebody else's program: the inputs are 1, the weights of one filter and its
 /// bias are what the probe says.
@@ -120,14 +121,20 @@ pub fn of_order(order: &Order, g: &Geometry, [image, channel, pixel]: [usize; 3]
     let input = vec![1.0; g.batch * g.in_channels * g.input[0] * g.input[1]];
     let mut weight = vec![1.0; g.out_channels * k];
     let mut bias = vec![1.0; g.out_channels];
-    let terms: Vec<Term> = std::iter::once(Term::Bias)
-        .chain((0..k).map(Term::Product))
-        .collect();
+    let is_term = |tap: &usize| {
+        let (row, column) = (tap / g.kernel[1] % g.kernel[0], tap % g.kernel[1]);
+        let row = g.input_at(0, pixel / g.output[1], row);
+        row.is_some() && g.input_at(1, pixel % g.output[1], column).is_some()
+    };
+    let products = (0..k).filter(is_term).map(Term::Product);
+    let terms: Vec<Term> = std::iter::once(Term::Bias).chain(products).collect();
     let mut scratch = Vec::new();
     reveal(&terms, |probes| {
-        bias[channel] = probes[0].value();
-        for (weight, probe) in weight[channel * k..][..k].iter_mut().zip(&probes[1..]) {
-            *weight = probe.value();
+        for (term, probe) in terms.iter().zip(probes) {
+            match term {
+                Term::Bias => bias[channel] = probe.value(),
+                Term::Product(tap) => weight[channel * k + tap] = probe.value(),
+            }
         }
         let operands = Operands {
             input: &input,
