@@ -29,7 +29,7 @@ pub fn variations(call: &Call, origin: &Origin) -> Vec<Variation> {
     }
     let mut seen: Vec<Order> = orders(call, origin);
     let mut found = Vec::new();
-    let mut add = |step: &Step| {
+    let mut add = |step: &Step, single: bool| {
         for order in orders(&step.1, &step.2) {
             if !seen.contains(&order) {
                 seen.push(order);
@@ -37,18 +37,23 @@ pub fn variations(call: &Call, origin: &Origin) -> Vec<Variation> {
                     words: step.0.clone(),
                     order,
                 });
+            } else if let Some(known) = found.iter_mut().find(|v| v.order == order && single) {
+                // several single changes that lead to one order are all named
+                if known.words.matches(" or ").count() < 2 {
+                    known.words += &format!(" or {}", step.0);
+                }
             }
         }
     };
     let single = steps(call, origin);
-    single.iter().for_each(&mut add);
+    single.iter().for_each(|step| add(step, true));
     // the number of threads together with one other change
     for (words, call, origin) in &single {
         if words.starts_with("threads=") {
             continue;
         }
         for (threads, call, origin) in threads(call, origin) {
-            add(&(format!("{words}, {threads}"), call, origin));
+            add(&(format!("{words}, {threads}"), call, origin), false);
         }
     }
     found
@@ -98,7 +103,7 @@ fn steps(call: &Call, origin: &Origin) -> Vec<Step> {
     for (words, capability, limit) in [
         ("cpu_capability=AVX512", "AVX512", None),
         (
-            "cpu_capability=AVX2 (or ONEDNN_MAX_CPU_ISA=AVX2)",
+            "cpu_capability=AVX2 (ONEDNN_MAX_CPU_ISA=AVX2)",
             "AVX2",
             None,
         ),

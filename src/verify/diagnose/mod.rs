@@ -167,6 +167,11 @@ fn causes<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Vec<Finding>
     if let Some(finding) = damage::in_output(scene, different) {
         return vec![finding];
     }
+    if different.flats.len() < 3
+        && let Some(finding) = single::few(scene, different)
+    {
+        return vec![finding];
+    }
     if different.large == 0 {
         return vec![precision::small(scene, different)];
     }

@@ -41,25 +41,50 @@ enum Suspect {
 
 /// The one number, if there is one.
 pub(super) fn change<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Option<Finding> {
-    let g = scene.geometry();
+    if different.flats.len() < 3 {
+        return None; // one number of many always explains two elements
+    }
+    let groups = suspects(scene, different).into_iter();
+    let mut groups = groups.map(|(suspects, affected)| fit(scene, different, &suspects, &affected));
+    groups.find_map(|found| found)
+}
+
+/// One or two elements differ: every flipped bit that explains them, of weight, bias or input.
+pub(super) fn few<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Option<Finding> {
+    let mut found = Vec::new();
+    for (suspects, affected) in suspects(scene, different) {
+        let points = points_of(scene, different, &affected);
+        let ranked = ranked(scene, &suspects, &points);
+        let proofs = ranked.iter();
+        found.extend(proofs.filter_map(|&s| flipped(scene, different, s, &points, &affected)));
+    }
+    let several = found.len();
+    let mut first = found.into_iter().next()?;
+    if several > 1 {
+        first.text = format!(
+            "{several} numbers could have had one flipped bit; for instance, {}",
+            first.text
+        );
+    }
+    Some(first)
+}
+
+/// Numbers that all elements that differ depend on, with the elements that depend on one of them.
+type Group = (Vec<Suspect>, Vec<usize>);
+
+fn suspects<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Vec<Group> {
     let wrong = filters::wrong(scene, different);
-    let one_filter = match (&wrong, g.out_channels) {
+    let one_filter = match (&wrong, scene.geometry().out_channels) {
         (Some(wrong), _) => <[usize; 1]>::try_from(wrong.as_slice()).ok().map(|[f]| f),
         (None, 1) => Some(0),
         (None, _) => None,
     };
-    if different.flats.len() < 3 {
-        return None; // whatever explains two elements explains nothing
-    }
-    if let Some(filter) = one_filter {
-        let suspects = of_filter(scene, filter);
-        let affected = filters::elements(scene, filter);
-        if let Some(finding) = fit(scene, different, &suspects, &affected) {
-            return Some(finding);
-        }
-    }
-    let (suspects, affected) = of_input(scene, different)?;
-    fit(scene, different, &suspects, &affected)
+    let of_one = |filter| (of_filter(scene, filter), filters::elements(scene, filter));
+    let of_filter = one_filter.map(of_one);
+    of_filter
+        .into_iter()
+        .chain(of_input(scene, different))
+        .collect()
 }
 
 fn of_filter<R: Tiled>(scene: &Scene<'_, R>, filter: usize) -> Vec<Suspect> {
@@ -70,10 +95,7 @@ fn of_filter<R: Tiled>(scene: &Scene<'_, R>, filter: usize) -> Vec<Suspect> {
 }
 
 /// Input elements that all elements that differ read, and all elements that read one of their pixels.
-fn of_input<R: Tiled>(
-    scene: &Scene<'_, R>,
-    different: &Different,
-) -> Option<(Vec<Suspect>, Vec<usize>)> {
+fn of_input<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Option<Group> {
     let g = scene.geometry();
     let places: Vec<[usize; 3]> = different
         .flats
@@ -197,17 +219,26 @@ fn points<R: Tiled>(scene: &Scene<'_, R>, flats: &[usize]) -> Vec<Point> {
     flats.par_iter().map(point).collect()
 }
 
+/// Elements that differ, and some that may not.
+fn points_of<R: Tiled>(
+    scene: &Scene<'_, R>,
+    different: &Different,
+    affected: &[usize],
+) -> Vec<Point> {
+    let mut flats = spread(&different.flats, FIT);
+    flats.extend(spread(affected, FIT / 4));
+    flats.sort_unstable();
+    flats.dedup();
+    points(scene, &flats)
+}
+
 fn fit<R: Tiled>(
     scene: &Scene<'_, R>,
     different: &Different,
     suspects: &[Suspect],
     affected: &[usize],
 ) -> Option<Finding> {
-    let mut flats = spread(&different.flats, FIT);
-    flats.extend(spread(affected, FIT / 4));
-    flats.sort_unstable();
-    flats.dedup();
-    let points = points(scene, &flats);
+    let points = points_of(scene, different, affected);
     let ranked = ranked(scene, suspects, &points);
     for &suspect in &ranked {
         if let Some(finding) = flipped(scene, different, suspect, &points, affected) {

@@ -6,9 +6,6 @@
 use std::io::Result;
 use std::io::Write;
 
-use serde_json::Value;
-use serde_json::json;
-
 use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Order;
@@ -16,7 +13,6 @@ use crate::execute::Real;
 use crate::execute::order::Join;
 use crate::execute::order::trace::Accumulator;
 use crate::execute::order::trace::Factors;
-use crate::execute::order::trace::Pair;
 use crate::execute::order::trace::Row;
 use crate::execute::order::trace::Trace;
 use crate::execute::order::trace::What;
@@ -26,6 +22,12 @@ use crate::render::number;
 use crate::tensor::DType;
 use crate::tensor::Element;
 use crate::verify::compare::ulp_distance;
+
+mod beside;
+mod json;
+mod paper;
+
+pub use json::json;
 
 /// What there is to show.
 #[derive(Debug)]
@@ -50,10 +52,6 @@ pub struct Explained<'a, R> {
 
 /// Digits of a value in the tables.
 const CELL: usize = 9;
-/// Digits of a value in the grids.
-const SMALL: usize = 8;
-/// Channels shown on paper, from the first on, and the last.
-const CHANNELS: usize = 4;
 
 /// Everything, as text. At most about `limit` lines of each table; `width` is the terminal's, if there is one.
 pub fn text<R: Real>(
@@ -67,12 +65,12 @@ pub fn text<R: Real>(
     writeln!(out)?;
     match &explained.against {
         None => table(out, paint, explained, limit)?,
-        Some(against) => side_by_side(out, paint, explained, against, limit)?,
+        Some(against) => beside::table(out, paint, explained, against, limit)?,
     }
     writeln!(out)?;
     results(out, paint, explained)?;
     writeln!(out)?;
-    on_paper(out, paint, explained, width.unwrap_or(usize::MAX))
+    paper::channels(out, paint, explained, width.unwrap_or(usize::MAX))
 }
 
 fn head<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_, R>) -> Result<()> {
@@ -355,116 +353,6 @@ fn row_cells<R: Real>(step: usize, row: &Row<R>, dtype: FloatType) -> [String; 9
     cells
 }
 
-/// Both orders, tap beside tap.
-fn side_by_side<R: Real>(
-    out: &mut dyn Write,
-    paint: Paint,
-    explained: &Explained<'_, R>,
-    (second, other): &(Order, Trace<R>),
-    limit: usize,
-) -> Result<()> {
-    let (first, one) = &explained.first;
-    let dtype = kept(explained.dtype);
-    let pair = Pair::of(one, other);
-    let boundaries: Vec<bool> = pair
-        .rows
-        .iter()
-        .map(|&(i, j)| {
-            let row = i.map(|i| &one.rows[i]).or(j.map(|j| &other.rows[j]));
-            row.is_some_and(|row| row.what.factors().is_none())
-        })
-        .collect();
-    let shown = chosen(&boundaries, limit, pair.part_at);
-    let side = |trace: &Trace<R>, row: Option<usize>| match row {
-        None => [String::new(), String::new(), String::new(), String::new()],
-        Some(row) => {
-            let row = &trace.rows[row];
-            let (into, sum) = match row.what {
-                What::Skipped(_) => ("skipped".to_owned(), String::new()),
-                _ => (accumulator(row.into), exact(row.sum, dtype)),
-            };
-            let bits = match row.what {
-                What::Skipped(_) => String::new(),
-                _ => bits(row.sum, dtype),
-            };
-            [term(row), into, sum, bits]
-        }
-    };
-    let sides: Vec<[[String; 4]; 2]> = pair
-        .rows
-        .iter()
-        .map(|&(i, j)| [side(one, i), side(other, j)])
-        .collect();
-    let widths: Vec<[usize; 4]> = (0..2)
-        .map(|s| {
-            [0, 1, 2, 3].map(|column| {
-                let visible = sides.iter().zip(&shown).filter(|(_, shown)| **shown);
-                let longest = visible.map(|(row, _)| row[s][column].len()).max();
-                longest
-                    .unwrap_or(0)
-                    .max(["c,kh,kw", "into", "sum", ""][column].len())
-            })
-        })
-        .collect();
-    let steps = pair.rows.len().to_string().len().max(4);
-    let cells = |s: usize, cells: [&str; 4]| {
-        let [a, b, c, d] = widths[s];
-        format!(
-            "{:<a$} {:<b$} {:>c$} {:<d$}",
-            cells[0], cells[1], cells[2], cells[3]
-        )
-    };
-    let left: usize = widths[0].iter().sum::<usize>() + 3;
-    writeln!(
-        out,
-        "  {:steps$} {:<left$} | {}",
-        "",
-        paint.name(first),
-        paint.name(second)
-    )?;
-    let heads = ["c,kh,kw", "into", "sum", "bits"];
-    let heads = format!(
-        "{:>steps$} {} | {}",
-        "step",
-        cells(0, heads),
-        cells(1, heads)
-    );
-    writeln!(out, "  {}", paint.dim(heads.trim_end()))?;
-    let mut skipped = 0;
-    let left_out = |&(i, j): &(Option<usize>, Option<usize>)| {
-        let is = |row: &Row<R>| matches!(row.what, What::Skipped(_));
-        i.is_some_and(|i| is(&one.rows[i])) && j.is_some_and(|j| is(&other.rows[j]))
-    };
-    for (step, (row, shown)) in sides.iter().zip(&shown).enumerate() {
-        let all_the_same = left_out(&pair.rows[step]) && pair.part_at != Some(step);
-        if !shown || all_the_same {
-            skipped += 1;
-            continue;
-        }
-        if skipped > 0 {
-            hidden(out, paint, skipped, steps)?;
-            skipped = 0;
-        }
-        let [a, b] = [0, 1].map(|s| cells(s, [&row[s][0], &row[s][1], &row[s][2], &row[s][3]]));
-        let same = row[0][2..] == row[1][2..];
-        let mark = if same { "|" } else { "≠" };
-        let text = format!("{step:>steps$} {a} {mark} {b}");
-        let text = text.trim_end();
-        match pair.part_at == Some(step) {
-            true => writeln!(out, "  {text}  {}", paint.warn("<- they part here"))?,
-            false => writeln!(out, "  {text}")?,
-        }
-    }
-    if pair.part_at.is_none() {
-        writeln!(
-            out,
-            "  {}",
-            paint.good("they never part: the same additions")
-        )?;
-    }
-    Ok(())
-}
-
 /// The sum in float64: products of float32 are exact there, and its roundings are 2^29 times finer.
 fn in_float64<R: Real>(trace: &Trace<R>) -> f64 {
     let products = trace.factors().map(product);
@@ -517,248 +405,4 @@ fn results<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_,
         rounded,
         format!("the sum in float64, rounded once; {judged}"),
     )
-}
-
-/// Window, filter and products of one channel.
-struct Channel {
-    /// Within the group.
-    channel: usize,
-    /// Of the input.
-    plane: usize,
-    /// Rows of input, weight and product; `None` in the padding.
-    rows: Vec<Vec<(Option<f64>, f64)>>,
-}
-
-impl Channel {
-    fn sum(&self) -> f64 {
-        let product = |&(x, w): &(Option<f64>, f64)| x.map_or(0.0, |x| x * w);
-        self.rows.iter().flatten().map(product).sum()
-    }
-}
-
-fn channels<R: Real>(trace: &Trace<R>, g: &Geometry) -> Vec<Channel> {
-    let first = trace.at[1] / g.group_out() * g.group_in();
-    let mut channels: Vec<Channel> = (0..g.group_in())
-        .map(|channel| Channel {
-            channel,
-            plane: first + channel,
-            rows: vec![vec![(None, 0.0); g.kernel[1]]; g.kernel[0]],
-        })
-        .collect();
-    for factors in trace.factors() {
-        if let Some(channel) = channels.get_mut(factors.tap.channel) {
-            channel.rows[factors.tap.row][factors.tap.column] = (
-                factors.input_at.map(|_| factors.x.to_f64()),
-                factors.w.to_f64(),
-            );
-        }
-    }
-    channels
-}
-
-/// Channel by channel: the input's window, the filter, their products.
-fn on_paper<R: Real>(
-    out: &mut dyn Write,
-    paint: Paint,
-    explained: &Explained<'_, R>,
-    width: usize,
-) -> Result<()> {
-    let g = explained.geometry;
-    let trace = &explained.first.1;
-    let channels = channels(trace, g);
-    let filter = trace.at[1];
-    writeln!(out, "{}", paint.title("on paper"))?;
-    if g.kernel == [1, 1] {
-        writeln!(out, "  a 1 x 1 kernel: one product per channel, as above")?;
-    }
-    let mut hidden = 0;
-    for (i, channel) in channels.iter().enumerate() {
-        let is_shown = i < CHANNELS || i + 1 == channels.len();
-        if !is_shown || g.kernel == [1, 1] {
-            hidden += usize::from(!is_shown);
-            continue;
-        }
-        if hidden > 0 {
-            let text = format!(
-                "… {} more: --json has all",
-                number::count(hidden as u64, "channel")
-            );
-            writeln!(out, "  {}", paint.dim(text))?;
-            hidden = 0;
-        }
-        grids(out, paint, channel, filter, width)?;
-    }
-    let shown = |c: &Channel| format!("{} ({})", cell(c.sum(), SMALL), c.channel);
-    let sums: Vec<String> = match channels.as_slice() {
-        [few @ .., last] if few.len() > CHANNELS => {
-            let mut sums: Vec<String> = few[..CHANNELS].iter().map(shown).collect();
-            sums.extend(["…".to_owned(), shown(last)]);
-            sums
-        }
-        all => all.iter().map(shown).collect(),
-    };
-    let bias = trace.rows.iter().find_map(|row| match row.what {
-        What::Bias(bias) => Some(format!(" + bias {}", cell(bias.to_f64(), SMALL))),
-        _ => None,
-    });
-    writeln!(
-        out,
-        "  {} {}{} = {}",
-        paint.dim("channels"),
-        sums.join(" + "),
-        bias.unwrap_or_default(),
-        paint.key(cell(in_float64(trace), CELL))
-    )
-}
-
-fn grids(
-    out: &mut dyn Write,
-    paint: Paint,
-    channel: &Channel,
-    filter: usize,
-    width: usize,
-) -> Result<()> {
-    let columns = channel.rows.first().map_or(0, Vec::len);
-    let texts = |pick: &dyn Fn(&(Option<f64>, f64)) -> Option<f64>| -> Vec<String> {
-        let text = |taps: &Vec<(Option<f64>, f64)>| -> String {
-            let cells = taps
-                .iter()
-                .map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));
-            cells.map(|cell| format!(" {cell:>SMALL$}")).collect()
-        };
-        channel.rows.iter().map(text).collect()
-    };
-    let three = [
-        (
-            format!("input channel {}", channel.plane),
-            texts(&|(x, _)| *x),
-        ),
-        (
-            format!("filter {filter}, channel {}", channel.channel),
-            texts(&|(_, w)| Some(*w)),
-        ),
-        (
-            format!("products, sum {}", cell(channel.sum(), SMALL)),
-            texts(&|(x, w)| x.map(|x| x * w)),
-        ),
-    ];
-    let wide = three.iter().map(|(title, _)| title.chars().count() + 1);
-    let each = wide.max().unwrap_or(0).max(columns * (SMALL + 1));
-    if 2 + 3 * each + 8 <= width {
-        let titles = three
-            .iter()
-            .map(|(title, _)| format!(" {title:<w$}", w = each - 1));
-        let titles: Vec<String> = titles.collect();
-        let titles = titles.join("    ");
-        writeln!(out, "  {}", paint.dim(titles.trim_end()))?;
-        for row in 0..channel.rows.len() {
-            let [(_, x), (_, w), (_, p)] = &three;
-            let line = format!("{:<each$}  * {:<each$}  = {}", x[row], w[row], p[row]);
-            writeln!(out, "  {line}")?;
-        }
-    } else {
-        for (title, rows) in &three {
-            writeln!(out, "  {}", paint.dim(format!(" {title}")))?;
-            rows.iter().try_for_each(|row| writeln!(out, "  {row}"))?;
-        }
-    }
-    writeln!(out)
-}
-
-/// Everything, as JSON.
-pub fn json<R: Real>(explained: &Explained<'_, R>) -> Value {
-    let (order, trace) = &explained.first;
-    let mut document = json!({
-        "index": explained.index,
-        "taps": explained.geometry.taps(),
-        "padding_taps": trace.factors().filter(|f| in_padding(f)).count(),
-        "float64": float(in_float64(trace)),
-    });
-    sum_json(&mut document, order, trace, explained);
-    if let Some((order, other)) = &explained.against {
-        let mut against = json!({});
-        sum_json(&mut against, order, other, explained);
-        let pair = Pair::of(trace, other);
-        let at = pair.part_at.map(|at| pair.rows[at]);
-        against["ulp"] = ulps(trace.result, other.result, explained.dtype).into();
-        against["parts_at"] = match at {
-            None => Value::Null,
-            Some((i, j)) => json!({"step": i, "against_step": j}),
-        };
-        document["against"] = against;
-    }
-    document
-}
-
-fn float(value: f64) -> Value {
-    number::json(&Element::Float(value), DType::Float64)
-}
-
-fn value_json<R: Real>(value: R, dtype: FloatType) -> Value {
-    number::json(&Element::Float(value.to_f64()), dtype.dtype())
-}
-
-fn sum_json<R: Real>(
-    document: &mut Value,
-    order: &Order,
-    trace: &Trace<R>,
-    explained: &Explained<'_, R>,
-) {
-    document["order"] = order.to_string().into();
-    document["result"] = value_json(trace.result, explained.dtype);
-    document["bits"] = bits(trace.result, explained.dtype).into();
-    let steps = trace.rows.iter();
-    let steps = steps.map(|row| step_json(row, trace.at[1], explained));
-    document["steps"] = steps.collect::<Vec<_>>().into();
-}
-
-fn step_json<R: Real>(row: &Row<R>, filter: usize, explained: &Explained<'_, R>) -> Value {
-    let dtype = kept(explained.dtype);
-    let value = |value: &R| value_json(*value, dtype);
-    let mut step = match &row.what {
-        What::Bias(bias) => json!({"what": "bias", "value": value(bias)}),
-        What::Product { factors, fused } => {
-            let mut step = factors_json("product", factors, filter, explained);
-            step["fused"] = (*fused).into();
-            step
-        }
-        What::Skipped(factors) => factors_json("skipped", factors, filter, explained),
-        What::Joined { lanes, join } => json!({
-            "what": "joined",
-            "lanes": lanes.iter().map(value).collect::<Vec<_>>(),
-            "as": joined(lanes.len(), *join),
-        }),
-        What::Part(part, from) => {
-            json!({"what": "part", "from": accumulator(*from), "value": value(part)})
-        }
-        What::NotCalled => json!({"what": "not_called"}),
-    };
-    step["into"] = accumulator(row.into).into();
-    step["sum"] = value(&row.sum);
-    step["bits"] = bits(row.sum, dtype).into();
-    step
-}
-
-fn factors_json<R: Real>(
-    what: &str,
-    factors: &Factors<R>,
-    filter: usize,
-    explained: &Explained<'_, R>,
-) -> Value {
-    let dtype = explained.dtype;
-    let tap = &factors.tap;
-    let index = factors
-        .weight_at
-        .map(|_| json!([filter, tap.channel, tap.row, tap.column]));
-    json!({
-        "what": what,
-        "tap": [tap.channel, tap.row, tap.column],
-        "weight_index": index,
-        "weight_flat": factors.weight_at,
-        "filter_flat": factors.weight_at.map(|at| at - filter * explained.geometry.taps()),
-        "input_index": factors.input_at,
-        "x": value_json(factors.x, dtype),
-        "w": value_json(factors.w, dtype),
-        "product": float(product(factors)),
-    })
 }
