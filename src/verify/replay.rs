@@ -284,7 +284,7 @@ impl<R: Tiled> Trial<'_, R> {
             Some(outcome) if outcome.is_identical() || !self.options.search => outcome,
             predicted => {
                 let mut orders: Vec<Order> = predictions.iter().map(|p| p.order).collect();
-                for order in table::search_space(self.geometry) {
+                for order in table::search_space(self.geometry, self.dtype) {
                     if !orders.contains(&order) {
                         orders.push(order);
                     }
