@@ -81,16 +81,36 @@ def cpu_model() -> str | None:
     return _cpuinfo("model name") or _sysctl("machdep.cpu.brand_string") or platform.processor() or None
 
 
+#: What a processor must have, from the best: oneDNN's names, and the flags as Linux lists them.
+CPU_ISAS = (
+    ("avx512_core", {"avx512f", "avx512bw", "avx512dq", "avx512vl"}),
+    ("avx2", {"avx2", "fma"}),
+    ("avx", {"avx"}),
+    ("sse41", {"sse4_1"}),
+)
+
+
 @lru_cache(maxsize=None)
-def l2_bytes() -> int | None:
-    """The L2 cache that one core sees, which oneDNN's gemm convolution takes its block sizes from."""
+def cpu_isa() -> str | None:
+    """The best instruction set of the processor that changes orders, whatever torch is told to use of it."""
+    flags = set((_cpuinfo("flags") or "").split())
+    return next((name for name, needed in CPU_ISAS if needed <= flags), None)
+
+
+@lru_cache(maxsize=None)
+def cache_bytes(level: int) -> int | None:
+    """The data cache of this level that one core sees; oneDNN takes block sizes from those of level 1 and 2."""
     for index in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
-        if _read(f"{index}/level") == "2" and _read(f"{index}/type") in ("Unified", "Data"):
+        if _read(f"{index}/level") == str(level) and _read(f"{index}/type") in ("Unified", "Data"):
             size = re.fullmatch(r"(\d+)([KMG]?)", _read(f"{index}/size") or "")
             if size:
                 return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
-    mac = _sysctl("hw.l2cachesize")
+    mac = _sysctl({1: "hw.l1dcachesize", 2: "hw.l2cachesize"}[level])
     return int(mac) if mac and mac.isdigit() else None
+
+
+def l2_bytes() -> int | None:
+    return cache_bytes(2)
 
 
 def mkldnn_enabled() -> bool:
@@ -110,10 +130,12 @@ def origin(device: str = "cpu") -> dict:
         "device": device,
         "machine": platform.machine(),
         "cpu_capability": cpu.get_cpu_capability() if cpu else None,
+        "cpu_isa": cpu_isa(),
         "cpu_vendor": cpu_vendor(),
         "threads": torch.get_num_threads(),
         "mkldnn": mkldnn_enabled(),
-        "l2_bytes": l2_bytes(),
+        "l1_bytes": cache_bytes(1),
+        "l2_bytes": cache_bytes(2),
         "cpu_model": cpu_model(),
         "onednn": library_version(r"MKL-DNN v([\d.]+)"),
         "mkl": library_version(r"Math Kernel Library Version (\S+?)-"),

@@ -120,7 +120,7 @@ def main() -> int:
     rows = record(args.calls, args.seed, ["contiguous", "contiguous", "channels_last"] if brgemm else ["contiguous"])
     if not any(row[-1] for row in rows):
         raise UserError("oneDNN reported nothing", "torch may be built without it, or with its reports left out")
-    machine = {**origin(), "l1_bytes": l1_bytes(), "isa": args.isa or ISAS[-1]}
+    machine = {**origin(), "isa": args.isa or ISAS[-1]}
     del machine["threads"]
     lines = ",\n".join("  " + json.dumps(row) for row in rows)
     text = f'{{"origin": {json.dumps(machine)},\n "columns": {json.dumps(COLUMNS)},\n "calls": [\n{lines}\n ]}}\n'
@@ -130,14 +130,6 @@ def main() -> int:
     ran = sorted({row[-1] for row in rows if row[-1]})
     print(f"{args.output}: {len(rows)} calls, oneDNN's implementations {', '.join(ran)}")
     return 0
-
-
-def l1_bytes() -> int | None:
-    """The level-1 data cache of one core."""
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        if (index / "level").read_text().strip() == "1" and (index / "type").read_text().strip() == "Data":
-            return int((index / "size").read_text().strip().removesuffix("K")) << 10
-    return None
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ use pthinspect::execute::order::mkl::KBlocks;
 use pthinspect::execute::predict::Backend;
 use pthinspect::execute::predict::Isa;
 use pthinspect::execute::predict::Machine;
+use pthinspect::execute::predict::Onednn;
 use pthinspect::execute::predict::backend;
 use pthinspect::execute::predict::predict_on;
 use serde_json::Value;
@@ -32,6 +33,8 @@ fn machine(origin: &Value, threads: usize) -> Machine {
             "AVX512_CORE" => Isa::Avx512,
             other => panic!("no ISA is called {other}"),
         },
+        onednn: Onednn::NEWEST,
+        rounds_operands: false,
         threads,
         mkldnn: true,
         mkl_blocks: KBlocks::Even(192),

@@ -15,9 +15,11 @@ use crate::execute::order::mkl;
 
 pub mod backend;
 pub mod onednn;
+pub mod version;
 
 pub use backend::Backend;
 pub use onednn::Isa;
+pub use version::Onednn;
 
 /// How the input lay in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,8 +63,15 @@ pub struct Origin {
     pub machine: Option<String>,
     /// `torch.backends.cpu.get_cpu_capability()`: `AVX2`, `AVX512`, `DEFAULT`.
     pub cpu_capability: Option<String>,
+    /// The best instruction set of the processor that oneDNN knows, in its words: `avx2`, `avx512_core`, whatever
+    /// PyTorch was told to use of it.
+    pub cpu_isa: Option<String>,
     /// `AuthenticAMD`, `GenuineIntel`.
     pub cpu_vendor: Option<String>,
+    /// oneDNN's version: `3.7.1`; else it follows from torch's.
+    pub onednn: Option<String>,
+    /// The instruction set in force as oneDNN itself reports it: `Intel AVX2`.
+    pub onednn_isa: Option<String>,
     /// `torch.get_num_threads()`.
     pub threads: Option<usize>,
     /// Whether mkldnn was enabled.
@@ -80,6 +89,10 @@ pub struct Origin {
 pub struct Machine {
     /// What oneDNN may use.
     pub isa: Isa,
+    /// Which oneDNN.
+    pub onednn: Onednn,
+    /// Whether oneDNN may round float32 operands to fewer bits, which no rule here covers.
+    pub rounds_operands: bool,
     /// Threads.
     pub threads: usize,
     /// Whether mkldnn is enabled.
@@ -139,6 +152,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
     };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
     let (implementation, order) = match (backend, call.memory_format) {
+        (Backend::Mkldnn, _) if machine.rounds_operands => return None,
         (Backend::Mkldnn, MemoryFormat::Contiguous) => onednn::contiguous(g, machine)?,
         (Backend::Mkldnn, MemoryFormat::ChannelsLast) => onednn::channels_last(g, machine)?,
         // several images run in parallel, one thread each
@@ -176,7 +190,10 @@ impl Origin {
             device: text(&self.device, &other.device),
             machine: text(&self.machine, &other.machine),
             cpu_capability: text(&self.cpu_capability, &other.cpu_capability),
+            cpu_isa: text(&self.cpu_isa, &other.cpu_isa),
             cpu_vendor: text(&self.cpu_vendor, &other.cpu_vendor),
+            onednn: text(&self.onednn, &other.onednn),
+            onednn_isa: text(&self.onednn_isa, &other.onednn_isa),
             threads: other.threads.or(self.threads),
             mkldnn: other.mkldnn.or(self.mkldnn),
             l1_bytes: other.l1_bytes.or(self.l1_bytes),
@@ -196,21 +213,22 @@ impl Origin {
             Some(known) => vec![known],
             None => else_try.to_vec(),
         };
+        let caches = self.caches();
         let mut machines = Vec::new();
         for mkldnn in self.mkldnn.map_or(vec![true, false], |known| vec![known]) {
             for isa in self.isas() {
                 for &mkl_blocks in &self.mkl_blocks(isa) {
                     for &threads in &all(self.threads, &[1, 2, 4, 8, 16]) {
-                        for &l2 in &all(self.l2_bytes, &L2_SIZES) {
-                            for &l1 in &all(self.l1_bytes, &[32 << 10, 48 << 10]) {
-                                machines.push(Machine {
-                                    isa,
-                                    threads: threads.max(1),
-                                    mkldnn,
-                                    mkl_blocks,
-                                    caches: [l1, l2],
-                                });
-                            }
+                        for &caches in &caches {
+                            machines.push(Machine {
+                                isa,
+                                onednn: self.onednn_version(),
+                                rounds_operands: self.may_round_operands(),
+                                threads: threads.max(1),
+                                mkldnn,
+                                mkl_blocks,
+                                caches,
+                            });
                         }
                     }
                 }
@@ -219,21 +237,52 @@ impl Origin {
         machines
     }
 
+    /// The version of oneDNN; the newest where neither it nor torch's is told.
+    fn onednn_version(&self) -> Onednn {
+        let told = self.onednn.as_deref().and_then(Onednn::parse);
+        let of_torch = || self.torch.as_deref().and_then(Onednn::of_torch);
+        told.or_else(of_torch).unwrap_or(Onednn::NEWEST)
+    }
+
+    /// The first of these environment variables that is set; oneDNN looks at its own name before DNNL's.
+    fn onednn_variable(&self, name: &str) -> Option<&str> {
+        ["ONEDNN", "DNNL"]
+            .iter()
+            .find_map(|prefix| self.env.get(&format!("{prefix}_{name}")))
+            .map(String::as_str)
+    }
+
+    /// Whether oneDNN may round float32 operands to fewer bits: it does so in tiles of AMX, which AMD has not.
+    fn may_round_operands(&self) -> bool {
+        let strict = |mode: &str| mode.eq_ignore_ascii_case("STRICT");
+        let asked = self.onednn_variable("DEFAULT_FPMATH_MODE");
+        asked.is_some_and(|mode| !strict(mode))
+            && self.cpu_vendor.as_deref() != Some("AuthenticAMD")
+    }
+
+    /// Level-1 and level-2 caches that oneDNN may have reckoned with.
+    fn caches(&self) -> Vec<[usize; 2]> {
+        let amd = self.cpu_vendor.as_deref() == Some("AuthenticAMD");
+        if amd && self.onednn_version() < Onednn(3, 2) {
+            // it did not know how to ask AMD's processors and took what is usual (`get_per_core_cache_size`)
+            return vec![[32 << 10, 512 << 10]];
+        }
+        let l1 = self
+            .l1_bytes
+            .map_or(vec![32 << 10, 48 << 10], |l1| vec![l1]);
+        let l2 = self.l2_bytes.map_or(L2_SIZES.to_vec(), |l2| vec![l2]);
+        let all = l2.iter().flat_map(|&l2| l1.iter().map(move |&l1| [l1, l2]));
+        all.collect()
+    }
+
     /// Instruction sets that oneDNN may have used.
     fn isas(&self) -> Vec<Isa> {
-        let limit = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"]
-            .iter()
-            .find_map(|name| self.env.get(*name))
-            .and_then(|value| Isa::limit(value));
-        let forced = self.env.contains_key("ATEN_CPU_CAPABILITY");
-        let hardware = match self.cpu_capability.as_deref() {
-            // a forced capability is PyTorch's own kernels' and tells nothing of oneDNN's
-            Some(capability) if !forced => match capability {
-                c if c.starts_with("AVX512") => vec![Isa::Avx512],
-                "AVX2" => vec![Isa::Avx2],
-                _ => vec![Isa::Sse41, Isa::Avx],
-            },
-            _ => vec![Isa::Avx2, Isa::Avx512, Isa::Avx, Isa::Sse41],
+        let limit = self.onednn_variable("MAX_CPU_ISA").and_then(Isa::limit);
+        let reported = self.onednn_isa.as_deref().and_then(Isa::reported);
+        let processor = self.cpu_isa.as_deref().and_then(Isa::of_processor);
+        let hardware = match reported.or(processor) {
+            Some(isa) => vec![isa],
+            None => self.isas_by_capability(),
         };
         let mut isas: Vec<Isa> = hardware
             .into_iter()
@@ -241,6 +290,28 @@ impl Origin {
             .collect();
         isas.dedup();
         isas
+    }
+
+    /// What PyTorch says of the processor for its own kernels' sake.
+    fn isas_by_capability(&self) -> Vec<Isa> {
+        let forced = self.env.contains_key("ATEN_CPU_CAPABILITY");
+        let amd = self
+            .cpu_vendor
+            .as_deref()
+            .is_none_or(|v| v == "AuthenticAMD");
+        match self.cpu_capability.as_deref() {
+            // a forced capability tells nothing of what oneDNN finds
+            Some(capability) if !forced => match capability {
+                c if c.starts_with("AVX512") => vec![Isa::Avx512],
+                // PyTorch did not see AMD's AVX-512 then, oneDNN did
+                "AVX2" if amd && self.onednn_version() < Onednn(3, 1) => {
+                    vec![Isa::Avx2, Isa::Avx512]
+                }
+                "AVX2" => vec![Isa::Avx2],
+                _ => vec![Isa::Sse41, Isa::Avx],
+            },
+            _ => vec![Isa::Avx2, Isa::Avx512, Isa::Avx, Isa::Sse41],
+        }
     }
 
     /// MKL looks at the vendor: on AMD it takes its AVX2 kernels whatever the processor has.
@@ -280,7 +351,10 @@ impl FromStr for Origin {
                 "device" => origin.device = text(),
                 "machine" => origin.machine = text(),
                 "cpu_capability" => origin.cpu_capability = text(),
+                "cpu_isa" => origin.cpu_isa = text(),
                 "cpu_vendor" => origin.cpu_vendor = text(),
+                "onednn" => origin.onednn = text(),
+                "onednn_isa" => origin.onednn_isa = text(),
                 "threads" => origin.threads = Some(size()?),
                 "l1_bytes" => origin.l1_bytes = Some(size()?),
                 "l2_bytes" => origin.l2_bytes = Some(size()?),
@@ -297,8 +371,8 @@ impl FromStr for Origin {
                 }
                 _ => {
                     return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
-                        "the keys are torch, device, machine, cpu_capability, cpu_vendor, threads, mkldnn, \
-                         l1_bytes, l2_bytes, and environment variables in capitals",
+                        "the keys are torch, device, machine, cpu_capability, cpu_isa, cpu_vendor, threads, mkldnn, \
+                         onednn, onednn_isa, l1_bytes, l2_bytes, and environment variables in capitals",
                     ));
                 }
             }
@@ -312,7 +386,46 @@ const L2_SIZES: [usize; 5] = [1 << 20, 512 << 10, 2 << 20, 1280 << 10, 256 << 10
 
 #[cfg(test)]
 mod tests {
+    use super::Isa;
     use super::Origin;
+
+    fn isas(origin: &str) -> Vec<Isa> {
+        origin.parse::<Origin>().unwrap().isas()
+    }
+
+    #[test]
+    fn the_instruction_set_is_onednns_not_that_of_pytorchs_own_kernels() {
+        assert_eq!(isas("cpu_capability=AVX512"), [Isa::Avx512]);
+        let forced = "cpu_capability=DEFAULT,ATEN_CPU_CAPABILITY=default";
+        assert_eq!(isas(forced).len(), 4);
+        assert_eq!(
+            isas(&format!("{forced},cpu_isa=avx512_core")),
+            [Isa::Avx512]
+        );
+        let limited = "cpu_isa=avx512_core,ONEDNN_MAX_CPU_ISA=avx2_vnni,DNNL_MAX_CPU_ISA=SSE41";
+        assert_eq!(isas(limited), [Isa::Avx2], "oneDNN's own name comes first");
+        assert_eq!(
+            isas("cpu_isa=avx2,DNNL_MAX_CPU_ISA=AVX512_CORE_BF16"),
+            [Isa::Avx2]
+        );
+        let reported = "cpu_capability=AVX2,onednn_isa=Intel AVX-512 with Intel DL Boost";
+        assert_eq!(isas(reported), [Isa::Avx512]);
+        let old = "torch=2.0.1,cpu_capability=AVX2,cpu_vendor=AuthenticAMD";
+        assert_eq!(isas(old), [Isa::Avx2, Isa::Avx512]);
+    }
+
+    #[test]
+    fn rounded_operands_are_not_predicted_where_there_may_be_tiles() {
+        let rounds = |origin: &str| origin.parse::<Origin>().unwrap().may_round_operands();
+        assert!(rounds("ONEDNN_DEFAULT_FPMATH_MODE=BF16"));
+        assert!(rounds(
+            "cpu_vendor=GenuineIntel,DNNL_DEFAULT_FPMATH_MODE=any"
+        ));
+        assert!(!rounds(
+            "cpu_vendor=AuthenticAMD,ONEDNN_DEFAULT_FPMATH_MODE=BF16"
+        ));
+        assert!(!rounds("ONEDNN_DEFAULT_FPMATH_MODE=STRICT"));
+    }
 
     #[test]
     fn an_origin_on_the_command_line() {

@@ -45,6 +45,30 @@ impl Isa {
             _ => None,
         }
     }
+
+    /// What oneDNN says in its own report (`get_isa_info` in src/cpu/x64/cpu_isa_traits.cpp): `Intel AVX2 with ...`.
+    pub fn reported(text: &str) -> Option<Isa> {
+        let text = text.to_ascii_uppercase().replace('-', "");
+        let known = [
+            ("AVX512", Isa::Avx512),
+            ("AVX10", Isa::Avx512),
+            ("AVX2", Isa::Avx2),
+            ("AVX", Isa::Avx),
+            ("SSE4.1", Isa::Sse41),
+        ];
+        let named = known.iter().find(|(name, _)| text.contains(name));
+        named.map(|&(_, isa)| isa)
+    }
+
+    /// A value of the origin's `cpu_isa`, oneDNN's names for what a processor has.
+    pub fn of_processor(name: &str) -> Option<Isa> {
+        match name.to_ascii_uppercase().as_str() {
+            name if name.starts_with("AVX512_CORE") || name.starts_with("AVX10") => {
+                Some(Isa::Avx512)
+            }
+            name => Isa::limit(name),
+        }
+    }
 }
 
 /// What oneDNN runs: the implementation's name as `ONEDNN_VERBOSE` prints it, and its order.
