@@ -44,8 +44,10 @@ pub struct Variant {
     pub access: Access,
     /// A call per kernel row.
     pub rows: bool,
-    /// Input channels per call; `None`: all.
+    /// Input channels per call, joined columns counted; `None`: all.
     pub channel_block: Option<usize>,
+    /// Neighbouring kernel columns that are taken for further input channels; 1: none.
+    pub joined_columns: usize,
 }
 
 impl Variant {
@@ -54,6 +56,7 @@ impl Variant {
         access: Access::Whole,
         rows: false,
         channel_block: None,
+        joined_columns: 1,
     };
 
     /// Reads what `Display` writes: the words after the slash.
@@ -74,6 +77,12 @@ impl Variant {
             },
         };
         let rows = take("rows");
+        let (joined_columns, rest) = match rest {
+            [joined, rest @ ..] if joined.starts_with("joined") => {
+                (number(joined, "joined").filter(|&n| n > 1)?, rest)
+            }
+            _ => (1, rest),
+        };
         let channel_block = match rest {
             [] => None,
             [block] => Some(number(block, "ic")?),
@@ -83,6 +92,7 @@ impl Variant {
             access,
             rows,
             channel_block,
+            joined_columns,
         })
     }
 }
@@ -100,6 +110,9 @@ impl fmt::Display for Variant {
         if self.rows {
             f.write_str("-rows")?;
         }
+        if self.joined_columns > 1 {
+            write!(f, "-joined{}", self.joined_columns)?;
+        }
         self.channel_block
             .map_or(Ok(()), |block| write!(f, "-ic{block}"))
     }
@@ -115,7 +128,7 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     let width = width.clamp(1, row.max(1));
     for start in (0..row).step_by(width) {
         let block = start..row.min(start + width);
-        let reach = Reach::of(g, &block);
+        let reach = Reach::of(g, &block).joined(joined_columns(g, variant));
         let reached = reach.by_first(g, &block);
         let parts = [
             (block.start..reached.start, false),
@@ -134,9 +147,28 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     plan
 }
 
+/// Kernel columns that are joined: none where padding or dilation lies between them.
+fn joined_columns(g: &Geometry, variant: &Variant) -> usize {
+    let neighbours = g.padding[1] == 0 && g.dilation[1] == 1;
+    match g.kernel[1] % variant.joined_columns {
+        0 if neighbours => variant.joined_columns,
+        _ => 1,
+    }
+}
+
+/// Input channels of a group, joined columns counted.
+fn all_channels(g: &Geometry, variant: &Variant) -> usize {
+    g.group_in() * joined_columns(g, variant)
+}
+
+/// Kernel rows and columns that are left.
+fn kernel(g: &Geometry, variant: &Variant) -> [usize; 2] {
+    [g.kernel[0], g.kernel[1] / joined_columns(g, variant)]
+}
+
 /// Channels of a call.
 fn channel_block(g: &Geometry, variant: &Variant) -> usize {
-    let all = g.group_in().max(1);
+    let all = all_channels(g, variant).max(1);
     variant
         .channel_block
         .map_or(all, |block| block.clamp(1, all))
@@ -145,6 +177,7 @@ fn channel_block(g: &Geometry, variant: &Variant) -> usize {
 fn walk(g: &Geometry, variant: &Variant) -> Walk {
     Walk {
         channel_block: channel_block(g, variant),
+        joined_columns: joined_columns(g, variant),
         ..Walk::CHANNELS_LAST
     }
 }
@@ -156,12 +189,12 @@ fn simple(g: &Geometry, variant: &Variant) -> Recipe {
         Access::CopiedColumns => (PaddingTaps::Zero, [Axis::Column, Axis::Row, Axis::Channel]),
         Access::Whole | Access::Edges { .. } => (PaddingTaps::Dropped, Walk::CHANNELS_LAST.loops),
     };
-    let [rows, columns] = g.kernel;
+    let [rows, columns] = kernel(g, variant);
     let (calls, taps) = match variant.rows {
         true => (rows, columns),
         false => (1, rows * columns),
     };
-    let mut steps: Vec<Step> = blocks(g.group_in(), channel_block(g, variant))
+    let mut steps: Vec<Step> = blocks(all_channels(g, variant), channel_block(g, variant))
         .flat_map(|channels| vec![Step::fresh_chain(channels * taps, true); calls])
         .collect();
     steps.push(Step::Bias);
@@ -178,19 +211,20 @@ fn simple(g: &Geometry, variant: &Variant) -> Recipe {
 /// The recipe of one block of output columns (`ker_base`). Outputs that the first call does not reach are set to +0
 /// by it.
 fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached: bool) -> Recipe {
-    let all_rows = g.kernel[0];
-    let together = if columns { 1 } else { g.kernel[1] };
+    let kernel = kernel(g, variant);
+    let all_rows = kernel[0];
+    let together = if columns { 1 } else { kernel[1] };
     // oneDNN compares the width of a call with the kernel's height here
     let edge_rows = if together >= all_rows { all_rows } else { 1 };
     let full_rows = if variant.rows { 1 } else { all_rows };
     let mut calls = Calls {
-        g,
+        kernel,
         channels: 0..0,
         at: 0,
         steps: Vec::new(),
     };
     let mut first = 0;
-    for channels in blocks(g.group_in(), channel_block(g, variant)) {
+    for channels in blocks(all_channels(g, variant), channel_block(g, variant)) {
         calls.channels = first..first + channels;
         first += channels;
         calls.add_all(edge_rows, reach.some.start..reach.all.start, 1);
@@ -231,6 +265,15 @@ impl Reach {
         Self { some, all }
     }
 
+    /// The same counted in joined columns, all of which reach the input.
+    fn joined(self, columns: usize) -> Self {
+        let joined = |range: Range<usize>| range.start / columns..range.end / columns;
+        Self {
+            some: joined(self.some),
+            all: joined(self.all),
+        }
+    }
+
     /// Outputs of a block that the first call reaches.
     fn by_first(&self, g: &Geometry, block: &Range<usize>) -> Range<usize> {
         if self.some.start == self.all.start {
@@ -244,18 +287,19 @@ impl Reach {
 }
 
 /// Steps, call by call, for one block of input channels after the other.
-struct Calls<'a> {
-    g: &'a Geometry,
+struct Calls {
+    /// Rows, columns.
+    kernel: [usize; 2],
     channels: Range<usize>,
     /// Tap that comes next.
     at: usize,
     steps: Vec<Step>,
 }
 
-impl Calls<'_> {
+impl Calls {
     /// A call for each `rows` kernel rows and each `together` of these `columns`.
     fn add_all(&mut self, rows: usize, columns: Range<usize>, together: usize) {
-        for row in (0..self.g.kernel[0]).step_by(rows) {
+        for row in (0..self.kernel[0]).step_by(rows) {
             for column in columns.clone().step_by(together) {
                 let end = columns.end.min(column + together);
                 self.add(row..row + rows, column..end);
@@ -266,10 +310,10 @@ impl Calls<'_> {
     /// One call: a chain over kernel rows, columns, channels.
     fn add(&mut self, rows: Range<usize>, columns: Range<usize>) {
         let width = self.channels.len();
-        let first = self.channels.start * self.g.kernel[0] * self.g.kernel[1];
+        let first = self.channels.start * self.kernel[0] * self.kernel[1];
         let mut runs: Vec<Range<usize>> = Vec::new();
         for row in rows {
-            let tap = |column| first + (row * self.g.kernel[1] + column) * width;
+            let tap = |column| first + (row * self.kernel[1] + column) * width;
             let run = tap(columns.start)..tap(columns.end);
             match runs.last_mut() {
                 Some(last) if last.end == run.start => last.end = run.end,

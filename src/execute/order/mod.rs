@@ -53,6 +53,9 @@ pub struct Walk {
     /// Channels are filled up to a multiple of this with products +0*+0, as blocked layouts are. They change nothing
     /// but the sign of a zero.
     pub fill_to: usize,
+    /// Neighbouring kernel columns that are taken for further input channels, column by column: a divisor of the
+    /// kernel's width.
+    pub joined_columns: usize,
     /// Outermost first.
     pub loops: [Axis; 3],
 }
@@ -62,6 +65,7 @@ impl Walk {
     pub const IM2COL: Walk = Walk {
         channel_block: 1,
         fill_to: 1,
+        joined_columns: 1,
         loops: [Axis::Channel, Axis::Row, Axis::Column],
     };
 
@@ -69,6 +73,7 @@ impl Walk {
     pub const CHANNELS_LAST: Walk = Walk {
         channel_block: usize::MAX,
         fill_to: 1,
+        joined_columns: 1,
         loops: [Axis::Row, Axis::Column, Axis::Channel],
     };
 
@@ -77,6 +82,7 @@ impl Walk {
         Walk {
             channel_block,
             fill_to: channel_block,
+            joined_columns: 1,
             loops: [Axis::Row, Axis::Column, Axis::Channel],
         }
     }
@@ -88,14 +94,15 @@ impl Walk {
 
     /// The taps in order; there are [`Walk::channels`]*KH*KW of them.
     pub fn taps(&self, g: &Geometry) -> Vec<Tap> {
-        let channels = self.channels(g);
+        let real_channels = self.channels(g);
+        let channels = real_channels * self.joined_columns;
         let block = self.channel_block.clamp(1, channels);
-        let mut taps = Vec::with_capacity(channels * g.kernel[0] * g.kernel[1]);
+        let mut taps = Vec::with_capacity(real_channels * g.kernel[0] * g.kernel[1]);
         for first in (0..channels).step_by(block) {
             let sizes = |axis| match axis {
                 Axis::Channel => block.min(channels - first),
                 Axis::Row => g.kernel[0],
-                Axis::Column => g.kernel[1],
+                Axis::Column => g.kernel[1] / self.joined_columns,
             };
             let [a, b, c] = self.loops;
             for i in 0..sizes(a) {
@@ -113,6 +120,8 @@ impl Walk {
                                 Axis::Column => tap.column = at,
                             }
                         }
+                        tap.column = tap.column * self.joined_columns + tap.channel / real_channels;
+                        tap.channel %= real_channels;
                         taps.push(tap);
                     }
                 }

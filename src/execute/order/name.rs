@@ -34,6 +34,8 @@ pub enum Order {
         channel_block: usize,
         /// AVX2 fuses, AVX and SSE4.1 do not.
         fused: bool,
+        /// Whether the last block is filled up with channels of +0, as in a blocked layout; channels_last has none.
+        filled: bool,
     },
     /// oneDNN's direct kernels for AVX-512 and SVE: a partial sum per channel block.
     OnednnDirectBlocks {
@@ -90,7 +92,8 @@ impl Order {
             Order::OnednnDirect {
                 channel_block,
                 fused,
-            } => onednn::direct(g, channel_block, fused),
+                filled,
+            } => onednn::direct(g, channel_block, fused, filled),
             Order::OnednnDirectBlocks { channel_block } => onednn::direct_blocks(g, channel_block),
             Order::Onednn1x1 {
                 reduce,
@@ -158,7 +161,12 @@ impl fmt::Display for Order {
             Order::OnednnDirect {
                 channel_block,
                 fused,
-            } => write!(f, "onednn-direct/ic{channel_block}{}", suffix(fused)),
+                filled,
+            } => {
+                let layout = if filled { "" } else { "-nhwc" };
+                let fused = suffix(fused);
+                write!(f, "onednn-direct/ic{channel_block}{fused}{layout}")
+            }
             Order::OnednnDirectBlocks { channel_block } => {
                 write!(f, "onednn-direct-blocks/ic{channel_block}")
             }
@@ -227,14 +235,20 @@ fn parse(name: &str) -> Option<Order> {
             fused: fused(step)?,
             bias_last: *end == "last",
         }),
-        ("onednn-direct", [block]) => Some(Order::OnednnDirect {
-            channel_block: number(block, "ic")?,
-            fused: true,
-        }),
-        ("onednn-direct", [block, "muladd"]) => Some(Order::OnednnDirect {
-            channel_block: number(block, "ic")?,
-            fused: false,
-        }),
+        ("onednn-direct", [block, rest @ ..]) => {
+            let (fused, filled) = match rest {
+                [] => (true, true),
+                ["nhwc"] => (true, false),
+                ["muladd"] => (false, true),
+                ["muladd", "nhwc"] => (false, false),
+                _ => return None,
+            };
+            Some(Order::OnednnDirect {
+                channel_block: number(block, "ic")?,
+                fused,
+                filled,
+            })
+        }
         ("onednn-direct-blocks", [block]) => Some(Order::OnednnDirectBlocks {
             channel_block: number(block, "ic")?,
         }),

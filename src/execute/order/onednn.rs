@@ -25,10 +25,18 @@ fn all_taps(walk: Walk, g: &Geometry) -> usize {
     walk.channels(g) * g.kernel[0] * g.kernel[1]
 }
 
-/// `jit:avx2`, and without `fused` `jit:avx`, `jit:sse41`: one chain from the bias through all channel blocks.
-pub fn direct(g: &Geometry, channel_block: usize, fused: bool) -> Recipe {
+/// `jit:avx2`, and without `fused` `jit:avx`, `jit:sse41`: one chain from the bias through all channel blocks, the last
+/// of which is `filled` up with +0 where the layout is blocked.
+pub fn direct(g: &Geometry, channel_block: usize, fused: bool, filled: bool) -> Recipe {
     // fewer channels than a block: the plain layout, nothing filled up
-    let walk = Walk::blocked(channel_block.min(g.group_in()));
+    let blocked = Walk::blocked(channel_block.min(g.group_in()));
+    let walk = match filled {
+        true => blocked,
+        false => Walk {
+            fill_to: 1,
+            ..blocked
+        },
+    };
     recipe(
         walk,
         vec![Step::Bias, Step::chain(all_taps(walk, g), fused)],

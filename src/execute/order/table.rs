@@ -24,13 +24,15 @@ pub struct Family {
 /// All of them, the most usual first.
 pub const FAMILIES: &[Family] = &[
     Family {
-        form: "onednn-direct/icB[-muladd]",
-        rule: "one accumulator from the bias: blocks of B input channels, in each kh, kw, channel; padding skipped",
-        used: "oneDNN jit:avx2 (ic8), with muladd jit:avx and jit:sse41: most convolutions larger than 1x1 without AVX-512",
-        evidence: "verified on live torch 2.15 (AVX2 kernels)",
+        form: "onednn-direct/icB[-muladd][-nhwc]",
+        rule: "one accumulator from the bias: blocks of B input channels, in each kh, kw, channel; padding skipped; the last block filled up with +0, with nhwc not",
+        used: "oneDNN jit:avx2 (ic8), with muladd jit:avx and jit:sse41: most convolutions larger than 1x1 without AVX-512; nhwc: on channels_last input, without AVX2 or in oneDNN before 3.3",
+        evidence: "verified on live torch 2.15 (AVX2, AVX and SSE4.1 kernels) and 2.0.1",
         members: &[
             "onednn-direct/ic8",
             "onednn-direct/ic8-muladd",
+            "onednn-direct/ic8-nhwc",
+            "onednn-direct/ic8-muladd-nhwc",
             "onednn-direct/ic4",
             "onednn-direct/ic16",
             "onednn-direct/ic32",
@@ -50,11 +52,13 @@ pub const FAMILIES: &[Family] = &[
     Family {
         form: "onednn-1x1/rbR-simdS[-muladd]",
         rule: "blocks of R input channels: the first goes on from the bias, later ones start from +0 and are added",
-        used: "oneDNN jit_1x1: simd8 with rb128 without AVX-512; simd16 with AVX-512, R by shape and threads",
+        used: "oneDNN jit_1x1: simd8 with rb128 without AVX-512 (channels_last: simd1, all channels at once); simd16 with AVX-512, R by shape and threads",
         evidence: "verified on live torch 2.15 (AVX2 kernels; AMD, AVX-512)",
         members: &[
             "onednn-1x1/rb128-simd8",
             "onednn-1x1/rb128-simd8-muladd",
+            "onednn-1x1/rb1024-simd1",
+            "onednn-1x1/rb1024-simd1-muladd",
             "onednn-1x1/rb256-simd16",
             "onednn-1x1/rb512-simd16",
             "onednn-1x1/rb80-simd16",
@@ -127,9 +131,9 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-matrix-vector/lanes8"],
     },
     Family {
-        form: "onednn-gemm/sse41|avx|avx2|avx512-tT-l2_S",
-        rule: "im2col c, kh, kw with padding as +0, cut into blocks of channels and pixels that depend on T threads and a level-2 cache of S; each block an sgemm: chains over blocks of K (fused from AVX2 on), added to the total; edges of tiles and single channels or pixels in lanes; bias last",
-        used: "oneDNN x64:gemm:jit: what its other kernels do not take, as wide padding, odd channels in groups, large strided kernels",
+        form: "onednn-gemm/sse41|avx|avx2|avx512-tT-l2_S[-nhwc]",
+        rule: "im2col c, kh, kw (nhwc: kh, kw, c) with padding as +0, cut into blocks of channels and pixels that depend on T threads and a level-2 cache of S; each block an sgemm: chains over blocks of K (fused from AVX2 on), added to the total; edges of tiles and single channels or pixels in lanes; bias last",
+        used: "oneDNN x64:gemm:jit: what its other kernels do not take, as wide padding, odd channels in groups, large strided kernels; nhwc: the same of channels_last input",
         evidence: "verified on live torch 2.15 (AMD; kernels of all four instruction sets)",
         members: &[
             "onednn-gemm/avx2-t1-l2_1024k",
@@ -143,6 +147,10 @@ pub const FAMILIES: &[Family] = &[
             "onednn-gemm/avx512-t8-l2_2048k",
             "onednn-gemm/avx-t1-l2_1024k",
             "onednn-gemm/sse41-t1-l2_1024k",
+            "onednn-gemm/avx512-t1-l2_1024k-nhwc",
+            "onednn-gemm/avx2-t1-l2_1024k-nhwc",
+            "onednn-gemm/avx-t1-l2_1024k-nhwc",
+            "onednn-gemm/sse41-t1-l2_1024k-nhwc",
         ],
     },
     Family {

@@ -110,12 +110,12 @@ proptest! {
     #[test]
     fn gemm_blocks_cover_outputs_and_taps_once(
         g in geometry(),
-        avx512 in any::<bool>(),
+        kernels in prop::sample::select(gemm::Kernels::ALL.to_vec()),
+        nhwc in any::<bool>(),
         threads in 1..=48usize,
         l2 in 10..=22u32,
     ) {
-        let kernels = if avx512 { gemm::Kernels::Avx512 } else { gemm::Kernels::Avx2 };
-        let variant = gemm::Variant { kernels, threads, l2_bytes: 1 << l2 };
+        let variant = gemm::Variant { kernels, threads, l2_bytes: 1 << l2, nhwc };
         check(&g, &Order::OnednnGemm(variant));
     }
 

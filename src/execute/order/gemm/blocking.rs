@@ -508,6 +508,6 @@ pub(super) fn round_up(a: i64, b: i64) -> i64 {
 }
 
 /// `a` rounded towards zero to a multiple of `b`.
-fn round_down(a: i64, b: i64) -> i64 {
+pub(super) fn round_down(a: i64, b: i64) -> i64 {
     a / b * b
 }

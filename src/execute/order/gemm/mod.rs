@@ -18,6 +18,7 @@ use crate::execute::order::Walk;
 use crate::execute::order::name::number;
 
 mod blocking;
+mod nhwc;
 mod sgemm;
 mod threads;
 
@@ -41,7 +42,8 @@ pub enum Kernels {
 }
 
 impl Kernels {
-    const ALL: [Kernels; 4] = [Kernels::Sse41, Kernels::Avx, Kernels::Avx2, Kernels::Avx512];
+    /// All of them, poorest first.
+    pub const ALL: [Kernels; 4] = [Kernels::Sse41, Kernels::Avx, Kernels::Avx2, Kernels::Avx512];
 
     fn name(self) -> &'static str {
         match self {
@@ -76,6 +78,8 @@ pub struct Variant {
     pub threads: usize,
     /// Level-2 cache of one core, bytes.
     pub l2_bytes: usize,
+    /// Whether the input is channels_last.
+    pub nhwc: bool,
 }
 
 /// More threads than any machine measured, few enough to try them all.
@@ -85,18 +89,22 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-t{}-l2_", self.kernels.name(), self.threads)?;
         match self.l2_bytes % 1024 {
-            0 => write!(f, "{}k", self.l2_bytes / 1024),
-            _ => write!(f, "{}", self.l2_bytes),
+            0 => write!(f, "{}k", self.l2_bytes / 1024)?,
+            _ => write!(f, "{}", self.l2_bytes)?,
         }
+        f.write_str(if self.nhwc { "-nhwc" } else { "" })
     }
 }
 
 impl Variant {
     /// Reads what `Display` writes: the words after the slash.
     pub(super) fn parse(words: &[&str]) -> Option<Self> {
-        let [kernels, threads, l2] = words else {
+        let [kernels, threads, l2, layout @ ..] = words else {
             return None;
         };
+        if !matches!(layout, [] | ["nhwc"]) {
+            return None;
+        }
         let l2_bytes = match l2.strip_suffix('k') {
             Some(kib) => number(kib, "l2_")? * 1024,
             None => number(l2, "l2_").filter(|bytes| bytes % 1024 != 0)?,
@@ -105,20 +113,28 @@ impl Variant {
             kernels: Kernels::ALL.into_iter().find(|k| k.name() == *kernels)?,
             threads: number(threads, "t").filter(|&threads| threads <= MOST_THREADS)?,
             l2_bytes,
+            nhwc: !layout.is_empty(),
         })
     }
 }
 
 /// Whether the gemm convolution takes `g`; else the reference convolution has to.
 pub fn accepts(g: &Geometry, variant: &Variant) -> bool {
+    if variant.nhwc {
+        return nhwc::accepts(g, variant);
+    }
     Layer::of(g)
         .is_some_and(|layer| Blocking::new(&layer, variant).fits(&layer, g, variant.threads as i64))
 }
 
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    let unheard_of = || Plan::uniform(g, recipe(vec![Step::chain(g.taps(), true)]));
+    if variant.nhwc {
+        return nhwc::plan(g, variant).unwrap_or_else(unheard_of);
+    }
     let Some(layer) = Layer::of(g) else {
-        return Plan::uniform(g, recipe(vec![Step::chain(g.taps(), true)]));
+        return unheard_of();
     };
     let mut planner = Planner {
         g,
@@ -221,8 +237,8 @@ impl Planner<'_> {
         for cell in &cells {
             self.plan.add(
                 image..image + 1,
-                shifted(&cell.channels, first_channel),
-                shifted(&cell.pixels, first_pixel),
+                shifted(&cell.columns, first_channel),
+                shifted(&cell.rows, first_pixel),
                 recipe(cell.steps.clone()),
             );
         }
@@ -248,6 +264,7 @@ impl Planner<'_> {
                     n,
                     k: in_channels * layer.kernel,
                 },
+                transposed: false,
                 lda: if layer.gathers { m } else { layer.pixels },
                 ldb: layer.products(),
                 ldc: layer.pixels,
@@ -268,11 +285,11 @@ fn one_after_the_other(first: Vec<Cell>, second: Vec<Cell>) -> Vec<Cell> {
         for b in &second {
             let common = |a: &Range<i64>, b: &Range<i64>| a.start.max(b.start)..a.end.min(b.end);
             let cell = Cell {
-                pixels: common(&a.pixels, &b.pixels),
-                channels: common(&a.channels, &b.channels),
+                rows: common(&a.rows, &b.rows),
+                columns: common(&a.columns, &b.columns),
                 steps: [a.steps.as_slice(), &b.steps].concat(),
             };
-            if !cell.pixels.is_empty() && !cell.channels.is_empty() {
+            if !cell.rows.is_empty() && !cell.columns.is_empty() {
                 cells.push(cell);
             }
         }

@@ -23,11 +23,13 @@ pub(super) struct Call {
     /// Threads available inside.
     pub(super) threads: i64,
     pub(super) size: Size,
-    /// Elements from one product to the next in the columns.
+    /// Whether the right operand lies transposed, its columns densely.
+    pub(super) transposed: bool,
+    /// Elements of the left operand from one product to the next.
     pub(super) lda: i64,
-    /// From one channel to the next in the weights.
+    /// Of the right operand from one column to the next; transposed: from one product to the next.
     pub(super) ldb: i64,
-    /// From one channel to the next in the output.
+    /// Of the result from one column to the next.
     pub(super) ldc: i64,
     /// Tap with which the product starts.
     pub(super) first_tap: i64,
@@ -36,8 +38,8 @@ pub(super) struct Call {
 /// Elements of the result that are summed alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    pub(super) pixels: Range<i64>,
-    pub(super) channels: Range<i64>,
+    pub(super) rows: Range<i64>,
+    pub(super) columns: Range<i64>,
     /// What happens to the total.
     pub(super) steps: Vec<Step>,
 }
@@ -47,10 +49,13 @@ impl Call {
     pub(super) fn cells(&self) -> Vec<Cell> {
         let Size { m, n, k } = self.size;
         if n == 1 {
-            return vec![self.whole(self.vector_of_pixels())];
+            return vec![self.whole(self.column(m))];
+        }
+        if m == 1 && self.transposed {
+            return vec![self.whole(self.strided_column(n))];
         }
         if m == 1 {
-            return vec![self.whole(self.vector_of_channels())];
+            return vec![self.whole(self.dot_products())];
         }
         let threads = worthwhile(self.kernels, self.size, self.threads);
         if self.copies(threads) {
@@ -63,15 +68,15 @@ impl Call {
 
     fn whole(&self, steps: Vec<Step>) -> Cell {
         Cell {
-            pixels: 0..self.size.m,
-            channels: 0..self.size.n,
+            rows: 0..self.size.m,
+            columns: 0..self.size.n,
             steps,
         }
     }
 
-    /// One channel: a chain; or, with threads along k, one for each of them.
-    fn vector_of_pixels(&self) -> Vec<Step> {
-        let Size { m, k, .. } = self.size;
+    /// One column of `m` sums: a chain; or, with threads along k, one for each of them.
+    fn column(&self, m: i64) -> Vec<Step> {
+        let k = self.size.k;
         let fused = self.kernels.fuse();
         let threads = worthwhile_for_vector(self.kernels, m, k, self.threads);
         if threads == 1 || m > threads * 500 || k < threads * 128 {
@@ -86,8 +91,20 @@ impl Call {
         steps
     }
 
-    /// One pixel: dot products; in blocks of 512 where the column is not dense.
-    fn vector_of_channels(&self) -> Vec<Step> {
+    /// The same into a result whose elements do not lie side by side: sums are made aside and added to +0.
+    fn strided_column(&self, n: i64) -> Vec<Step> {
+        let mut steps = self.column(n);
+        if self.ldc != 1 {
+            if let Some(Step::Fold { fresh, .. }) = steps.first_mut() {
+                *fresh = true;
+            }
+            steps.insert(0, Step::fresh_chain(0, self.kernels.fuse()));
+        }
+        steps
+    }
+
+    /// One row: dot products; in blocks of 512 where the vector is not dense.
+    fn dot_products(&self) -> Vec<Step> {
         const BLOCK: usize = 512;
         let k = self.size.k as usize;
         let block = if self.lda == 1 { k } else { BLOCK };
@@ -115,21 +132,28 @@ impl Call {
             Kernels::Sse41 => true,
             Kernels::Avx | Kernels::Avx2 => {
                 let small = (m <= 128 && n <= 128)
-                    || n <= threads * 16
-                    || k <= threads * 2
-                    || (m <= 64 && n >= threads * 16);
+                    || match self.transposed {
+                        true => n <= threads || k <= threads,
+                        false => {
+                            n <= threads * 16 || k <= threads * 2 || (m <= 64 && n >= threads * 16)
+                        }
+                    };
                 overhead < 0.0038 && (large || !small)
             }
             Kernels::Avx512 => {
                 // rows that far apart fall into the same cache sets
-                if threads <= 8 && self.lda % 1024 == 0 && k > 500 && n > 100 {
+                let far_apart = self.lda % 1024 == 0;
+                if !self.transposed && threads <= 8 && far_apart && k > 500 && n > 100 {
                     return true;
                 }
                 let aliases = [self.lda, self.ldb, self.ldc]
                     .iter()
                     .any(|ld| ld % 256 == 0);
-                let small = m <= threads * 28 || n <= threads * 28 || k <= threads;
-                overhead < 0.00196 && ((aliases && m >= 32 && n > 16) || large || !small)
+                let small = (m <= threads * 28 && (!self.transposed || m >= n))
+                    || n <= threads * 28
+                    || k <= threads;
+                (overhead < 0.00196 || (self.transposed && far_apart))
+                    && ((aliases && m >= 32 && n > 16) || large || !small)
             }
         }
     }
@@ -175,6 +199,7 @@ impl Call {
     /// Each thread's sums along k.
     fn parts(&self, partition: &Partition, fold: Fold) -> Vec<Vec<Step>> {
         let block = match self.kernels {
+            Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 if self.transposed => 96,
             Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 => 256,
             Kernels::Avx512 => 384,
         };
@@ -207,8 +232,8 @@ impl Call {
             let channels = band.start.max(columns.start)..band.end.min(columns.end);
             if !channels.is_empty() {
                 cells.push(Cell {
-                    pixels: pixels.clone(),
-                    channels: shifted(&channels, share.start),
+                    rows: pixels.clone(),
+                    columns: shifted(&channels, share.start),
                     steps: self.joined(parts, thread),
                 });
             }

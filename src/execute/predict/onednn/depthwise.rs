@@ -1,6 +1,7 @@
 //! `jit_dw`: one input and one output channel per group.
 
 use crate::execute::order::Order;
+use crate::execute::predict::MemoryFormat;
 use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::Sizes;
 
@@ -9,7 +10,7 @@ pub(super) struct Depthwise {
     pub(super) name: &'static str,
     /// Outputs of a row that are computed at a time (`ur_w`): the padding must lie within them.
     unroll: i64,
-    /// The groups must be a multiple of this; 1 where the layout is filled up.
+    /// In a blocked layout the groups must be a multiple of this; 1 where it is filled up.
     channel_multiple: i64,
     fused: bool,
 }
@@ -37,12 +38,13 @@ pub(super) const SSE41: Depthwise = Depthwise {
 
 impl Depthwise {
     /// `init_conf` in src/cpu/x64/jit_uni_dw_conv_kernel_utils.cpp.
-    pub(super) fn accepts(&self, s: &Sizes) -> bool {
+    pub(super) fn accepts(&self, s: &Sizes, layout: MemoryFormat) -> bool {
         let depthwise = s.groups > 1 && s.group_in == 1 && s.group_out == 1;
         let unroll = self.unroll.min(s.output[COLUMNS]);
+        let in_blocks = layout == MemoryFormat::Contiguous;
         depthwise
             && !s.kernel_leaves_image()
-            && s.groups % self.channel_multiple == 0
+            && !(in_blocks && s.groups % self.channel_multiple != 0)
             && s.padding[COLUMNS] <= unroll
             && s.right_padding_without_tail(unroll) <= unroll
     }

@@ -1,6 +1,7 @@
 //! `jit` without AVX-512: the direct kernels for AVX2, AVX and SSE4.1.
 
 use crate::execute::order::Order;
+use crate::execute::predict::MemoryFormat;
 use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::Sizes;
 
@@ -50,14 +51,29 @@ const BLOCK: i64 = 8;
 
 impl Direct {
     /// `init_conf` of the kernels.
-    pub(super) fn accepts(&self, s: &Sizes) -> bool {
-        !s.kernel_leaves_image() && self.accepts_channels(s) && self.accepts_row(s)
+    pub(super) fn accepts(&self, s: &Sizes, layout: MemoryFormat) -> bool {
+        let channels = match layout {
+            MemoryFormat::Contiguous => self.accepts_channels(s),
+            MemoryFormat::ChannelsLast => self.accepts_channels_last(s),
+        };
+        channels && !s.kernel_leaves_image() && self.accepts_row(s)
+    }
+
+    /// The layout of the weights is chosen by all channels, the kernel by those of a group.
+    fn lays_out_alike(&self, s: &Sizes) -> bool {
+        (self.is_flat)(s.group_in) == (self.is_flat)(s.in_channels)
+    }
+
+    /// The kernel for SSE4.1 knows no tails.
+    fn accepts_channels_last(&self, s: &Sizes) -> bool {
+        let whole =
+            s.group_out % BLOCK == 0 && ((self.is_flat)(s.group_in) || s.group_in % BLOCK == 0);
+        self.lays_out_alike(s) && (self.fills_up || whole)
     }
 
     fn accepts_channels(&self, s: &Sizes) -> bool {
         let flat = (self.is_flat)(s.group_in);
-        // the layout is chosen by all channels, the kernel by those of a group
-        if flat != (self.is_flat)(s.in_channels) {
+        if !self.lays_out_alike(s) {
             return false;
         }
         let whole_blocks = s.group_out % BLOCK == 0 && (flat || s.group_in % BLOCK == 0);
@@ -84,10 +100,11 @@ impl Direct {
         unroll >= left.max(s.right_padding_without_tail(unroll))
     }
 
-    pub(super) fn order(&self) -> Order {
+    pub(super) fn order(&self, layout: MemoryFormat) -> Order {
         Order::OnednnDirect {
             channel_block: BLOCK as usize,
             fused: self.fused,
+            filled: layout == MemoryFormat::Contiguous,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::execute::order;
 use crate::execute::order::Order;
 use crate::execute::order::gemm;
 use crate::execute::predict::Machine;
+use crate::execute::predict::MemoryFormat;
+use crate::execute::predict::Onednn;
 
 mod brgemm;
 mod depthwise;
@@ -78,8 +80,8 @@ pub type Choice = (&'static str, Order);
 pub fn contiguous(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
     jit_avx512(s, machine)
-        .or_else(|| jit(s, machine))
-        .or_else(|| gemm(g, machine))
+        .or_else(|| jit(s, machine, MemoryFormat::Contiguous))
+        .or_else(|| gemm(g, machine, MemoryFormat::Contiguous))
 }
 
 /// The first of the kernels for AVX-512 that accepts the layer.
@@ -88,7 +90,7 @@ fn jit_avx512(s: &Sizes, machine: &Machine) -> Option<Choice> {
         None
     } else if inner_product::accepts(s) {
         Some(inner_product::choose(s, machine))
-    } else if depthwise::AVX512.accepts(s) {
+    } else if depthwise::AVX512.accepts(s, MemoryFormat::Contiguous) {
         Some((depthwise::AVX512.name, depthwise::AVX512.order()))
     } else if pointwise::AVX512.accepts(s) {
         let order = pointwise::AVX512.order(s, machine);
@@ -101,7 +103,7 @@ fn jit_avx512(s: &Sizes, machine: &Machine) -> Option<Choice> {
 }
 
 /// The first of the other kernels that accepts the layer.
-fn jit(s: &Sizes, machine: &Machine) -> Option<Choice> {
+fn jit(s: &Sizes, machine: &Machine, layout: MemoryFormat) -> Option<Choice> {
     let (depthwise, pointwise, direct) = match machine.isa {
         Isa::Avx2 | Isa::Avx512 => (
             &[depthwise::AVX2, depthwise::SSE41][..],
@@ -119,46 +121,64 @@ fn jit(s: &Sizes, machine: &Machine) -> Option<Choice> {
             &[direct::SSE41][..],
         ),
     };
-    if let Some(kernel) = depthwise.iter().find(|kernel| kernel.accepts(s)) {
+    if let Some(kernel) = depthwise.iter().find(|kernel| kernel.accepts(s, layout)) {
         return Some((kernel.name, kernel.order()));
     }
     if let Some(kernel) = pointwise.iter().find(|kernel| kernel.accepts(s)) {
-        return Some((kernel.name, kernel.order(s, machine)));
+        let order = match layout {
+            MemoryFormat::Contiguous => kernel.order(s, machine),
+            MemoryFormat::ChannelsLast => kernel.channels_last_order(s),
+        };
+        return Some((kernel.name, order));
     }
-    let kernel = direct.iter().find(|kernel| kernel.accepts(s))?;
-    Some((kernel.name, kernel.order()))
+    let kernel = direct.iter().find(|kernel| kernel.accepts(s, layout))?;
+    Some((kernel.name, kernel.order(layout)))
 }
 
 /// What is left: the gemm convolution, or the reference where its buffers would be too large.
-fn gemm(g: &Geometry, machine: &Machine) -> Option<Choice> {
+fn gemm(g: &Geometry, machine: &Machine, layout: MemoryFormat) -> Option<Choice> {
     let kernels = match machine.isa {
         Isa::Avx512 => gemm::Kernels::Avx512,
         Isa::Avx2 => gemm::Kernels::Avx2,
         Isa::Avx => gemm::Kernels::Avx,
         Isa::Sse41 => gemm::Kernels::Sse41,
     };
+    let nhwc = layout == MemoryFormat::ChannelsLast;
     let variant = gemm::Variant {
         kernels,
         threads: machine.threads,
         l2_bytes: machine.caches[1],
+        nhwc,
     };
+    // single pixels are NCHW as well, which another implementation takes and hands on
+    let pixels = nhwc && machine.isa == Isa::Avx512 && g.input == [1, 1] && g.output == [1, 1];
+    let handed_on = pixels && machine.onednn >= Onednn(3, 6);
     if machine.threads > gemm::MOST_THREADS {
         None
     } else if gemm::accepts(g, &variant) {
-        Some(("x64:gemm:jit", Order::OnednnGemm(variant)))
+        let name = match handed_on {
+            true => "jit_uni_ncsp:conv+x64:gemm:jit",
+            false => "x64:gemm:jit",
+        };
+        Some((name, Order::OnednnGemm(variant)))
     } else {
         Some(("ref:any", Order::OnednnReference))
     }
 }
 
-/// Implementation and order for channels_last input.
+/// Implementation and order for channels_last input: what follows after the brgemm kernels have declined takes few
+/// layers with AVX-512 and AVX2, and all of them without.
 pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
-    match machine.isa {
+    let taken = match machine.isa {
         Isa::Avx512 => channels_last_avx512(s, machine),
         Isa::Avx2 => channels_last_avx2(s, machine),
-        Isa::Avx | Isa::Sse41 => None, // no brgemm; what runs instead has not been analysed
-    }
+        Isa::Avx | Isa::Sse41 => None,
+    };
+    taken.unwrap_or_else(|| {
+        jit(s, machine, MemoryFormat::ChannelsLast)
+            .or_else(|| gemm(g, machine, MemoryFormat::ChannelsLast))
+    })
 }
 
 /// A depthwise kernel for channels_last without dilation, whatever the sizes (`brdgmm_dw`).
@@ -168,33 +188,36 @@ fn brdgmm(s: &Sizes, name: &'static str) -> Option<Choice> {
     (depthwise && s.dilation == [1, 1]).then_some((name, order))
 }
 
-fn channels_last_avx512(s: &Sizes, machine: &Machine) -> Option<Choice> {
+/// `None`: they decline; `Some(None)`: taken, in an order that cannot be told.
+fn channels_last_avx512(s: &Sizes, machine: &Machine) -> Option<Option<Choice>> {
     if let Some(choice) = brdgmm(s, "brdgmm_dw:avx512_core") {
-        return Some(choice);
+        return Some(Some(choice));
     }
     if inner_product::accepts(s) {
-        return Some(inner_product::choose(s, machine));
+        return Some(Some(inner_product::choose(s, machine)));
     }
     if let Some(taken) = taken_by_brgemm(&brgemm::AVX512, s, machine) {
-        return taken;
+        return Some(taken);
     }
-    if depthwise::AVX512.accepts(s) {
-        return Some((depthwise::AVX512.name, depthwise::AVX512.order()));
+    if depthwise::AVX512.accepts(s, MemoryFormat::ChannelsLast) {
+        return Some(Some((depthwise::AVX512.name, depthwise::AVX512.order())));
     }
     if direct_avx512::accepts_channels_last(s, machine) {
-        return direct_avx512::channels_last_order(s).map(|order| (direct_avx512::NAME, order));
+        let order = direct_avx512::channels_last_order(s);
+        return Some(order.map(|order| (direct_avx512::NAME, order)));
     }
-    taken_by_brgemm(&brgemm::AVX2, s, machine)?
+    taken_by_brgemm(&brgemm::AVX2, s, machine)
 }
 
-fn channels_last_avx2(s: &Sizes, machine: &Machine) -> Option<Choice> {
+/// The same for AVX2.
+fn channels_last_avx2(s: &Sizes, machine: &Machine) -> Option<Option<Choice>> {
     if let Some(choice) = brdgmm(s, "brdgmm_dw:avx2") {
-        return Some(choice);
+        return Some(Some(choice));
     }
-    if depthwise::AVX2.accepts(s) {
-        return Some((depthwise::AVX2.name, depthwise::AVX2.order()));
+    if depthwise::AVX2.accepts(s, MemoryFormat::ChannelsLast) {
+        return Some(Some((depthwise::AVX2.name, depthwise::AVX2.order())));
     }
-    taken_by_brgemm(&brgemm::AVX2, s, machine)?
+    taken_by_brgemm(&brgemm::AVX2, s, machine)
 }
 
 /// What the brgemm kernels do, if they run; `Some(None)` where they do in an order that cannot be told.

@@ -71,6 +71,15 @@ impl Pointwise {
             && (s.stride == [1, 1] || gathered())
     }
 
+    /// The order without AVX-512 for channels_last input: one chain, nothing filled up.
+    pub(super) fn channels_last_order(&self, s: &Sizes) -> Order {
+        Order::Onednn1x1 {
+            reduce: s.in_channels as usize,
+            simd: 1,
+            fused: self.fused,
+        }
+    }
+
     pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
         let reduce = match self.simd {
             16 => reduce_block(s, machine.threads as i64) as usize,

@@ -84,7 +84,7 @@ impl Brgemm {
                 continue; // a block may not reach into the padding on both sides
             }
             return match search.tails_fit(&cut) {
-                true => Outcome::Taken(variant(&layer, access, &cut)),
+                true => Outcome::Taken(Some(variant(&layer, access, &cut))),
                 false => Outcome::Declined,
             };
         }
@@ -165,14 +165,11 @@ fn spans_rows(layer: &Layer) -> bool {
         && (layer.output[COLUMNS] == 1 || layer.extent() <= layer.stride[COLUMNS])
 }
 
-/// The order of a cut, where it can be told.
-fn variant(layer: &Layer, access: Access, cut: &Cut) -> Option<Variant> {
+/// The order of a cut.
+fn variant(layer: &Layer, access: Access, cut: &Cut) -> Variant {
     let cut_channels = cut.in_channels < layer.in_channels;
     let edges = access == Access::InPlace;
-    if layer.joined_columns > 1 && (cut_channels || edges) {
-        return None; // cuts between kernel columns that have become channels
-    }
-    Some(Variant {
+    Variant {
         access: match access {
             Access::VirtualPadding => CallAccess::Whole,
             Access::InPlace => CallAccess::Edges {
@@ -185,5 +182,10 @@ fn variant(layer: &Layer, access: Access, cut: &Cut) -> Option<Variant> {
         rows: cut.kernel[ROWS] < layer.kernel[ROWS]
             && access != Access::Copied(Lowering::ColumnsRows),
         channel_block: cut_channels.then_some(cut.in_channels as usize),
-    })
+        // they only show where something lies between them
+        joined_columns: match cut_channels || edges {
+            true => layer.joined_columns as usize,
+            false => 1,
+        },
+    }
 }
