@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict] [--output fixtures]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict,versions] [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(SCRIPTS))
-from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, l2_bytes, run_main, size_text
+from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, l2_bytes, origin, run_main, size_text
 
 import torch
 
-LIMIT = 5_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict")
+LIMIT = 6_000_000
+PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict", "versions")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -43,8 +43,17 @@ GOLDENS = [
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
     ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),
     ("knobs/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
+    ("knobs/avx_channels_last", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "without_brgemm {} --threads 1 --channels-last"),
+    ("knobs/sse41_channels_last", "AVX2", {"DNNL_MAX_CPU_ISA": "sse41"}, "without_brgemm {} --threads 1 --channels-last"),
+    ("knobs/aten_default", "AVX2", {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "AVX2_VNNI"}, "versions {} --threads 2"),
     ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
 ]
+#: (the torch that makes it, file under goldens/knobs/, environment, arguments of fixture_makers/goldens.py); each torch
+#: makes its own when it runs this script with `--only versions`
+VERSIONS = [(version, f"torch_{version.replace('.', '_')}_{name}", env, f"{sets} {{}} --threads 2")
+            for version in ("2.0.1", "2.4.1", "2.8.0", "2.11.0", "2.15.0")
+            for name, env, sets in (("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "versions"), ("best", {}, "versions"))]
+VERSIONS += [("2.0.1", "torch_2_0_1_channels_last", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "without_brgemm {} --threads 1 --channels-last")]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
 PREDICTIONS = [
     ("sse41", "DEFAULT", "{} --isa SSE41 --calls 90 --seed 7"),
@@ -65,6 +74,10 @@ def commands(part: str):
         yield "checkpoints", {}, "fixture_makers/programs.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
+    elif part == "versions":
+        for version, name, env, words in VERSIONS:
+            if torch.__version__.split("+")[0] == version:
+                yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
     elif part == "predict":
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):
@@ -77,7 +90,7 @@ def commands(part: str):
 
 def is_capable(target: str, needs: str) -> bool:
     """Whether this CPU can make what needs this capability; says so if not."""
-    here = torch.backends.cpu.get_cpu_capability()
+    here = origin().get("cpu_capability")
     capable = here in CAPABILITIES and CAPABILITIES.index(here) >= CAPABILITIES.index(needs)
     if not capable:
         print(f"skipped: {target} needs {needs}, this CPU has {here}", file=sys.stderr)
@@ -108,7 +121,7 @@ def manifest(folder: Path, made: dict) -> dict:
     old_path = folder / "MANIFEST.json"
     old = json.loads(old_path.read_text()) if old_path.exists() else {"machines": [], "files": {}}
     here = {"torch": torch.__version__, "cpu": cpu_model(), "cpu_vendor": cpu_vendor(), "l2_bytes": l2_bytes(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+            "cpu_capability": origin().get("cpu_capability")}
     machines: list[dict] = []
 
     def number(machine: dict) -> int:
