@@ -19,7 +19,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(SCRIPTS))
-from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, l2_bytes, run_main, size_text
+from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, l2_bytes, origin, run_main, size_text
 
 import torch
 
@@ -66,6 +66,12 @@ GOLDENS = [
      "narrow {} --threads 1 --dtype float16 --channels-last"),
     ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
 ]
+#: (the torch that makes it, file under goldens/knobs/, environment, arguments of fixture_makers/goldens.py); each torch
+#: makes its own when it runs this script with `--only versions`
+VERSIONS = [(version, f"torch_{version.replace('.', '_')}_{name}", env, f"{sets} {{}} --threads 2")
+            for version in ("2.0.1", "2.4.1", "2.8.0", "2.11.0", "2.15.0")
+            for name, env, sets in (("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "versions"), ("best", {}, "versions"))]
+VERSIONS += [("2.0.1", "torch_2_0_1_channels_last", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "without_brgemm {} --threads 1 --channels-last")]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
 PREDICTIONS = [
     ("sse41", "DEFAULT", "{} --isa SSE41 --calls 90 --seed 7"),
@@ -99,6 +105,10 @@ def commands(part: str, goldens: str):
         yield "checkpoints", {}, "fixture_makers/programs.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
+    elif part == "versions":
+        for version, name, env, words in VERSIONS:
+            if torch.__version__.split("+")[0] == version:
+                yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
     elif part == "predict":
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):
@@ -115,7 +125,7 @@ def commands(part: str, goldens: str):
 
 def is_capable(target: str, needs: str) -> bool:
     """Whether this CPU can make what needs this capability; says so if not."""
-    here = torch.backends.cpu.get_cpu_capability()
+    here = origin().get("cpu_capability")
     capable = here in CAPABILITIES and CAPABILITIES.index(here) >= CAPABILITIES.index(needs)
     if not capable:
         print(f"skipped: {target} needs {needs}, this CPU has {here}", file=sys.stderr)
@@ -146,7 +156,7 @@ def manifest(folder: Path, made: dict) -> dict:
     old_path = folder / "MANIFEST.json"
     old = json.loads(old_path.read_text()) if old_path.exists() else {"machines": [], "files": {}}
     here = {"torch": torch.__version__, "cpu": cpu_model(), "cpu_vendor": cpu_vendor(), "l2_bytes": l2_bytes(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability()}
+            "cpu_capability": origin().get("cpu_capability")}
     machines: list[dict] = []
 
     def number(machine: dict) -> int:

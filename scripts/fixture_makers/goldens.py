@@ -56,6 +56,29 @@ def onednn_short():
     return {name: cases[name] for name in ("direct_5x5", "groups_8", "depthwise_5x5", "pointwise_odd_stride")}
 
 
+def versions():
+    """Few small layers that every torch takes alike: the direct, 1x1, depthwise and gemm kernels."""
+    return {
+        "direct": conv((2, 20, 4, 4), 9, 3, padding=1),
+        "pointwise": conv((2, 140, 2, 3), 5, 1),
+        "depthwise": conv((1, 10, 5, 5), 10, 3, stride=2, padding=1, groups=10),
+        "gemm_wide_padding": conv((1, 4, 6, 6), 5, 9, padding=4),
+    }
+
+
+def without_brgemm():
+    """channels_last where there is no brgemm: the direct and 1x1 kernels, and the gemm convolution's other way."""
+    return {
+        "direct": conv((1, 20, 5, 5), 10, 3, padding=1),
+        "direct_5x5": conv((2, 3, 7, 7), 9, 5, padding=2),
+        "pointwise": conv((2, 130, 4, 3), 9, 1),
+        "depthwise": conv((1, 10, 6, 6), 10, 3, padding=1, groups=10),
+        "gemm_wide_padding": conv((1, 4, 6, 5), 6, 9, padding=4),
+        "gemm_odd_groups": conv((2, 15, 6, 6), 9, 3, groups=3, padding=1),
+        "depthwise_left": conv((1, 5, 4, 4), 5, 3, padding=(3, 7), dilation=3, groups=5),
+    }
+
+
 def onednn_gemm():
     """oneDNN's gemm convolution, which has kernels of its own for each ISA."""
     return {name: case for name, case in onednn().items() if name.startswith("gemm_")}

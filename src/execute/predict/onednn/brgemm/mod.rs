@@ -7,6 +7,7 @@
 use crate::execute::order::brgemm::Access as CallAccess;
 use crate::execute::order::brgemm::Variant;
 use crate::execute::predict::Machine;
+use crate::execute::predict::Onednn;
 use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
@@ -53,11 +54,25 @@ pub(super) const AVX512: Brgemm = Brgemm {
     simd: tile::AVX512,
 };
 
+/// The oneDNN whose rules for cuts these are; earlier ones reckon with other costs, caches and tiles.
+const RULES_SINCE: Onednn = Onednn(3, 7);
+
 impl Brgemm {
+    /// The kernels for AVX2 came with oneDNN 3.1, and left some layers to the direct kernels at first.
+    fn before_the_rules(machine: &Machine) -> Outcome {
+        match machine.onednn < Onednn(3, 1) {
+            true => Outcome::Declined,
+            false => Outcome::Taken(None),
+        }
+    }
+
     /// The 1x1 convolution.
     pub(super) fn pointwise(&self, s: &Sizes, machine: &Machine) -> Outcome {
         if !s.is_pointwise() || !s.is_unpadded() || is_depthwise(s) || self.leaves_group(s) {
             return Outcome::Declined;
+        }
+        if self.simd == tile::AVX2 && machine.onednn < RULES_SINCE {
+            return Self::before_the_rules(machine);
         }
         let layer = Layer::new(s, self.simd);
         let search = self.search(&layer, machine, Access::InPlace);
@@ -72,6 +87,12 @@ impl Brgemm {
         let pointwise = s.is_pointwise() && s.is_unpadded();
         if pointwise || is_depthwise(s) || self.leaves_group(s) {
             return Outcome::Declined;
+        }
+        if machine.onednn < RULES_SINCE {
+            return match self.simd == tile::AVX2 {
+                true => Self::before_the_rules(machine),
+                false => Outcome::Taken(None),
+            };
         }
         let layer = Layer::new(s, self.simd);
         for access in self.accesses(&layer) {
@@ -132,6 +153,9 @@ impl Brgemm {
         let weights = layer.out_channels * kh * kw * 4 * layer.in_channels;
         let threads = machine.threads as i64;
         let avx2 = self.simd == tile::AVX2;
+        // these took the largest of AVX2's caches for granted
+        let assumed = avx2 && (Onednn(3, 7)..Onednn(3, 13)).contains(&machine.onednn);
+        let l2 = if assumed { (2 << 20) * 3 / 4 } else { l2 };
         let many_images = avx2 && layer.batch > threads && input > l2 && weights > l2;
         let many_pixels = avx2 && layer.pixels() >= 150 * 150;
         let copied = matches!(access, Access::Copied(_));
