@@ -17,6 +17,7 @@
 
 pub mod conv2d;
 pub mod kernel;
+pub mod nnpack;
 pub mod order;
 pub mod predict;
 pub mod real;

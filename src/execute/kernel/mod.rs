@@ -11,6 +11,7 @@
 use rayon::prelude::*;
 
 use crate::execute::Geometry;
+use crate::execute::nnpack;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret;
 
@@ -45,6 +46,9 @@ pub fn run<R: Tiled>(
     plan: &Plan,
     kernel: Kernel,
 ) -> Vec<R> {
+    if let Some(blocked) = plan.nnpack {
+        return nnpack::run(operands, geometry, blocked, kernel);
+    }
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
         Kernel::Fast => fast(operands, geometry, plan, Vectors::widest()),

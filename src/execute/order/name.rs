@@ -15,6 +15,7 @@ use crate::execute::order::brgemm;
 use crate::execute::order::custom;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
+use crate::execute::order::nnpack;
 use crate::execute::order::onednn;
 
 /// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
@@ -79,6 +80,8 @@ pub enum Order {
     Mkl(mkl::Variant),
     /// Spelled out.
     Custom(custom::Variant),
+    /// NNPACK: Winograd, Fourier or a matrix product, by kernel and output.
+    Nnpack(nnpack::Variant),
 }
 
 impl Order {
@@ -111,6 +114,7 @@ impl Order {
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
             Order::Custom(variant) => variant.recipe(g),
+            Order::Nnpack(variant) => return variant.plan(g),
         };
         Plan::uniform(g, recipe)
     }
@@ -182,6 +186,7 @@ impl fmt::Display for Order {
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
             Order::Mkl(variant) => write!(f, "{variant}"),
             Order::Custom(variant) => write!(f, "custom/{variant}"),
+            Order::Nnpack(variant) => write!(f, "nnpack/{variant}"),
         }
     }
 }
@@ -263,6 +268,7 @@ fn parse(name: &str) -> Option<Order> {
         }),
         ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
+        ("nnpack", words) => nnpack::Variant::parse(words).map(Order::Nnpack),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
         ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
