@@ -47,13 +47,28 @@ pub fn run<R: Tiled>(
     kernel: Kernel,
 ) -> Vec<R> {
     if let Some(blocked) = plan.nnpack {
-        return nnpack::run(operands, geometry, blocked, kernel);
+        return run_nnpack(operands, geometry, blocked, kernel);
     }
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
         Kernel::Fast => fast(operands, geometry, plan, Vectors::widest()),
         Kernel::With(vectors) => fast(operands, geometry, plan, vectors),
     }
+}
+
+/// NNPACK's algorithms know float32 only; other numbers are rounded to it, which PyTorch never asks for.
+fn run_nnpack<R: Tiled>(
+    operands: &Operands<'_, R>,
+    g: &Geometry,
+    blocked: nnpack::Blocked,
+    kernel: Kernel,
+) -> Vec<R> {
+    let operands = nnpack::Float32::of(operands);
+    let output = match kernel {
+        Kernel::Reference => operands.run_reference(g, blocked),
+        Kernel::Fast => operands.run(g, blocked),
+    };
+    output.into_iter().map(R::from_f32).collect()
 }
 
 fn fast<R: Tiled>(

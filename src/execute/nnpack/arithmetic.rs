@@ -10,18 +10,18 @@
 //! repeated with [`Flushing`].
 
 /// Eight neighbouring numbers: a vector register.
-pub type Lanes = [f32; 8];
+pub(super) type Lanes = [f32; 8];
 
 /// Zeros.
-pub const ZERO: Lanes = [0.0; 8];
+pub(super) const ZERO: Lanes = [0.0; 8];
 
 /// The number that C writes `0x1.DIGITSpEXPONENT`, with six hexadecimal digits.
-pub const fn hex(digits: u32, exponent: i32) -> f32 {
+pub(super) const fn hex(digits: u32, exponent: i32) -> f32 {
     f32::from_bits((((127 + exponent) as u32) << 23) | (digits >> 1))
 }
 
 /// Additions and products of [`Lanes`], lane by lane.
-pub trait Arithmetic: Default {
+pub(super) trait Arithmetic: Default {
     /// `x`, met for the first time.
     fn meet(&mut self, x: Lanes) -> Lanes;
     /// `a + b`
@@ -70,25 +70,25 @@ pub trait Arithmetic: Default {
 
 /// `-x`; no arithmetic, so that subnormal numbers stay.
 #[inline(always)]
-pub fn negative(x: Lanes) -> Lanes {
+pub(super) fn negative(x: Lanes) -> Lanes {
     x.map(|x| -x)
 }
 
 /// Lane i is lane `from[i]` of `x`.
 #[inline(always)]
-pub fn permute(x: Lanes, from: [usize; 8]) -> Lanes {
+pub(super) fn permute(x: Lanes, from: [usize; 8]) -> Lanes {
     from.map(|i| x[i])
 }
 
 /// Lane i is lane `from[i]` of `a` followed by `b`.
 #[inline(always)]
-pub fn shuffle(a: Lanes, b: Lanes, from: [usize; 8]) -> Lanes {
+pub(super) fn shuffle(a: Lanes, b: Lanes, from: [usize; 8]) -> Lanes {
     from.map(|i| if i < 8 { a[i] } else { b[i - 8] })
 }
 
 /// Rows become columns.
 #[inline(always)]
-pub fn transposed(rows: [Lanes; 8]) -> [Lanes; 8] {
+pub(super) fn transposed(rows: [Lanes; 8]) -> [Lanes; 8] {
     let mut columns = [ZERO; 8];
     for (i, column) in columns.iter_mut().enumerate() {
         *column = rows.map(|row| row[i]);
@@ -101,7 +101,7 @@ pub fn transposed(rows: [Lanes; 8]) -> [Lanes; 8] {
 /// Whether a result is too small is asked of the result rounded to 24 bits without a lower limit to the exponent, as
 /// x86 does: up to 2^-151 below the smallest normal number a result still becomes that number.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Flushing;
+pub(super) struct Flushing;
 
 impl Flushing {
     /// A subnormal number's zero; all others as they are.
@@ -177,7 +177,7 @@ impl Arithmetic for Flushing {
 
 /// Ordinary arithmetic, and the smallest magnitude met but zero.
 #[derive(Clone, Copy, Debug)]
-pub struct Watched {
+pub(super) struct Watched {
     /// Per lane: the smallest bits of a magnitude, less one, so that zero is the largest of all.
     lowest: [u32; 8],
 }
@@ -202,22 +202,34 @@ impl Watched {
 impl Arithmetic for Watched {
     #[inline(always)]
     fn meet(&mut self, x: Lanes) -> Lanes {
-        for (lowest, x) in self.lowest.iter_mut().zip(x) {
-            let magnitude = x.to_bits() & 0x7fff_ffff;
-            *lowest = (*lowest).min(magnitude.wrapping_sub(1));
+        for i in 0..8 {
+            let magnitude = x[i].to_bits() & 0x7fff_ffff;
+            self.lowest[i] = self.lowest[i].min(magnitude.wrapping_sub(1));
         }
         x
     }
     #[inline(always)]
     fn add(&mut self, a: Lanes, b: Lanes) -> Lanes {
-        self.meet(std::array::from_fn(|i| a[i] + b[i]))
+        let mut sum = ZERO;
+        for i in 0..8 {
+            sum[i] = a[i] + b[i];
+        }
+        self.meet(sum)
     }
     #[inline(always)]
     fn mul(&mut self, a: Lanes, b: Lanes) -> Lanes {
-        self.meet(std::array::from_fn(|i| a[i] * b[i]))
+        let mut product = ZERO;
+        for i in 0..8 {
+            product[i] = a[i] * b[i];
+        }
+        self.meet(product)
     }
     #[inline(always)]
     fn fma(&mut self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
-        self.meet(std::array::from_fn(|i| a[i].mul_add(b[i], c[i])))
+        let mut sum = ZERO;
+        for i in 0..8 {
+            sum[i] = a[i].mul_add(b[i], c[i]);
+        }
+        self.meet(sum)
     }
 }

@@ -15,24 +15,24 @@ use super::arithmetic::hex;
 use super::arithmetic::negative;
 
 /// sqrt(2)/2
-pub const SQRT_HALF: f32 = hex(0x6a09e6, -1);
+pub(super) const SQRT_HALF: f32 = hex(0x6a09e6, -1);
 /// cos(pi/8)
-pub const COS_1_8: f32 = hex(0xd906bc, -1);
+pub(super) const COS_1_8: f32 = hex(0xd906bc, -1);
 /// cos(3*pi/8)
-pub const COS_3_8: f32 = hex(0x87de2a, -2);
+pub(super) const COS_3_8: f32 = hex(0x87de2a, -2);
 
 /// cos(i*pi/4), sin(i*pi/4)
-pub const QUARTERS: [[f32; 4]; 2] = [
+pub(super) const QUARTERS: [[f32; 4]; 2] = [
     [1.0, SQRT_HALF, 0.0, -SQRT_HALF],
     [0.0, SQRT_HALF, 1.0, SQRT_HALF],
 ];
 
 /// Eight complex numbers: `[real, imaginary]`.
-pub type Complex = [Lanes; 2];
+pub(super) type Complex = [Lanes; 2];
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(super) enum Direction {
     /// From the image.
     Forward,
     /// Back to it.
@@ -41,7 +41,7 @@ pub enum Direction {
 
 /// The transform of four complex numbers, lane by lane.
 #[inline(always)]
-pub fn four<A: Arithmetic>(a: &mut A, x: [Complex; 4], direction: Direction) -> [Complex; 4] {
+pub(super) fn four<A: Arithmetic>(a: &mut A, x: [Complex; 4], direction: Direction) -> [Complex; 4] {
     let [[r0, i0], [r1, i1], [r2, i2], [r3, i3]] = x;
     let [r0, r2] = a.butterfly(r0, r2);
     let [i0, i2] = a.butterfly(i0, i2);
@@ -59,7 +59,7 @@ pub fn four<A: Arithmetic>(a: &mut A, x: [Complex; 4], direction: Direction) -> 
 
 /// `x` times the conjugate of `cos + i sin` (forward), or times it (inverse).
 #[inline(always)]
-pub fn twiddled<A: Arithmetic>(
+pub(super) fn twiddled<A: Arithmetic>(
     a: &mut A,
     [real, imaginary]: Complex,
     [cos, sin]: [Lanes; 2],

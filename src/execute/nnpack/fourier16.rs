@@ -20,7 +20,7 @@ use super::fourier::SQRT_HALF;
 use super::fourier::twiddled;
 
 /// One row: columns 0 to 7 and 8 to 15, `[real, imaginary]` each.
-pub type Row = [Complex; 2];
+pub(super) type Row = [Complex; 2];
 
 /// cos(i*pi/8), sin(i*pi/8)
 const EIGHTHS: [Lanes; 2] = [
@@ -39,7 +39,7 @@ const QUARTERS_TWICE: [Lanes; 2] = {
 
 /// 16 x 16 real numbers, those outside of `rows` zero, to their transform.
 #[inline(always)]
-pub fn forward<A: Arithmetic>(a: &mut A, tile: &[[Lanes; 2]; 16], rows: Range<usize>) -> [Row; 8] {
+pub(super) fn forward<A: Arithmetic>(a: &mut A, tile: &[[Lanes; 2]; 16], rows: Range<usize>) -> [Row; 8] {
     let halves = [0, 1].map(|half| {
         let column: [Lanes; 16] = std::array::from_fn(|row| tile[row][half]);
         let column = column.map(|x| a.meet(x));
@@ -55,7 +55,7 @@ pub fn forward<A: Arithmetic>(a: &mut A, tile: &[[Lanes; 2]; 16], rows: Range<us
 
 /// A transform back to 16 x 16 real numbers, the bias added to each.
 #[inline(always)]
-pub fn inverse<A: Arithmetic>(a: &mut A, mut values: [Row; 8], bias: f32) -> [[Lanes; 2]; 16] {
+pub(super) fn inverse<A: Arithmetic>(a: &mut A, mut values: [Row; 8], bias: f32) -> [[Lanes; 2]; 16] {
     // frequency 0 is the sum of all 256
     let bias = a.meet([bias, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     values[0][0][0] = a.fma1(bias, 256.0, values[0][0][0]);

@@ -16,7 +16,7 @@ use super::fourier::twiddled;
 
 /// 8 x 8 real numbers to their transform.
 #[inline(always)]
-pub fn forward<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Complex; 4] {
+pub(super) fn forward<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Complex; 4] {
     let rows = rows.map(|row| a.meet(row));
     let mut values = down(a, rows).map(|row| within_row(a, row, Direction::Forward));
     values[0] = separated(a, values[0]);
@@ -25,7 +25,7 @@ pub fn forward<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Complex; 4] {
 
 /// A transform back to 8 x 8 real numbers, the bias added to each.
 #[inline(always)]
-pub fn inverse<A: Arithmetic>(a: &mut A, mut values: [Complex; 4], bias: f32) -> [Lanes; 8] {
+pub(super) fn inverse<A: Arithmetic>(a: &mut A, mut values: [Complex; 4], bias: f32) -> [Lanes; 8] {
     // frequency 0 is the sum of all 64
     let bias = a.meet([bias, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     values[0][0] = a.fma1(bias, 64.0, values[0][0]);

@@ -11,13 +11,13 @@ use super::arithmetic::negative;
 
 /// A sum of products so far, and what is added to it: `sum + x * w`.
 #[inline(always)]
-pub fn real<A: Arithmetic>(a: &mut A, sum: Lanes, x: Lanes, w: Lanes) -> Lanes {
+pub(super) fn real<A: Arithmetic>(a: &mut A, sum: Lanes, x: Lanes, w: Lanes) -> Lanes {
     a.fma(x, w, sum)
 }
 
 /// `sum + x * conjugate(w)`; `first` is the first pair of registers.
 #[inline(always)]
-pub fn complex<A: Arithmetic>(
+pub(super) fn complex<A: Arithmetic>(
     a: &mut A,
     sum: [Lanes; 2],
     x: [Lanes; 2],

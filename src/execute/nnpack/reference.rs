@@ -19,7 +19,7 @@ use crate::execute::order::nnpack::Algorithm;
 use crate::execute::order::nnpack::Blocked;
 
 /// The output `[N, O, OH, OW]`.
-pub fn run(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
+pub(super) fn run(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
     let mut output = Vec::with_capacity(g.output_len());
     for image in 0..g.batch {
         for channel in 0..g.out_channels {
@@ -60,7 +60,7 @@ fn plane(
 }
 
 /// The output element (image, channel, pixel = oh*OW + ow).
-pub fn element(operands: &Operands<'_>, g: &Geometry, blocked: Blocked, at: [usize; 3]) -> f32 {
+pub(super) fn element(operands: &Operands<'_>, g: &Geometry, blocked: Blocked, at: [usize; 3]) -> f32 {
     let mut watched = Watched::default();
     let result = element_by(&mut watched, operands, g, blocked, at);
     match watched.in_doubt() {

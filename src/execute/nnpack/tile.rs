@@ -15,11 +15,11 @@ use super::winograd;
 use crate::execute::Geometry;
 
 /// Numbers of a tile in rows, or its transform: registers of eight.
-pub type Registers = [Lanes; 32];
+pub(super) type Registers = [Lanes; 32];
 
 /// A tile before it is transformed.
 #[derive(Clone, Debug)]
-pub struct Tile {
+pub(super) struct Tile {
     /// Two registers per row; of a tile of 8 columns only the first is used.
     pub rows: [[Lanes; 2]; 16],
     /// Rows that have inputs; the others are zero.
@@ -28,7 +28,7 @@ pub struct Tile {
 
 /// Where tiles lie along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steps {
+pub(super) struct Steps {
     /// Outputs per tile.
     pub step: usize,
     /// Tiles.
@@ -97,7 +97,7 @@ impl Tile {
 }
 
 /// A transform of tiles.
-pub trait Transform {
+pub(super) trait Transform {
     /// Rows and columns of a tile.
     const SIDE: usize;
     /// Registers of the transform: SIDE * SIDE / 8.
@@ -114,11 +114,11 @@ pub trait Transform {
 }
 
 /// [`winograd`].
-pub struct Winograd;
+pub(super) struct Winograd;
 /// [`fourier8`].
-pub struct Fourier8;
+pub(super) struct Fourier8;
 /// [`fourier16`].
-pub struct Fourier16;
+pub(super) struct Fourier16;
 
 /// The first registers of 32, or of a tile's rows.
 #[inline(always)]

@@ -83,7 +83,7 @@ fn output_column<A: Arithmetic>(a: &mut A, m: [Lanes; 8]) -> [Lanes; 6] {
 
 /// 8 x 8 inputs to 8 x 8 values.
 #[inline(always)]
-pub fn input<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Lanes; 8] {
+pub(super) fn input<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Lanes; 8] {
     let rows = rows.map(|row| a.meet(row));
     let columns = transposed(input_column(a, rows));
     input_column(a, columns)
@@ -91,7 +91,7 @@ pub fn input<A: Arithmetic>(a: &mut A, rows: [Lanes; 8]) -> [Lanes; 8] {
 
 /// 3 x 3 weights (in the first three lanes, the others zero) to 8 x 8 values.
 #[inline(always)]
-pub fn kernel<A: Arithmetic>(a: &mut A, rows: [Lanes; 3]) -> [Lanes; 8] {
+pub(super) fn kernel<A: Arithmetic>(a: &mut A, rows: [Lanes; 3]) -> [Lanes; 8] {
     let rows = rows.map(|row| a.meet(row));
     let columns = transposed(kernel_column(a, rows));
     let mut values = kernel_column(a, [columns[0], columns[1], columns[2]]);
@@ -107,7 +107,7 @@ pub fn kernel<A: Arithmetic>(a: &mut A, rows: [Lanes; 3]) -> [Lanes; 8] {
 /// Coefficient (1, 1) stands for the value at the point (1, 1), so that the bias, added to it alone, is added to every
 /// output.
 #[inline(always)]
-pub fn output<A: Arithmetic>(a: &mut A, mut rows: [Lanes; 8], bias: f32) -> [Lanes; 6] {
+pub(super) fn output<A: Arithmetic>(a: &mut A, mut rows: [Lanes; 8], bias: f32) -> [Lanes; 6] {
     let bias = a.meet([0.0, bias, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     rows[1] = a.add(bias, rows[1]);
     let columns = output_column(a, rows);
