@@ -81,16 +81,52 @@ def cpu_model() -> str | None:
     return _cpuinfo("model name") or _sysctl("machdep.cpu.brand_string") or platform.processor() or None
 
 
+def cache(level: int) -> Path | None:
+    """Where Linux describes the data cache of this level that the first core sees."""
+    for index in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
+        if _read(f"{index}/level") == str(level) and _read(f"{index}/type") in ("Unified", "Data"):
+            return Path(index)
+    return None
+
+
+def cache_bytes(level: int, mac_name: str) -> int | None:
+    index = cache(level)
+    size = re.fullmatch(r"(\d+)([KMG]?)", index and _read(f"{index}/size") or "")
+    if size:
+        return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
+    mac = _sysctl(mac_name)
+    return int(mac) if mac and mac.isdigit() else None
+
+
 @lru_cache(maxsize=None)
 def l2_bytes() -> int | None:
     """The L2 cache that one core sees, which oneDNN's gemm convolution takes its block sizes from."""
-    for index in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
-        if _read(f"{index}/level") == "2" and _read(f"{index}/type") in ("Unified", "Data"):
-            size = re.fullmatch(r"(\d+)([KMG]?)", _read(f"{index}/size") or "")
-            if size:
-                return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
-    mac = _sysctl("hw.l2cachesize")
-    return int(mac) if mac and mac.isdigit() else None
+    return cache_bytes(2, "hw.l2cachesize")
+
+
+@lru_cache(maxsize=None)
+def l1_bytes() -> int | None:
+    """The L1 data cache of one core, which NNPACK takes its block sizes from."""
+    return cache_bytes(1, "hw.l1dcachesize")
+
+
+@lru_cache(maxsize=None)
+def l1_threads() -> int | None:
+    """Hardware threads that share it: NNPACK gives each of them its part."""
+    index = cache(1)
+    shared = index and _read(f"{index}/shared_cpu_list")
+    if not shared:
+        return None
+    ends = [part.split("-") for part in shared.split(",")]
+    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+
+
+def nnpack_facts() -> dict:
+    """What matters to NNPACK, which runs only where mkldnn is switched off."""
+    if mkldnn_enabled():
+        return {}
+    enabled = getattr(torch._C, "_get_nnpack_enabled", lambda: True)()
+    return {"l1_bytes": l1_bytes(), "l1_threads": l1_threads(), **({} if enabled else {"nnpack": False})}
 
 
 def mkldnn_enabled() -> bool:
@@ -114,6 +150,7 @@ def origin(device: str = "cpu") -> dict:
         "threads": torch.get_num_threads(),
         "mkldnn": mkldnn_enabled(),
         "l2_bytes": l2_bytes(),
+        **nnpack_facts(),
         "cpu_model": cpu_model(),
         "onednn": library_version(r"MKL-DNN v([\d.]+)"),
         "mkl": library_version(r"Math Kernel Library Version (\S+?)-"),

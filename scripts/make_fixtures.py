@@ -43,7 +43,9 @@ GOLDENS = [
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
     ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),
     ("knobs/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
-    ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
+    ("nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
+    ("nnpack_channels_last_t2", "AVX2", {}, "nnpack_short {} --threads 2 --no-mkldnn --channels-last"),
+    ("open/mkl_channels_last_t1", "AVX2", {}, "channels_last_open {} --threads 1 --channels-last"),
 ]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
 PREDICTIONS = [

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from golden_common import OneDnnListener, UserError, convolved_layout, origin, run_main, whole_file
+from golden_common import OneDnnListener, UserError, convolved_layout, l1_bytes, origin, run_main, whole_file
 
 import torch
 from torch.nn import functional as F
@@ -130,14 +130,6 @@ def main() -> int:
     ran = sorted({row[-1] for row in rows if row[-1]})
     print(f"{args.output}: {len(rows)} calls, oneDNN's implementations {', '.join(ran)}")
     return 0
-
-
-def l1_bytes() -> int | None:
-    """The level-1 data cache of one core."""
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        if (index / "level").read_text().strip() == "1" and (index / "type").read_text().strip() == "Data":
-            return int((index / "size").read_text().strip().removesuffix("K")) << 10
-    return None
 
 
 if __name__ == "__main__":

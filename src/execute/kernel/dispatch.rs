@@ -1,6 +1,6 @@
 //! From ordinary code into code compiled for the processor's vectors.
 //!
-//! One of the crate's two files with unsafe: a call into a function with `#[target_feature]` is sound only on a
+//! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
 //! processor that has the feature, which is asked right before. Which code runs never changes a bit; [`Vectors`] can
 //! be chosen so that this can be checked on one processor.
 #![allow(unsafe_code)]

@@ -68,7 +68,7 @@ fn run_nnpack<R: Tiled>(
         Kernel::Reference => operands.run_reference(g, blocked),
         Kernel::Fast => operands.run(g, blocked),
     };
-    output.into_iter().map(R::from_f32).collect()
+    output.into_iter().map(|x| R::from_f64(x.into())).collect()
 }
 
 fn fast<R: Tiled>(

@@ -106,7 +106,7 @@ pub(super) struct Flushing;
 impl Flushing {
     /// A subnormal number's zero; all others as they are.
     #[inline]
-    pub fn operand(x: f32) -> f32 {
+    pub(super) fn operand(x: f32) -> f32 {
         if x.is_subnormal() {
             0f32.copysign(x)
         } else {
@@ -116,13 +116,13 @@ impl Flushing {
 
     /// `a + b`: sums that small are exact.
     #[inline]
-    pub fn sum(a: f32, b: f32) -> f32 {
+    pub(super) fn sum(a: f32, b: f32) -> f32 {
         Self::operand(Self::operand(a) + Self::operand(b))
     }
 
     /// `a * b + c`, rounded once.
     #[inline]
-    pub fn fused(a: f32, b: f32, c: f32) -> f32 {
+    pub(super) fn fused(a: f32, b: f32, c: f32) -> f32 {
         let (a, b, c) = (Self::operand(a), Self::operand(b), Self::operand(c));
         let result = a.mul_add(b, c);
         if result.abs() == f32::MIN_POSITIVE && rounds_up_to_normal(a, b, c) {
@@ -133,7 +133,7 @@ impl Flushing {
 
     /// `a * b`; the sign of a zero is the product's, as adding -0 leaves it.
     #[inline]
-    pub fn product(a: f32, b: f32) -> f32 {
+    pub(super) fn product(a: f32, b: f32) -> f32 {
         Self::fused(a, b, -0.0)
     }
 }
@@ -193,7 +193,7 @@ impl Default for Watched {
 impl Watched {
     /// Whether [`Flushing`] might have given another result.
     #[inline(always)]
-    pub fn in_doubt(&self) -> bool {
+    pub(super) fn in_doubt(&self) -> bool {
         let smallest_normal = f32::MIN_POSITIVE.to_bits();
         self.lowest.iter().any(|&bits| bits < smallest_normal)
     }

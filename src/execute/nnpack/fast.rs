@@ -306,7 +306,8 @@ fn multiply<T: Transform>(
     let blocks = tiles.div_ceil(block);
     let width = width::<T>();
     for value in 0..T::REGISTERS / width {
-        let w = &panel.registers[value * channels * filters * width..][..channels * filters * width];
+        let w =
+            &panel.registers[value * channels * filters * width..][..channels * filters * width];
         for b in 0..blocks {
             let size = channels * block * width;
             let x = &inputs[(value * blocks + b) * size..][..size];
@@ -403,7 +404,10 @@ fn complex_block_by<A: Arithmetic>(
     let mut total: Option<ComplexBlock> = None;
     let (x, _) = x.as_chunks::<2>();
     let (w, _) = w.as_chunks::<2>();
-    for (x, w) in x.chunks(block * COMPLEX[0]).zip(w.chunks(block * COMPLEX[1])) {
+    for (x, w) in x
+        .chunks(block * COMPLEX[0])
+        .zip(w.chunks(block * COMPLEX[1]))
+    {
         let mut sums = [[[ZERO; 2]; COMPLEX[1]]; COMPLEX[0]];
         let (x, _) = x.as_chunks::<{ COMPLEX[0] }>();
         let (w, _) = w.as_chunks::<{ COMPLEX[1] }>();

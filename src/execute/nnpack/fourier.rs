@@ -41,7 +41,11 @@ pub(super) enum Direction {
 
 /// The transform of four complex numbers, lane by lane.
 #[inline(always)]
-pub(super) fn four<A: Arithmetic>(a: &mut A, x: [Complex; 4], direction: Direction) -> [Complex; 4] {
+pub(super) fn four<A: Arithmetic>(
+    a: &mut A,
+    x: [Complex; 4],
+    direction: Direction,
+) -> [Complex; 4] {
     let [[r0, i0], [r1, i1], [r2, i2], [r3, i3]] = x;
     let [r0, r2] = a.butterfly(r0, r2);
     let [i0, i2] = a.butterfly(i0, i2);

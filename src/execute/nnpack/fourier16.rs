@@ -24,8 +24,12 @@ pub(super) type Row = [Complex; 2];
 
 /// cos(i*pi/8), sin(i*pi/8)
 const EIGHTHS: [Lanes; 2] = [
-    [1.0, COS_1_8, SQRT_HALF, COS_3_8, 0.0, -COS_3_8, -SQRT_HALF, -COS_1_8],
-    [0.0, COS_3_8, SQRT_HALF, COS_1_8, 1.0, COS_1_8, SQRT_HALF, COS_3_8],
+    [
+        1.0, COS_1_8, SQRT_HALF, COS_3_8, 0.0, -COS_3_8, -SQRT_HALF, -COS_1_8,
+    ],
+    [
+        0.0, COS_3_8, SQRT_HALF, COS_1_8, 1.0, COS_1_8, SQRT_HALF, COS_3_8,
+    ],
 ];
 
 /// [`QUARTERS`] twice.
@@ -39,7 +43,11 @@ const QUARTERS_TWICE: [Lanes; 2] = {
 
 /// 16 x 16 real numbers, those outside of `rows` zero, to their transform.
 #[inline(always)]
-pub(super) fn forward<A: Arithmetic>(a: &mut A, tile: &[[Lanes; 2]; 16], rows: Range<usize>) -> [Row; 8] {
+pub(super) fn forward<A: Arithmetic>(
+    a: &mut A,
+    tile: &[[Lanes; 2]; 16],
+    rows: Range<usize>,
+) -> [Row; 8] {
     let halves = [0, 1].map(|half| {
         let column: [Lanes; 16] = std::array::from_fn(|row| tile[row][half]);
         let column = column.map(|x| a.meet(x));
@@ -55,7 +63,11 @@ pub(super) fn forward<A: Arithmetic>(a: &mut A, tile: &[[Lanes; 2]; 16], rows: R
 
 /// A transform back to 16 x 16 real numbers, the bias added to each.
 #[inline(always)]
-pub(super) fn inverse<A: Arithmetic>(a: &mut A, mut values: [Row; 8], bias: f32) -> [[Lanes; 2]; 16] {
+pub(super) fn inverse<A: Arithmetic>(
+    a: &mut A,
+    mut values: [Row; 8],
+    bias: f32,
+) -> [[Lanes; 2]; 16] {
     // frequency 0 is the sum of all 256
     let bias = a.meet([bias, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     values[0][0][0] = a.fma1(bias, 256.0, values[0][0][0]);
@@ -144,7 +156,10 @@ fn unfolded<A: Arithmetic>(a: &mut A, w: Complex, v: Complex, part: Part) -> [Co
     let [low, high] = match part {
         Part::First => {
             let [r1, r7] = a.scaled_butterfly(g_real, h_real, COS_1_8);
-            let [r1, r7] = [a.fma1(h_imaginary, COS_3_8, r1), a.fnma1(h_imaginary, COS_3_8, r7)];
+            let [r1, r7] = [
+                a.fma1(h_imaginary, COS_3_8, r1),
+                a.fnma1(h_imaginary, COS_3_8, r7),
+            ];
             let i1 = a.fma1(h_imaginary, COS_1_8, g_imaginary);
             let i7 = a.fma1(h_imaginary, COS_1_8, minus_g);
             let [i1, i7] = [i1, i7].map(|x| a.fnma1(h_real, COS_3_8, x));
@@ -228,7 +243,10 @@ fn folded<A: Arithmetic>(a: &mut A, w: Complex, v: Complex, part: Part) -> [Comp
     match part {
         Part::First => {
             let [r7, r1] = a.scaled_butterfly(g_real, h_real, COS_3_8);
-            let [r1, r7] = [a.fnma1(h_imaginary, COS_1_8, r1), a.fma1(h_imaginary, COS_1_8, r7)];
+            let [r1, r7] = [
+                a.fnma1(h_imaginary, COS_1_8, r1),
+                a.fma1(h_imaginary, COS_1_8, r7),
+            ];
             let i1 = a.fma1(h_real, COS_1_8, g_imaginary);
             let i7 = a.fma1(h_real, COS_1_8, minus_g);
             let [i1, i7] = [i1, i7].map(|x| a.fnma1(h_imaginary, COS_3_8, x));
@@ -243,7 +261,10 @@ fn folded<A: Arithmetic>(a: &mut A, w: Complex, v: Complex, part: Part) -> [Comp
         }
         Part::Third => {
             let [r5, r3] = a.scaled_butterfly(g_real, h_real, COS_1_8);
-            let [r3, r5] = [a.fnma1(h_imaginary, COS_3_8, r3), a.fma1(h_imaginary, COS_3_8, r5)];
+            let [r3, r5] = [
+                a.fnma1(h_imaginary, COS_3_8, r3),
+                a.fma1(h_imaginary, COS_3_8, r5),
+            ];
             let i3 = a.fma1(h_real, COS_3_8, g_imaginary);
             let i5 = a.fma1(h_real, COS_3_8, minus_g);
             let [i3, i5] = [i3, i5].map(|x| a.fnma1(h_imaginary, COS_1_8, x));
@@ -309,10 +330,7 @@ fn within_row_back<A: Arithmetic>(a: &mut A, [[r0, i0], [r1, i1]]: Row) -> Row {
     const SIGNS: Lanes = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0];
     let (low, high) = (shuffle(r0, r1, LOW), shuffle(r0, i1, HIGH));
     let (low_i, high_i) = (shuffle(i0, i1, LOW), shuffle(i0, r1, HIGH));
-    let (r0, r1) = (
-        a.fma(high, SIGNS, low),
-        a.fma(negative(high), SIGNS, low),
-    );
+    let (r0, r1) = (a.fma(high, SIGNS, low), a.fma(negative(high), SIGNS, low));
     let [i0, i1] = a.butterfly(low_i, high_i);
 
     let ([r0, r1], [i0, i1]) = (exchange_pairs([r0, r1]), exchange_pairs([i0, i1]));

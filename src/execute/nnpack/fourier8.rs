@@ -75,11 +75,8 @@ fn up<A: Arithmetic>(a: &mut A, w: [Complex; 4]) -> [Lanes; 8] {
     let [r3, r1] = a.scaled_butterfly(g_real, plus, SQRT_HALF);
     let i1 = a.fma1(minus, SQRT_HALF, g_imaginary);
     let i3 = a.fma1(minus, SQRT_HALF, negative(g_imaginary));
-    let [[x0, x1], [x2, x3], [x4, x5], [x6, x7]] = four(
-        a,
-        [zeroth, [r1, i1], second, [r3, i3]],
-        Direction::Inverse,
-    );
+    let [[x0, x1], [x2, x3], [x4, x5], [x6, x7]] =
+        four(a, [zeroth, [r1, i1], second, [r3, i3]], Direction::Inverse);
     [x0, x1, x2, x3, x4, x5, x6, x7]
 }
 

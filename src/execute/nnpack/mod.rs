@@ -11,8 +11,8 @@
 //! [`gemm`] give the same bits in vectors and threads.
 
 use crate::execute::Geometry;
+use crate::execute::Real;
 use crate::execute::order::interpret::Operands;
-use crate::execute::order::nnpack::Blocked;
 
 mod arithmetic;
 mod dispatch;
@@ -29,17 +29,47 @@ mod winograd;
 #[cfg(test)]
 mod tests;
 
-/// The output `[N, O, OH, OW]`, on rayon's current thread pool.
-pub fn run(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
-    fast::run(operands, g, blocked)
+pub use crate::execute::order::nnpack::Blocked;
+
+/// The operands in float32, the only numbers that NNPACK knows; others are rounded to it, which PyTorch never asks for.
+#[derive(Clone, Debug)]
+pub struct Float32 {
+    input: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
 }
 
-/// The same, one element at a time.
-pub fn run_reference(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
-    reference::run(operands, g, blocked)
-}
+impl Float32 {
+    /// Input, weight and bias, rounded.
+    pub fn of<R: Real>(operands: &Operands<'_, R>) -> Self {
+        let rounded = |numbers: &[R]| numbers.iter().map(|x| x.to_f64() as f32).collect();
+        Self {
+            input: rounded(operands.input),
+            weight: rounded(operands.weight),
+            bias: operands.bias.map(rounded),
+        }
+    }
 
-/// One output element: (image, channel, pixel = oh*OW + ow).
-pub fn element(operands: &Operands<'_>, g: &Geometry, blocked: Blocked, at: [usize; 3]) -> f32 {
-    reference::element(operands, g, blocked, at)
+    fn operands(&self) -> Operands<'_> {
+        Operands {
+            input: &self.input,
+            weight: &self.weight,
+            bias: self.bias.as_deref(),
+        }
+    }
+
+    /// The output `[N, O, OH, OW]`, on rayon's current thread pool.
+    pub fn run(&self, g: &Geometry, blocked: Blocked) -> Vec<f32> {
+        fast::run(&self.operands(), g, blocked)
+    }
+
+    /// The same, one tile after the other, in the arithmetic that defines it.
+    pub fn run_reference(&self, g: &Geometry, blocked: Blocked) -> Vec<f32> {
+        reference::run(&self.operands(), g, blocked)
+    }
+
+    /// One output element: (image, channel, pixel = oh*OW + ow).
+    pub fn element(&self, g: &Geometry, blocked: Blocked, at: [usize; 3]) -> f32 {
+        reference::element(&self.operands(), g, blocked, at)
+    }
 }

@@ -5,9 +5,11 @@ use super::arithmetic::Flushing;
 use super::arithmetic::Lanes;
 use super::arithmetic::Watched;
 use super::arithmetic::ZERO;
+use super::dispatch;
+use super::dispatch::Work;
 use super::products;
-use super::tile::Fourier16;
 use super::tile::Fourier8;
+use super::tile::Fourier16;
 use super::tile::Registers;
 use super::tile::Steps;
 use super::tile::Tile;
@@ -60,15 +62,46 @@ fn plane(
 }
 
 /// The output element (image, channel, pixel = oh*OW + ow).
-pub(super) fn element(operands: &Operands<'_>, g: &Geometry, blocked: Blocked, at: [usize; 3]) -> f32 {
+pub(super) fn element(
+    operands: &Operands<'_>,
+    g: &Geometry,
+    blocked: Blocked,
+    at: [usize; 3],
+) -> f32 {
     let mut watched = Watched::default();
-    let result = element_by(&mut watched, operands, g, blocked, at);
+    let mut result = 0.0;
+    dispatch::run(Element {
+        a: &mut watched,
+        operands,
+        g,
+        blocked,
+        at,
+        result: &mut result,
+    });
     match watched.in_doubt() {
         true => element_by(&mut Flushing, operands, g, blocked, at),
         false => result,
     }
 }
 
+/// One element in ordinary arithmetic.
+struct Element<'a> {
+    a: &'a mut Watched,
+    operands: &'a Operands<'a>,
+    g: &'a Geometry,
+    blocked: Blocked,
+    at: [usize; 3],
+    result: &'a mut f32,
+}
+
+impl Work for Element<'_> {
+    #[inline(always)]
+    fn run(self) {
+        *self.result = element_by(self.a, self.operands, self.g, self.blocked, self.at);
+    }
+}
+
+#[inline(always)]
 fn element_by<A: Arithmetic>(
     a: &mut A,
     operands: &Operands<'_>,
@@ -87,6 +120,7 @@ fn element_by<A: Arithmetic>(
 }
 
 /// One tile of outputs, in its first rows and columns: of (image, channel), tile (row, column).
+#[inline(always)]
 fn tile<A: Arithmetic>(
     a: &mut A,
     operands: &Operands<'_>,
@@ -103,6 +137,7 @@ fn tile<A: Arithmetic>(
     }
 }
 
+#[inline(always)]
 fn tile_by<A: Arithmetic, T: Transform>(
     a: &mut A,
     operands: &Operands<'_>,
@@ -143,6 +178,7 @@ fn tile_by<A: Arithmetic, T: Transform>(
 
 /// An element of a strided layer: c, kh, kw, padding as +0. The bias is added outside of the thread pool, where
 /// subnormal numbers count.
+#[inline(always)]
 fn gemm<A: Arithmetic>(
     a: &mut A,
     operands: &Operands<'_>,
@@ -157,7 +193,10 @@ fn gemm<A: Arithmetic>(
     for start in (0..g.taps()).step_by(block) {
         let mut sum = ZERO;
         for k in start..g.taps().min(start + block) {
-            let (c, tap) = (k / (g.kernel[0] * g.kernel[1]), k % (g.kernel[0] * g.kernel[1]));
+            let (c, tap) = (
+                k / (g.kernel[0] * g.kernel[1]),
+                k % (g.kernel[0] * g.kernel[1]),
+            );
             let (kh, kw) = (tap / g.kernel[1], tap % g.kernel[1]);
             let input = g.input_at(0, y, kh).zip(g.input_at(1, x, kw));
             let input = input.map_or(0.0, |(y, x)| {

@@ -21,23 +21,23 @@ pub(super) type Registers = [Lanes; 32];
 #[derive(Clone, Debug)]
 pub(super) struct Tile {
     /// Two registers per row; of a tile of 8 columns only the first is used.
-    pub rows: [[Lanes; 2]; 16],
+    pub(super) rows: [[Lanes; 2]; 16],
     /// Rows that have inputs; the others are zero.
-    pub present: Range<usize>,
+    pub(super) present: Range<usize>,
 }
 
 /// Where tiles lie along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Steps {
     /// Outputs per tile.
-    pub step: usize,
+    pub(super) step: usize,
     /// Tiles.
-    pub count: usize,
+    pub(super) count: usize,
 }
 
 impl Steps {
     /// Along `axis`, for tiles of `side` inputs.
-    pub fn of(g: &Geometry, axis: usize, side: usize) -> Self {
+    pub(super) fn of(g: &Geometry, axis: usize, side: usize) -> Self {
         let step = side - g.kernel[axis] + 1;
         Self {
             step,
@@ -46,7 +46,7 @@ impl Steps {
     }
 
     /// The outputs of tile `i` of an axis with `size` outputs.
-    pub fn outputs(&self, i: usize, size: usize) -> Range<usize> {
+    pub(super) fn outputs(&self, i: usize, size: usize) -> Range<usize> {
         i * self.step..size.min((i + 1) * self.step)
     }
 
@@ -77,7 +77,7 @@ impl Tile {
     }
 
     /// Tile (`at[0]`, `at[1]`) of one channel of one image.
-    pub fn of_image(channel: &[f32], g: &Geometry, side: usize, at: [usize; 2]) -> Self {
+    pub(super) fn of_image(channel: &[f32], g: &Geometry, side: usize, at: [usize; 2]) -> Self {
         let axes = [0, 1].map(|axis| {
             Steps::of(g, axis, side).inputs(at[axis], side, g.padding[axis], g.input[axis])
         });
@@ -85,7 +85,7 @@ impl Tile {
     }
 
     /// One channel of one filter.
-    pub fn of_kernel(channel: &[f32], g: &Geometry) -> Self {
+    pub(super) fn of_kernel(channel: &[f32], g: &Geometry) -> Self {
         let axes = [0, 1].map(|axis| [0, 0, g.kernel[axis]]);
         Self::cut(channel, g.kernel[1], axes)
     }

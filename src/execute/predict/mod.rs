@@ -12,6 +12,7 @@ use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
+use crate::execute::order::nnpack;
 
 pub mod backend;
 pub mod onednn;
@@ -71,6 +72,10 @@ pub struct Origin {
     pub l1_bytes: Option<usize>,
     /// Level-2 cache of one core, bytes.
     pub l2_bytes: Option<usize>,
+    /// Hardware threads that share a level-1 data cache: 2 with hyper-threading.
+    pub l1_threads: Option<usize>,
+    /// Whether NNPACK was enabled (`torch.backends.nnpack.flags`); it is unless said otherwise.
+    pub nnpack: Option<bool>,
     /// Environment variables that steer the libraries: `ONEDNN_MAX_CPU_ISA`, ...
     pub env: BTreeMap<String, String>,
 }
@@ -88,6 +93,8 @@ pub struct Machine {
     pub mkl_blocks: mkl::KBlocks,
     /// Level-1 data and level-2 cache of one core, bytes.
     pub caches: [usize; 2],
+    /// Level-1 data cache per hardware thread, bytes, where NNPACK runs.
+    pub nnpack_l1: Option<usize>,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -128,7 +135,8 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         return None;
     }
     let g = &call.geometry;
-    let backend = backend::select(g, machine.threads, machine.mkldnn);
+    let nnpack_runs = machine.nnpack_l1.is_some();
+    let backend = backend::select(g, machine.threads, machine.mkldnn, nnpack_runs);
     let mkl = |caller, threads| {
         let variant = mkl::Variant {
             caller,
@@ -150,7 +158,12 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
-        (Backend::NnpackSpatial, _) => return None,
+        // channels_last input is copied to NCHW first
+        (Backend::NnpackSpatial, _) => {
+            let l1_kib = machine.nnpack_l1? >> 10;
+            let variant = nnpack::Variant { l1_kib };
+            (nnpack::Algorithm::of(g).name(), Order::Nnpack(variant))
+        }
     };
     Some(Prediction {
         backend,
@@ -181,6 +194,8 @@ impl Origin {
             mkldnn: other.mkldnn.or(self.mkldnn),
             l1_bytes: other.l1_bytes.or(self.l1_bytes),
             l2_bytes: other.l2_bytes.or(self.l2_bytes),
+            l1_threads: other.l1_threads.or(self.l1_threads),
+            nnpack: other.nnpack.or(self.nnpack),
             env,
         }
     }
@@ -198,18 +213,27 @@ impl Origin {
         };
         let mut machines = Vec::new();
         for mkldnn in self.mkldnn.map_or(vec![true, false], |known| vec![known]) {
-            for isa in self.isas() {
+            for [hardware, isa] in self.isas() {
                 for &mkl_blocks in &self.mkl_blocks(isa) {
                     for &threads in &all(self.threads, &[1, 2, 4, 8, 16]) {
                         for &l2 in &all(self.l2_bytes, &L2_SIZES) {
                             for &l1 in &all(self.l1_bytes, &[32 << 10, 48 << 10]) {
-                                machines.push(Machine {
+                                let machine = |nnpack_l1| Machine {
                                     isa,
                                     threads: threads.max(1),
                                     mkldnn,
                                     mkl_blocks,
                                     caches: [l1, l2],
-                                });
+                                    nnpack_l1,
+                                };
+                                let sharing = match mkldnn || !self.has_nnpack(hardware) {
+                                    true => vec![None],
+                                    false => all(self.l1_threads, &[1, 2])
+                                        .into_iter()
+                                        .map(|threads| Some(l1 / threads))
+                                        .collect(),
+                                };
+                                machines.extend(sharing.into_iter().map(machine));
                             }
                         }
                     }
@@ -219,8 +243,15 @@ impl Origin {
         machines
     }
 
-    /// Instruction sets that oneDNN may have used.
-    fn isas(&self) -> Vec<Isa> {
+    /// Whether NNPACK runs on such a processor: it has kernels for AVX2 only, and is built everywhere but on Windows
+    /// (whose machine is `AMD64`).
+    fn has_nnpack(&self, hardware: Isa) -> bool {
+        let is_windows = self.machine.as_deref() == Some("AMD64");
+        hardware >= Isa::Avx2 && !is_windows && self.nnpack != Some(false)
+    }
+
+    /// Instruction sets that the processor may have, each with what oneDNN may have used of it.
+    fn isas(&self) -> Vec<[Isa; 2]> {
         let limit = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"]
             .iter()
             .find_map(|name| self.env.get(*name))
@@ -235,11 +266,12 @@ impl Origin {
             },
             _ => vec![Isa::Avx2, Isa::Avx512, Isa::Avx, Isa::Sse41],
         };
-        let mut isas: Vec<Isa> = hardware
+        let mut isas: Vec<[Isa; 2]> = hardware
             .into_iter()
-            .map(|isa| limit.map_or(isa, |limit| isa.min(limit)))
+            .map(|isa| [isa, limit.map_or(isa, |limit| isa.min(limit))])
             .collect();
-        isas.dedup();
+        // below AVX2 nothing but oneDNN tells processors apart
+        isas.dedup_by_key(|&mut [hardware, isa]| (hardware >= Isa::Avx2, isa));
         isas
     }
 
@@ -274,6 +306,7 @@ impl FromStr for Origin {
                 let size = value.parse::<usize>().ok().filter(|&n| n > 0);
                 size.ok_or_else(|| wrong("a number above zero"))
             };
+            let switch = || value.parse::<bool>().map_err(|_| wrong("true or false"));
             let text = || Some(value.to_owned());
             match key {
                 "torch" => origin.torch = text(),
@@ -284,10 +317,9 @@ impl FromStr for Origin {
                 "threads" => origin.threads = Some(size()?),
                 "l1_bytes" => origin.l1_bytes = Some(size()?),
                 "l2_bytes" => origin.l2_bytes = Some(size()?),
-                "mkldnn" => {
-                    let on = value.parse().map_err(|_| wrong("true or false"))?;
-                    origin.mkldnn = Some(on);
-                }
+                "l1_threads" => origin.l1_threads = Some(size()?),
+                "mkldnn" => origin.mkldnn = Some(switch()?),
+                "nnpack" => origin.nnpack = Some(switch()?),
                 variable
                     if variable
                         .chars()
@@ -298,7 +330,7 @@ impl FromStr for Origin {
                 _ => {
                     return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
                         "the keys are torch, device, machine, cpu_capability, cpu_vendor, threads, mkldnn, \
-                         l1_bytes, l2_bytes, and environment variables in capitals",
+                         nnpack, l1_bytes, l1_threads, l2_bytes, and environment variables in capitals",
                     ));
                 }
             }
