@@ -202,9 +202,9 @@ impl Watched {
 impl Arithmetic for Watched {
     #[inline(always)]
     fn meet(&mut self, x: Lanes) -> Lanes {
-        for i in 0..8 {
-            let magnitude = x[i].to_bits() & 0x7fff_ffff;
-            self.lowest[i] = self.lowest[i].min(magnitude.wrapping_sub(1));
+        for (lowest, x) in self.lowest.iter_mut().zip(&x) {
+            let magnitude = x.to_bits() & 0x7fff_ffff;
+            *lowest = (*lowest).min(magnitude.wrapping_sub(1));
         }
         x
     }

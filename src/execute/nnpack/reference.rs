@@ -190,19 +190,16 @@ fn gemm<A: Arithmetic>(
     let first = image * g.in_channels + channel / g.group_out() * g.group_in();
     let weights = &operands.weight[channel * g.taps()..][..g.taps()];
     let mut total: Option<Lanes> = None;
+    let window = g.kernel[0] * g.kernel[1];
     for start in (0..g.taps()).step_by(block) {
         let mut sum = ZERO;
-        for k in start..g.taps().min(start + block) {
-            let (c, tap) = (
-                k / (g.kernel[0] * g.kernel[1]),
-                k % (g.kernel[0] * g.kernel[1]),
-            );
-            let (kh, kw) = (tap / g.kernel[1], tap % g.kernel[1]);
+        for (k, &weight) in weights.iter().enumerate().skip(start).take(block) {
+            let (kh, kw) = (k % window / g.kernel[1], k % g.kernel[1]);
             let input = g.input_at(0, y, kh).zip(g.input_at(1, x, kw));
             let input = input.map_or(0.0, |(y, x)| {
-                operands.input[((first + c) * g.input[0] + y) * g.input[1] + x]
+                operands.input[((first + k / window) * g.input[0] + y) * g.input[1] + x]
             });
-            let (input, weight) = (a.meet([input; 8]), a.meet([weights[k]; 8]));
+            let (input, weight) = (a.meet([input; 8]), a.meet([weight; 8]));
             sum = a.fma(input, weight, sum);
         }
         total = Some(match total {
