@@ -28,10 +28,6 @@ def _brgemm_edges(setting, case, call):
     return str(case.get("implementation")).startswith("brg_conv_fwd")
 
 
-def _nnpack(setting, case, call):
-    return case["backend"] == "NnpackSpatial"
-
-
 #: (name, does it explain this exception?)
 KNOWN = [
     ("PyTorch's own output is wrong: further from the real sum than rounding in any order can be", _torch_is_wrong),
@@ -40,7 +36,6 @@ KNOWN = [
     ("MKL with one product a sum: the sign of zero", _mkl_one_product),
     ("depthwise in channels_last through the gemm convolution: not predicted", _gemm_channels_last),
     ("brgemm, where whole kernel columns lie in the padding", _brgemm_edges),
-    ("NNPACK: Winograd and FFT tiles, no sum over taps", _nnpack),
 ]
 
 

@@ -21,6 +21,7 @@ pub mod nnpack;
 pub mod order;
 pub mod predict;
 pub mod real;
+pub mod vectors;
 
 pub use conv2d::{Arguments, Geometry, Padding, PaddingMode};
 pub use kernel::{Kernel, run};

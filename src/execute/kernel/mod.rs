@@ -21,8 +21,8 @@ mod task;
 mod tile;
 
 pub use crate::execute::order::interpret::Operands;
+pub use crate::execute::vectors::Vectors;
 pub use dispatch::Tiled;
-pub use dispatch::Vectors;
 
 /// Who executes a plan; the bits are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,8 @@ fn run_nnpack<R: Tiled>(
     let operands = nnpack::Float32::of(operands);
     let output = match kernel {
         Kernel::Reference => operands.run_reference(g, blocked),
-        Kernel::Fast => operands.run(g, blocked),
+        Kernel::Fast => operands.run(g, blocked, Vectors::widest()),
+        Kernel::With(vectors) => operands.run(g, blocked, vectors),
     };
     output.into_iter().map(|x| R::from_f64(x.into())).collect()
 }

@@ -4,29 +4,30 @@
 //! processor that has the feature, which is asked right before.
 #![allow(unsafe_code)]
 
+use crate::execute::vectors::Vectors;
+
 /// Something to be run; to be compiled for vectors, `run` and what it calls must be inlined.
 pub(super) trait Work {
     /// Runs it.
     fn run(self);
 }
 
-/// Runs `work` with the widest vectors there are.
-pub(super) fn run(work: impl Work) {
+/// Runs `work` with the vectors asked for, or with portable code where the processor lacks them.
+pub(super) fn run(work: impl Work, vectors: Vectors) {
     #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f")
-            && std::is_x86_feature_detected!("avx512vl")
-            && std::is_x86_feature_detected!("avx2")
-            && std::is_x86_feature_detected!("fma")
-        {
-            // SAFETY: the features were detected on the lines above.
+    match vectors {
+        Vectors::Avx512 if vectors.available() => {
+            // SAFETY: avx512f, avx512vl, avx2 and fma were detected on the line above.
             return unsafe { avx512(work) };
         }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        Vectors::Avx2 if vectors.available() => {
             // SAFETY: avx2 and fma were detected on the line above.
             return unsafe { avx2(work) };
         }
+        _ => {}
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = vectors;
     work.run();
 }
 

@@ -5,6 +5,9 @@
 //! in registers. Everything is calculated by [`Watched`]; a transform, or a block of sums, that is in doubt is repeated
 //! by [`Flushing`].
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::arithmetic::Arithmetic;
@@ -26,6 +29,7 @@ use crate::execute::Geometry;
 use crate::execute::order::interpret::Operands;
 use crate::execute::order::nnpack::Algorithm;
 use crate::execute::order::nnpack::Blocked;
+use crate::execute::vectors::Vectors;
 
 /// Bytes of transformed filters kept at a time.
 const FILTER_BYTES: usize = 128 << 20;
@@ -38,21 +42,33 @@ const REAL: [usize; 2] = [3, 4];
 const COMPLEX: [usize; 2] = [2, 2];
 
 /// The output `[N, O, OH, OW]`, on rayon's current thread pool.
-pub(super) fn run(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
+pub(super) fn run(
+    operands: &Operands<'_>,
+    g: &Geometry,
+    blocked: Blocked,
+    vectors: Vectors,
+) -> Vec<f32> {
+    let layer = Layer {
+        operands,
+        g,
+        block: blocked.block,
+        vectors,
+    };
     match blocked.algorithm {
-        Algorithm::Winograd => tiles::<Winograd>(operands, g, blocked.block),
-        Algorithm::Fourier8 => tiles::<Fourier8>(operands, g, blocked.block),
-        Algorithm::Fourier16 => tiles::<Fourier16>(operands, g, blocked.block),
-        Algorithm::Gemm => super::gemm::run(operands, g, blocked.block),
+        Algorithm::Winograd => tiles::<Winograd>(&layer),
+        Algorithm::Fourier8 => tiles::<Fourier8>(&layer),
+        Algorithm::Fourier16 => tiles::<Fourier16>(&layer),
+        Algorithm::Gemm => super::gemm::run(&layer),
     }
 }
 
 /// A layer on its way.
-struct Layer<'a> {
-    operands: &'a Operands<'a>,
-    g: &'a Geometry,
-    /// Input channels per sum.
-    block: usize,
+pub(super) struct Layer<'a> {
+    pub(super) operands: &'a Operands<'a>,
+    pub(super) g: &'a Geometry,
+    /// Input channels (of the matrix product: products) per sum.
+    pub(super) block: usize,
+    pub(super) vectors: Vectors,
 }
 
 /// Tiles and filters per block of sums.
@@ -74,8 +90,8 @@ struct Panel {
     registers: Vec<Lanes>,
 }
 
-fn tiles<T: Transform>(operands: &Operands<'_>, g: &Geometry, block: usize) -> Vec<f32> {
-    let layer = Layer { operands, g, block };
+fn tiles<T: Transform>(layer: &Layer<'_>) -> Vec<f32> {
+    let g = layer.g;
     let mut output = vec![0.0; g.output_len()];
     if output.is_empty() {
         return output;
@@ -99,11 +115,12 @@ fn tiles<T: Transform>(operands: &Operands<'_>, g: &Geometry, block: usize) -> V
                     count,
                     registers: vec![ZERO; T::REGISTERS * g.group_in() * filters],
                 };
-                dispatch::run(Filters::<T> {
-                    layer: &layer,
+                let work = Filters::<T> {
+                    layer,
                     panel: &mut panel,
-                    transform: std::marker::PhantomData,
-                });
+                    transform: PhantomData,
+                };
+                dispatch::run(work, layer.vectors);
                 panel
             })
             .collect();
@@ -111,13 +128,14 @@ fn tiles<T: Transform>(operands: &Operands<'_>, g: &Geometry, block: usize) -> V
             .par_chunks_mut(g.out_channels * g.pixels())
             .enumerate()
             .for_each(|(image, output)| {
-                dispatch::run(Image::<T> {
-                    layer: &layer,
+                let work = Image::<T> {
+                    layer,
                     panels: &panels,
                     image,
                     output,
-                    transform: std::marker::PhantomData,
-                });
+                    transform: PhantomData,
+                };
+                dispatch::run(work, layer.vectors);
             });
     }
     output
@@ -127,7 +145,7 @@ fn tiles<T: Transform>(operands: &Operands<'_>, g: &Geometry, block: usize) -> V
 struct Filters<'a, T> {
     layer: &'a Layer<'a>,
     panel: &'a mut Panel,
-    transform: std::marker::PhantomData<T>,
+    transform: PhantomData<T>,
 }
 
 impl<T: Transform> Work for Filters<'_, T> {
@@ -191,7 +209,7 @@ struct Image<'a, T> {
     image: usize,
     /// `[O, OH, OW]`
     output: &'a mut [f32],
-    transform: std::marker::PhantomData<T>,
+    transform: PhantomData<T>,
 }
 
 impl<T: Transform> Work for Image<'_, T> {
@@ -232,7 +250,7 @@ impl<T: Transform> Image<'_, T> {
     fn transform_inputs(
         &self,
         group: usize,
-        tiles: std::ops::Range<usize>,
+        tiles: Range<usize>,
         columns: usize,
         inputs: &mut [Lanes],
     ) {
@@ -264,7 +282,7 @@ impl<T: Transform> Image<'_, T> {
     fn transform_outputs(
         &mut self,
         panel: &Panel,
-        tiles: std::ops::Range<usize>,
+        tiles: Range<usize>,
         steps: [Steps; 2],
         sums: &[Registers],
     ) {

@@ -9,6 +9,7 @@ use super::arithmetic::Watched;
 use super::arithmetic::ZERO;
 use super::dispatch;
 use super::dispatch::Work;
+use super::fast::Layer;
 use crate::execute::Geometry;
 use crate::execute::order::interpret::Operands;
 
@@ -18,14 +19,15 @@ const FILTERS: usize = 4;
 
 type Sums = [[Lanes; PIXELS]; FILTERS];
 
-/// The output `[N, O, OH, OW]`; sums per `block` products.
-pub(super) fn run(operands: &Operands<'_>, g: &Geometry, block: usize) -> Vec<f32> {
+/// The output `[N, O, OH, OW]`.
+pub(super) fn run(layer: &Layer<'_>) -> Vec<f32> {
+    let g = layer.g;
     let mut output = vec![0.0; g.output_len()];
     if output.is_empty() {
         return output;
     }
     let mut watched = Watched::default();
-    for weight in operands.weight {
+    for weight in layer.operands.weight {
         watched.meet([*weight; 8]);
     }
     let weights_in_doubt = watched.in_doubt();
@@ -33,23 +35,20 @@ pub(super) fn run(operands: &Operands<'_>, g: &Geometry, block: usize) -> Vec<f3
         .par_chunks_mut(g.out_channels * g.pixels())
         .enumerate()
         .for_each(|(image, output)| {
-            dispatch::run(Image {
-                operands,
-                g,
-                block,
+            let work = Image {
+                layer,
                 image,
                 output,
                 weights_in_doubt,
-            });
+            };
+            dispatch::run(work, layer.vectors);
         });
     output
 }
 
 /// One image of a strided layer.
 struct Image<'a> {
-    operands: &'a Operands<'a>,
-    g: &'a Geometry,
-    block: usize,
+    layer: &'a Layer<'a>,
     image: usize,
     /// `[O, OH, OW]`
     output: &'a mut [f32],
@@ -60,26 +59,28 @@ struct Image<'a> {
 impl Work for Image<'_> {
     #[inline(always)]
     fn run(self) {
-        let g = self.g;
+        let Layer {
+            operands, g, block, ..
+        } = *self.layer;
         let mut patches = vec![[ZERO; PIXELS]; g.taps()];
         for group in 0..g.groups {
             for first in (0..g.pixels()).step_by(8 * PIXELS) {
                 let count = (g.pixels() - first).min(8 * PIXELS);
-                let in_doubt = gather(self.operands, g, [self.image, group], first, &mut patches);
+                let in_doubt = gather(operands, g, [self.image, group], first, &mut patches);
                 let filters = group * g.group_out()..(group + 1) * g.group_out();
                 for filter in filters.clone().step_by(FILTERS) {
                     // the last ones again where fewer are left
                     let weights = std::array::from_fn(|f| {
                         let filter = (filter + f).min(filters.end - 1);
-                        &self.operands.weight[filter * g.taps()..][..g.taps()]
+                        &operands.weight[filter * g.taps()..][..g.taps()]
                     });
                     let sums = match in_doubt || self.weights_in_doubt {
-                        true => flushed(&patches, weights, self.block),
-                        false => certain(&patches, weights, self.block),
+                        true => flushed(&patches, weights, block),
+                        false => certain(&patches, weights, block),
                     };
                     for (f, sums) in (filter..filters.end).zip(&sums) {
                         // outside of the thread pool: an ordinary addition
-                        let bias = self.operands.bias.map_or(0.0, |bias| bias[f]);
+                        let bias = operands.bias.map_or(0.0, |bias| bias[f]);
                         let out = &mut self.output[f * g.pixels() + first..][..count];
                         for (out, sum) in out.iter_mut().zip(sums.as_flattened()) {
                             *out = sum + bias;

@@ -13,6 +13,7 @@
 use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::interpret::Operands;
+use crate::execute::vectors::Vectors;
 
 mod arithmetic;
 mod dispatch;
@@ -59,8 +60,8 @@ impl Float32 {
     }
 
     /// The output `[N, O, OH, OW]`, on rayon's current thread pool.
-    pub fn run(&self, g: &Geometry, blocked: Blocked) -> Vec<f32> {
-        fast::run(&self.operands(), g, blocked)
+    pub fn run(&self, g: &Geometry, blocked: Blocked, vectors: Vectors) -> Vec<f32> {
+        fast::run(&self.operands(), g, blocked, vectors)
     }
 
     /// The same, one tile after the other, in the arithmetic that defines it.

@@ -19,6 +19,7 @@ use crate::execute::Geometry;
 use crate::execute::order::interpret::Operands;
 use crate::execute::order::nnpack::Algorithm;
 use crate::execute::order::nnpack::Blocked;
+use crate::execute::vectors::Vectors;
 
 /// The output `[N, O, OH, OW]`.
 pub(super) fn run(operands: &Operands<'_>, g: &Geometry, blocked: Blocked) -> Vec<f32> {
@@ -70,14 +71,15 @@ pub(super) fn element(
 ) -> f32 {
     let mut watched = Watched::default();
     let mut result = 0.0;
-    dispatch::run(Element {
+    let work = Element {
         a: &mut watched,
         operands,
         g,
         blocked,
         at,
         result: &mut result,
-    });
+    };
+    dispatch::run(work, Vectors::widest());
     match watched.in_doubt() {
         true => element_by(&mut Flushing, operands, g, blocked, at),
         false => result,

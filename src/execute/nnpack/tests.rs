@@ -135,7 +135,10 @@ fn fast_is_the_reference() {
                 let operands = operands(&g, seed, scale, special);
                 let what = format!("{layer:?}, {l1_kib} KiB, seed {seed}");
                 let expected = operands.run_reference(&g, blocked);
-                assert_same(&expected, &operands.run(&g, blocked), &what);
+                for vectors in [Vectors::Portable, Vectors::Avx2, Vectors::Avx512] {
+                    let output = operands.run(&g, blocked, vectors);
+                    assert_same(&expected, &output, &format!("{what}, {vectors:?}"));
+                }
                 for flat in (0..expected.len()).step_by(7) {
                     let (plane, pixel) = (flat / g.pixels(), flat % g.pixels());
                     let at = [plane / g.out_channels, plane % g.out_channels, pixel];
@@ -153,7 +156,8 @@ fn blocks_of_channels_are_sums_of_their_own() {
         let g = geometry(layer);
         let operands = operands(&g, 8, 1.0, false);
         let [small, large] = [1, 32].map(|l1_kib| Variant { l1_kib }.blocked(&g));
-        let [few, many] = [small, large].map(|blocked| operands.run(&g, blocked));
+        let [few, many] =
+            [small, large].map(|blocked| operands.run(&g, blocked, Vectors::widest()));
         if small.block < g.group_in() {
             assert_ne!(few, many, "{layer:?} in blocks of {}", small.block);
         }
@@ -165,7 +169,7 @@ fn it_is_a_convolution() {
     for (layer, _) in LAYERS {
         let g = geometry(layer);
         let operands = operands(&g, 10, 1.0, false);
-        let output = operands.run(&g, Variant::USUAL.blocked(&g));
+        let output = operands.run(&g, Variant::USUAL.blocked(&g), Vectors::widest());
         for (flat, &actual) in output.iter().enumerate() {
             let expected = textbook(&operands, &g, flat);
             let error = (f64::from(actual) - expected).abs();
