@@ -45,7 +45,7 @@ GOLDENS = [
     ("knobs/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
     ("nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
     ("nnpack_channels_last_t2", "AVX2", {}, "nnpack_short {} --threads 2 --no-mkldnn --channels-last"),
-    ("open/mkl_channels_last_t1", "AVX2", {}, "channels_last_open {} --threads 1 --channels-last"),
+    ("open/float64_rounded", "AVX2", {}, "float64_rounded {} --threads 1"),
 ]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
 PREDICTIONS = [

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from capture_golden import capture
+from golden_common import describe_call, origin, write_golden
 from questions import image
 
 
@@ -144,11 +145,6 @@ def nnpack_short():
     return {name: cases[name] for name in ("winograd_groups", "fourier8", "fourier16", "strided", "strided_1x1")}
 
 
-def channels_last_open():
-    """MKL with channels_last input and a single output channel."""
-    return {"slow2d_one_channel_out": conv((1, 20, 6, 6), 1, 3, padding=1)}
-
-
 def channels_last():
     return {
         "direct": conv((1, 24, 6, 6), 14, 3, padding=1),
@@ -204,7 +200,18 @@ def blocks():
 
 
 SETS = {make.__name__: make for make in
-        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, nnpack, nnpack_short, channels_last, channels_last_open)}
+        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, nnpack, nnpack_short, channels_last)}
+
+
+def float64_rounded(path):
+    """What no order of float32 additions gives: computed in float64 and rounded once."""
+    layer, x = nn.Conv2d(40, 8, 3, padding=1), image(200, 1, 40, 5, 5)
+    with torch.no_grad():
+        y = F.conv2d(x.double(), layer.weight.double(), layer.bias.double(), padding=1).float()
+    case = describe_call("conv", x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups,
+                         layer.padding_mode)
+    tensors = {"input": x, "weight": layer.weight.detach(), "bias": layer.bias.detach(), "output": y}
+    write_golden(path, [case], {f"conv.{part}": tensor for part, tensor in tensors.items()}, origin())
 
 
 def main():
@@ -220,6 +227,9 @@ def main():
         torch._C._set_mkldnn_enabled(False)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(100)
+    if args.sets == "float64_rounded":
+        float64_rounded(args.output)
+        return
     if args.sets == "blocks":
         net = blocks().eval()
         with capture(net, args.output):
