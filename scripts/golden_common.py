@@ -97,16 +97,42 @@ def cpu_isa() -> str | None:
     return next((name for name, needed in CPU_ISAS if needed <= flags), None)
 
 
-@lru_cache(maxsize=None)
-def cache_bytes(level: int) -> int | None:
-    """The data cache of this level that one core sees; oneDNN takes block sizes from those of level 1 and 2."""
+def cache(level: int) -> Path | None:
+    """Where Linux describes the data cache of this level that the first core sees."""
     for index in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
         if _read(f"{index}/level") == str(level) and _read(f"{index}/type") in ("Unified", "Data"):
-            size = re.fullmatch(r"(\d+)([KMG]?)", _read(f"{index}/size") or "")
-            if size:
-                return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
+            return Path(index)
+    return None
+
+
+@lru_cache(maxsize=None)
+def cache_bytes(level: int) -> int | None:
+    """The data cache of this level that one core sees; oneDNN and NNPACK take block sizes from those of level 1 and 2."""
+    index = cache(level)
+    size = re.fullmatch(r"(\d+)([KMG]?)", index and _read(f"{index}/size") or "")
+    if size:
+        return int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
     mac = _sysctl({1: "hw.l1dcachesize", 2: "hw.l2cachesize"}[level])
     return int(mac) if mac and mac.isdigit() else None
+
+
+@lru_cache(maxsize=None)
+def l1_threads() -> int | None:
+    """Hardware threads that share it: NNPACK gives each of them its part."""
+    index = cache(1)
+    shared = index and _read(f"{index}/shared_cpu_list")
+    if not shared:
+        return None
+    ends = [part.split("-") for part in shared.split(",")]
+    return sum(int(end[-1]) - int(end[0]) + 1 for end in ends)
+
+
+def nnpack_facts() -> dict:
+    """What matters to NNPACK, which runs only where mkldnn is switched off."""
+    if mkldnn_enabled():
+        return {}
+    enabled = getattr(torch._C, "_get_nnpack_enabled", lambda: True)()
+    return {"l1_threads": l1_threads(), **({} if enabled else {"nnpack": False})}
 
 
 def l2_bytes() -> int | None:
@@ -148,6 +174,7 @@ def origin(device: str = "cpu") -> dict:
         "mkldnn": mkldnn_enabled(),
         "l1_bytes": cache_bytes(1),
         "l2_bytes": cache_bytes(2),
+        **nnpack_facts(),
         "cpu_model": cpu_model(),
         "onednn": library_version(r"MKL-DNN v([\d.]+)"),
         "mkl": library_version(r"Math Kernel Library Version (\S+?)-"),

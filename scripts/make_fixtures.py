@@ -64,7 +64,9 @@ GOLDENS = [
     ("narrow/f16_channels_last", "AVX2", {}, "narrow {} --threads 2 --dtype float16 --channels-last"),
     ("narrow/f16_default", "AVX2", {"ATEN_CPU_CAPABILITY": "default"},
      "narrow {} --threads 1 --dtype float16 --channels-last"),
-    ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
+    ("nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
+    ("nnpack_channels_last_t2", "AVX2", {}, "nnpack_short {} --threads 2 --no-mkldnn --channels-last"),
+    ("open/float64_rounded", "AVX2", {}, "float64_rounded {} --threads 1"),
 ]
 #: (the torch that makes it, file under goldens/knobs/, environment, arguments of fixture_makers/goldens.py); each torch
 #: makes its own when it runs this script with `--only versions`

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from golden_common import OneDnnListener, UserError, convolved_layout, origin, run_main, whole_file
+from golden_common import OneDnnListener, UserError, convolved_layout, l1_bytes, origin, run_main, whole_file
 
 import torch
 from torch.nn import functional as F

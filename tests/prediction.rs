@@ -42,6 +42,7 @@ fn machine(origin: &Value, threads: usize) -> Machine {
         mkl_cnr: false,
         caches: [size("l1_bytes"), size("l2_bytes")],
         narrow: Narrow::default(),
+        nnpack_l1: Some(size("l1_bytes")),
     }
 }
 
@@ -94,7 +95,7 @@ fn check(file: &str, unknown: usize) {
     let mut not_predicted = Vec::new();
     for recorded in recorded(file) {
         let (call, machine) = (&recorded.call, &recorded.machine);
-        let chosen = backend::select(&call.geometry, machine.threads, true);
+        let chosen = backend::select(&call.geometry, machine.threads, true, true);
         let asked_onednn = recorded.implementation.is_some();
         assert_eq!(chosen == Backend::Mkldnn, asked_onednn, "{call:?}");
         if !asked_onednn {

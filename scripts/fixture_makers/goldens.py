@@ -15,13 +15,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from capture_golden import capture
+from golden_common import describe_call, origin, write_golden
 from parity.layers import cancel
 from questions import image
 
 
-def conv(x, c_out, kernel, **options):
-    """A case: the input's shape, and the layer that takes it."""
-    return nn.Conv2d(x[1], c_out, kernel, **options), x
+def conv(x, c_out, kernel, scale=1.0, **options):
+    """A case: the layer, the input's shape, and what it (and the bias) is multiplied by."""
+    layer = nn.Conv2d(x[1], c_out, kernel, **options)
+    if layer.bias is not None:
+        layer.bias.data *= scale
+    return layer, x, scale
 
 
 def onednn():
@@ -154,8 +158,37 @@ def products():
 
 
 def nnpack():
-    """Winograd and FFT tiles, not a sum over taps: 16 images and oneDNN switched off."""
-    return {"nnpack": conv((16, 4, 8, 8), 4, 3, padding=1)}
+    """Each of NNPACK's algorithms: 16 images and oneDNN switched off. Blocks are of 146 (Winograd) and 128 (Fourier)
+    channels and of 292 products (strided) where the level-1 cache has 32 KiB."""
+    return {
+        "winograd": conv((17, 2, 9, 7), 3, 3, bias=False),
+        "winograd_two_blocks": conv((16, 150, 1, 2), 2, 3, padding=1),
+        "winograd_groups": conv((16, 4, 4, 5), 4, 3, padding=1, groups=2),
+        "winograd_circular": conv((16, 2, 4, 4), 1, 3, padding=1, padding_mode="circular"),
+        "fourier8": conv((16, 3, 5, 6), 2, (4, 2), padding=(2, 1)),
+        "fourier8_wide": conv((16, 1, 2, 13), 1, (2, 8), padding=(1, 7)),
+        "fourier8_1x1": conv((16, 5, 3, 3), 3, 1),
+        "fourier8_two_blocks": conv((16, 130, 1, 2), 2, 2, padding=1),
+        "fourier16": conv((16, 2, 7, 8), 1, (9, 5), padding=(4, 2)),
+        "fourier16_tiles": conv((16, 1, 10, 14), 1, 5, padding=2),
+        "fourier16_16x16": conv((16, 1, 2, 16), 1, 16, padding=(15, 8)),
+        "fourier16_two_blocks": conv((16, 130, 1, 1), 1, (9, 2), padding=(4, 1)),
+        "strided": conv((16, 4, 7, 6), 3, 3, stride=2, padding=1),
+        "strided_groups": conv((16, 4, 4, 5), 6, 5, stride=(1, 3), padding=4, groups=2, bias=False),
+        "strided_two_blocks": conv((16, 33, 2, 2), 2, 3, stride=(2, 1), padding=1),
+        "strided_1x1": conv((16, 5, 3, 5), 2, 1, stride=2),
+        # so small that products, transforms and outputs fall below 2^-126: NNPACK has none of that
+        "winograd_subnormal": conv((16, 2, 4, 5), 2, 3, padding=1, scale=1e-37),
+        "fourier8_subnormal": conv((16, 2, 5, 4), 2, 4, padding=1, scale=1e-37),
+        "fourier16_subnormal": conv((16, 2, 4, 5), 1, 9, padding=4, scale=1e-37),
+        "strided_subnormal": conv((16, 2, 5, 6), 3, 3, stride=2, padding=1, scale=1e-37, bias=False),
+    }
+
+
+def nnpack_short():
+    """One of each algorithm."""
+    cases = nnpack()
+    return {name: cases[name] for name in ("winograd_groups", "fourier8", "fourier16", "strided", "strided_1x1")}
 
 
 def channels_last():
@@ -231,8 +264,19 @@ def blocks():
 
 
 SETS = {make.__name__: make for make in
-        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, products, nnpack, channels_last,
+        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, products, nnpack, nnpack_short, channels_last,
          narrow)}
+
+
+def float64_rounded(path):
+    """What no order of float32 additions gives: computed in float64 and rounded once."""
+    layer, x = nn.Conv2d(40, 8, 3, padding=1), image(200, 1, 40, 5, 5)
+    with torch.no_grad():
+        y = F.conv2d(x.double(), layer.weight.double(), layer.bias.double(), padding=1).float()
+    case = describe_call("conv", x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups,
+                         layer.padding_mode)
+    tensors = {"input": x, "weight": layer.weight.detach(), "bias": layer.bias.detach(), "output": y}
+    write_golden(path, [case], {f"conv.{part}": tensor for part, tensor in tensors.items()}, origin())
 
 
 def main():
@@ -249,13 +293,16 @@ def main():
         torch._C._set_mkldnn_enabled(False)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(100)
+    if args.sets == "float64_rounded":
+        float64_rounded(args.output)
+        return
     if args.sets == "blocks":
         net = blocks().eval()
         with capture(net, args.output):
             net(image(100, 2, 3, 28, 28))
         return
     cases = {name: case for chosen in args.sets.split(",") for name, case in SETS[chosen]().items()}
-    net = nn.ModuleDict({name: layer for name, (layer, _) in cases.items()})
+    net = nn.ModuleDict({name: layer for name, (layer, _, _) in cases.items()})
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     dtype = getattr(torch, args.dtype)
     inputs = {name: image(200 + index, *shape) for index, (name, (_, shape)) in enumerate(cases.items())}
@@ -268,6 +315,8 @@ def main():
     net = net.to(dtype).to(memory_format=layout)
     with capture(net, args.output):
         for name, x in inputs.items():
+            if cases[name][2] != 1:
+                x = x * cases[name][2]
             if name.startswith("zeros"):
                 x = x * 0.0  # of both signs
             net[name](x.to(dtype).to(memory_format=layout))

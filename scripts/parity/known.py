@@ -28,10 +28,6 @@ def _brgemm_edges(setting, case, call):
     return str(case.get("implementation")).startswith("brg_conv_fwd")
 
 
-def _nnpack(setting, case, call):
-    return case["backend"] == "NnpackSpatial"
-
-
 def _bf16_matrix_products(setting, case, call):
     implementation = str(case.get("implementation"))
     return setting["dtype"] == "bfloat16" and implementation.startswith(("x64:gemm:jit", "ip:"))
@@ -51,7 +47,6 @@ KNOWN = [
     ("MKL with one product a sum: the sign of zero", _mkl_one_product),
     ("depthwise in channels_last through the gemm convolution: not predicted", _gemm_channels_last),
     ("brgemm, where whole kernel columns lie in the padding", _brgemm_edges),
-    ("NNPACK: Winograd and FFT tiles, no sum over taps", _nnpack),
 ]
 
 

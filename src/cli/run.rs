@@ -291,6 +291,7 @@ fn choose(call: &Call, args: &Args) -> Result<Order> {
         mkldnn: Some(true),
         l1_bytes: Some(32 << 10),
         l2_bytes: Some(1 << 20),
+        l1_threads: Some(1),
         ..Origin::default()
     };
     let predictions = predict::predict(call, &usual.overlaid(&args.origin));

@@ -17,9 +17,11 @@
 
 pub mod conv2d;
 pub mod kernel;
+pub mod nnpack;
 pub mod order;
 pub mod predict;
 pub mod real;
+pub mod vectors;
 
 pub use conv2d::{Arguments, Geometry, Padding, PaddingMode};
 pub use kernel::{Kernel, run};

@@ -52,8 +52,12 @@ fn example(family: &Family) -> Option<(String, String, String)> {
         1 => String::new(),
         groups => format!(", groups={groups}"),
     };
+    let stride = match g.stride {
+        [1, 1] => String::new(),
+        [sh, sw] => format!(", stride=({sh}, {sw})"),
+    };
     let layer = format!(
-        "Conv2d({}, {}, ({kh}, {kw}){groups})",
+        "Conv2d({}, {}, ({kh}, {kw}){stride}{groups})",
         g.in_channels, g.out_channels
     );
     Some((order.to_string(), layer, tree.to_string()))

@@ -150,6 +150,8 @@ fn origin(value: Option<&Value>) -> std::result::Result<Origin, String> {
         mkldnn: map.get("mkldnn").and_then(Value::as_bool),
         l1_bytes: size("l1_bytes").filter(|&b| b > 0),
         l2_bytes: size("l2_bytes").filter(|&b| b > 0),
+        l1_threads: size("l1_threads").filter(|&t| t > 0),
+        nnpack: map.get("nnpack").and_then(Value::as_bool),
         env,
     })
 }

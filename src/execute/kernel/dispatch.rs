@@ -1,6 +1,6 @@
 //! From ordinary code into code compiled for the processor's vectors.
 //!
-//! One of the crate's two files with unsafe: a call into a function with `#[target_feature]` is sound only on a
+//! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
 //! processor that has the feature, which is asked right before. Which code runs never changes a bit; [`Vectors`] can
 //! be chosen so that this can be checked on one processor.
 #![allow(unsafe_code)]
@@ -9,48 +9,7 @@ use super::task;
 use super::task::Layer;
 use super::task::Task;
 use crate::execute::Real;
-
-/// Which vectors the code was compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vectors {
-    /// Those that every processor of the target has.
-    Portable,
-    /// AVX2 and FMA.
-    Avx2,
-    /// AVX-512.
-    Avx512,
-}
-
-impl Vectors {
-    /// Whether this processor can run such code.
-    #[must_use]
-    pub fn available(self) -> bool {
-        match self {
-            Vectors::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Vectors::Avx2 => {
-                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Vectors::Avx512 => {
-                Vectors::Avx2.available()
-                    && std::is_x86_feature_detected!("avx512f")
-                    && std::is_x86_feature_detected!("avx512vl")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Vectors::Avx2 | Vectors::Avx512 => false,
-        }
-    }
-
-    /// The widest there are.
-    #[must_use]
-    pub fn widest() -> Self {
-        [Vectors::Avx512, Vectors::Avx2]
-            .into_iter()
-            .find(|vectors| vectors.available())
-            .unwrap_or(Vectors::Portable)
-    }
-}
+use crate::execute::vectors::Vectors;
 
 /// Numbers that the kernels are compiled for.
 pub trait Tiled: Real {

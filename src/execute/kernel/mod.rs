@@ -11,6 +11,7 @@
 use rayon::prelude::*;
 
 use crate::execute::Geometry;
+use crate::execute::nnpack;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret;
 
@@ -20,8 +21,8 @@ mod task;
 mod tile;
 
 pub use crate::execute::order::interpret::Operands;
+pub use crate::execute::vectors::Vectors;
 pub use dispatch::Tiled;
-pub use dispatch::Vectors;
 
 /// Who executes a plan; the bits are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,11 +46,30 @@ pub fn run<R: Tiled>(
     plan: &Plan,
     kernel: Kernel,
 ) -> Vec<R> {
+    if let Some(blocked) = plan.nnpack {
+        return run_nnpack(operands, geometry, blocked, kernel);
+    }
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
         Kernel::Fast => fast(operands, geometry, plan, Vectors::widest()),
         Kernel::With(vectors) => fast(operands, geometry, plan, vectors),
     }
+}
+
+/// NNPACK's algorithms know float32 only; other numbers are rounded to it, which PyTorch never asks for.
+fn run_nnpack<R: Tiled>(
+    operands: &Operands<'_, R>,
+    g: &Geometry,
+    blocked: nnpack::Blocked,
+    kernel: Kernel,
+) -> Vec<R> {
+    let operands = nnpack::Float32::of(operands);
+    let output = match kernel {
+        Kernel::Reference => operands.run_reference(g, blocked),
+        Kernel::Fast => operands.run(g, blocked, Vectors::widest()),
+        Kernel::With(vectors) => operands.run(g, blocked, vectors),
+    };
+    output.into_iter().map(|x| R::from_f64(x.into())).collect()
 }
 
 fn fast<R: Tiled>(

@@ -121,6 +121,9 @@ proptest! {
         for family in FAMILIES {
             for member in family.members {
                 let plan = member.parse::<Order>().unwrap().plan(&g);
+                if plan.nnpack.is_some() && plan.regions.is_empty() {
+                    continue; // tiles are transformed, taps not summed
+                }
                 let mut times = vec![0; g.output_len()];
                 for region in &plan.regions {
                     for image in region.images.clone() {

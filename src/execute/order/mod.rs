@@ -26,6 +26,7 @@ pub mod interpret;
 pub mod mkl;
 pub mod name;
 pub mod native;
+pub mod nnpack;
 pub mod onednn;
 pub mod table;
 pub mod trace;
@@ -384,6 +385,9 @@ pub struct Plan {
     pub recipes: Vec<Recipe>,
     /// Who follows which.
     pub regions: Vec<Region>,
+    /// NNPACK's algorithms: the output is not executed from recipes, but by [`crate::execute::nnpack`]. Regions, where
+    /// there are any, tell the sums that it takes.
+    pub nnpack: Option<nnpack::Blocked>,
 }
 
 impl Plan {

@@ -18,6 +18,7 @@ use crate::execute::order::custom;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
 use crate::execute::order::native;
+use crate::execute::order::nnpack;
 use crate::execute::order::onednn;
 
 /// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
@@ -96,6 +97,8 @@ pub enum Order {
     Mkl(mkl::Variant),
     /// Spelled out.
     Custom(custom::Variant),
+    /// NNPACK: Winograd, Fourier or a matrix product, by kernel and output.
+    Nnpack(nnpack::Variant),
 }
 
 impl Order {
@@ -143,6 +146,7 @@ impl Order {
             Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
             Order::Custom(variant) => variant.recipe(g),
+            Order::Nnpack(variant) => return variant.plan(g),
         };
         Plan::uniform(g, recipe)
     }
@@ -223,6 +227,7 @@ impl fmt::Display for Order {
             Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
             Order::Custom(variant) => write!(f, "custom/{variant}"),
+            Order::Nnpack(variant) => write!(f, "nnpack/{variant}"),
         }
     }
 }
@@ -310,6 +315,7 @@ fn parse(name: &str) -> Option<Order> {
         }),
         ("onednn-matrix-vector", ["lanes8"]) => Some(Order::OnednnMatrixVector),
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
+        ("nnpack", words) => nnpack::Variant::parse(words).map(Order::Nnpack),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
         ("native-dot", ["avx2"]) => Some(Order::NativeDot { sequential: false }),
         ("native-dot", ["default"]) => Some(Order::NativeDot { sequential: true }),

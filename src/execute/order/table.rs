@@ -281,6 +281,18 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        form: "nnpack/l1_Sk",
+        rule: "stride 1: no sum over taps. Tiles of 8 x 8 (Winograd F(6x6, 3x3) for 3x3 kernels, else Fourier) or 16 x 16 (Fourier) are transformed, multiplied, summed over the input channels in blocks that fill a level-1 cache of S per thread, and transformed back; the bias enters before that. Other strides: c, kh, kw with padding as +0, a chain from +0 per block (32k: 292 products), each added to the total; bias last. Subnormal numbers are zero",
+        used: "PyTorch's NNPACK: mkldnn disabled, 16 images or more, kernels up to 16 wider than the padding, no dilation, AVX2",
+        evidence: "verified on live torch 2.15 (AMD); the tree is that of stride 2, transforms have none",
+        members: &[
+            "nnpack/l1_32k",
+            "nnpack/l1_16k",
+            "nnpack/l1_48k",
+            "nnpack/l1_24k",
+        ],
+    },
+    Family {
         form: "sequential/chw|hwc-fma|muladd-bias-first|last",
         rule: "one accumulator over c, kh, kw (padding as +0) or kh, kw, c (padding skipped)",
         used: "hand-written loops; PyTorch of 2017-18 (chw-muladd-bias-last)",
@@ -323,7 +335,7 @@ impl Family {
         let [channels, filters, groups] = match order {
             Order::OnednnDepthwise { .. } => [1, 1, 4],
             Order::Onednn1x1 { .. } => [300, 8, 1],
-            Order::Mkl(_) | Order::OnednnGemm(_) => [200, 16, 1],
+            Order::Mkl(_) | Order::OnednnGemm(_) | Order::Nnpack(_) => [200, 16, 1],
             Order::OnednnMatmul { .. } => [600, 16, 1],
             _ => [18, 8, 1],
         };
@@ -332,7 +344,12 @@ impl Family {
             Order::Onednn1x1 { .. } => [1, 1],
             _ => [1, 2],
         };
+        let stride = match order {
+            Order::Nnpack(_) => [2, 2],
+            _ => [1, 1],
+        };
         let arguments = Arguments {
+            stride,
             groups,
             ..Arguments::default()
         };

@@ -3,6 +3,7 @@
 //! Identical in torch 2.1 to 2.15: measured on 18,782 random configurations for each of seven versions.
 
 use crate::execute::Geometry;
+use crate::execute::order::nnpack;
 
 /// PyTorch's backends for a float32 convolution on an x86 CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +14,7 @@ pub enum Backend {
     Slow2d,
     /// im2col with dilation and a BLAS.
     SlowDilated2d,
-    /// NNPACK; only with mkldnn disabled.
+    /// NNPACK; only with mkldnn disabled, 16 images or more, on processors with AVX2.
     NnpackSpatial,
 }
 
@@ -29,8 +30,8 @@ impl Backend {
     }
 }
 
-/// The backend for `g` with `threads` = `torch.get_num_threads()`.
-pub fn select(g: &Geometry, threads: usize, mkldnn: bool) -> Backend {
+/// The backend for `g` with `threads` = `torch.get_num_threads()`; `nnpack` is whether NNPACK runs there at all.
+pub fn select(g: &Geometry, threads: usize, mkldnn: bool, nnpack: bool) -> Backend {
     let strided = g.stride != [1, 1];
     let dilated = g.dilation != [1, 1];
     let pointwise = g.kernel == [1, 1];
@@ -42,7 +43,7 @@ pub fn select(g: &Geometry, threads: usize, mkldnn: bool) -> Backend {
         Backend::Mkldnn
     } else if dilated {
         Backend::SlowDilated2d
-    } else if nnpack(g) {
+    } else if nnpack && use_nnpack(g) {
         Backend::NnpackSpatial
     } else {
         Backend::Slow2d
@@ -58,7 +59,7 @@ pub fn select_double(g: &Geometry) -> Backend {
     }
 }
 
-/// `use_nnpack`: reached with mkldnn disabled only, because a batch of 16 is oneDNN's otherwise.
-fn nnpack(g: &Geometry) -> bool {
-    g.batch >= 16 && (0..2).all(|axis| g.kernel[axis] < 17 && g.padding[axis] < g.kernel[axis])
+/// `ConvParams::use_nnpack`: reached with mkldnn disabled only, because a batch of 16 is oneDNN's otherwise.
+fn use_nnpack(g: &Geometry) -> bool {
+    g.batch >= 16 && nnpack::accepts(g)
 }

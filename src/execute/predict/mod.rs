@@ -12,6 +12,7 @@ use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
+use crate::execute::order::nnpack;
 
 pub mod backend;
 mod narrow;
@@ -85,6 +86,10 @@ pub struct Origin {
     pub l1_bytes: Option<usize>,
     /// Level-2 cache of one core, bytes.
     pub l2_bytes: Option<usize>,
+    /// Hardware threads that share a level-1 data cache: 2 with hyper-threading.
+    pub l1_threads: Option<usize>,
+    /// Whether NNPACK was enabled (`torch.backends.nnpack.flags`); it is unless said otherwise.
+    pub nnpack: Option<bool>,
     /// Environment variables that steer the libraries: `ONEDNN_MAX_CPU_ISA`, ...
     pub env: BTreeMap<String, String>,
 }
@@ -110,6 +115,8 @@ pub struct Machine {
     pub caches: [usize; 2],
     /// What oneDNN may use for bfloat16 and float16; matters for those alone.
     pub narrow: Narrow,
+    /// Level-1 data cache per hardware thread, bytes, where NNPACK runs.
+    pub nnpack_l1: Option<usize>,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -160,7 +167,10 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         _ => return None,
     };
     let backend = match double {
-        false => backend::select(g, machine.threads, machine.mkldnn),
+        false => {
+            let nnpack_runs = machine.nnpack_l1.is_some();
+            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
+        }
         true => backend::select_double(g),
     };
     let blocks = match machine.mkl_blocks {
@@ -193,7 +203,12 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
-        (Backend::NnpackSpatial, _) => return None,
+        // channels_last input is copied to NCHW first
+        (Backend::NnpackSpatial, _) => {
+            let l1_kib = machine.nnpack_l1? >> 10;
+            let variant = nnpack::Variant { l1_kib };
+            (nnpack::Algorithm::of(g).name(), Order::Nnpack(variant))
+        }
     };
     Some(Prediction {
         backend,
@@ -228,6 +243,8 @@ impl Origin {
             mkldnn: other.mkldnn.or(self.mkldnn),
             l1_bytes: other.l1_bytes.or(self.l1_bytes),
             l2_bytes: other.l2_bytes.or(self.l2_bytes),
+            l1_threads: other.l1_threads.or(self.l1_threads),
+            nnpack: other.nnpack.or(self.nnpack),
             env,
         }
     }
@@ -246,11 +263,11 @@ impl Origin {
         let caches = self.caches();
         let mut machines = Vec::new();
         for mkldnn in self.mkldnn.map_or(vec![true, false], |known| vec![known]) {
-            for isa in self.isas() {
+            for [hardware, isa] in self.isas() {
                 for &mkl_blocks in &self.mkl_blocks(isa) {
                     for &threads in &all(self.threads, &[1, 2, 4, 8, 16]) {
                         for &caches in &caches {
-                            machines.push(Machine {
+                            let machine = |nnpack_l1| Machine {
                                 isa,
                                 onednn: self.onednn_version(),
                                 rounds_operands: self.may_round_operands(),
@@ -259,8 +276,17 @@ impl Origin {
                                 mkl_blocks,
                                 mkl_cnr: self.env.contains_key("MKL_CBWR"),
                                 caches,
+                                nnpack_l1,
                                 narrow: Narrow::default(),
-                            });
+                            };
+                            let sharing = match mkldnn || !self.has_nnpack(hardware) {
+                                true => vec![None],
+                                false => all(self.l1_threads, &[1, 2])
+                                    .into_iter()
+                                    .map(|threads| Some(caches[0] / threads))
+                                    .collect(),
+                            };
+                            machines.extend(sharing.into_iter().map(machine));
                         }
                     }
                 }
@@ -307,8 +333,15 @@ impl Origin {
         all.collect()
     }
 
-    /// Instruction sets that oneDNN may have used.
-    fn isas(&self) -> Vec<Isa> {
+    /// Whether NNPACK runs on such a processor: it has kernels for AVX2 only, and is built everywhere but on Windows
+    /// (whose machine is `AMD64`).
+    fn has_nnpack(&self, hardware: Isa) -> bool {
+        let is_windows = self.machine.as_deref() == Some("AMD64");
+        hardware >= Isa::Avx2 && !is_windows && self.nnpack != Some(false)
+    }
+
+    /// Instruction sets that the processor may have, each with what oneDNN may have used of it.
+    fn isas(&self) -> Vec<[Isa; 2]> {
         let limit = self.onednn_variable("MAX_CPU_ISA").and_then(Isa::limit);
         let reported = self.onednn_isa.as_deref().and_then(Isa::reported);
         let processor = self.cpu_isa.as_deref().and_then(Isa::of_processor);
@@ -316,11 +349,12 @@ impl Origin {
             Some(isa) => vec![isa],
             None => self.isas_by_capability(),
         };
-        let mut isas: Vec<Isa> = hardware
+        let mut isas: Vec<[Isa; 2]> = hardware
             .into_iter()
-            .map(|isa| limit.map_or(isa, |limit| isa.min(limit)))
+            .map(|isa| [isa, limit.map_or(isa, |limit| isa.min(limit))])
             .collect();
-        isas.dedup();
+        // below AVX2 nothing but oneDNN tells processors apart
+        isas.dedup_by_key(|&mut [hardware, isa]| (hardware >= Isa::Avx2, isa));
         isas
     }
 
@@ -382,6 +416,7 @@ impl FromStr for Origin {
                 let size = value.parse::<usize>().ok().filter(|&n| n > 0);
                 size.ok_or_else(|| wrong("a number above zero"))
             };
+            let switch = || value.parse::<bool>().map_err(|_| wrong("true or false"));
             let text = || Some(value.to_owned());
             match key {
                 "torch" => origin.torch = text(),
@@ -399,10 +434,9 @@ impl FromStr for Origin {
                 "threads" => origin.threads = Some(size()?),
                 "l1_bytes" => origin.l1_bytes = Some(size()?),
                 "l2_bytes" => origin.l2_bytes = Some(size()?),
-                "mkldnn" => {
-                    let on = value.parse().map_err(|_| wrong("true or false"))?;
-                    origin.mkldnn = Some(on);
-                }
+                "l1_threads" => origin.l1_threads = Some(size()?),
+                "mkldnn" => origin.mkldnn = Some(switch()?),
+                "nnpack" => origin.nnpack = Some(switch()?),
                 variable
                     if variable
                         .chars()
@@ -413,7 +447,7 @@ impl FromStr for Origin {
                 _ => {
                     return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
                         "the keys are torch, device, machine, cpu_capability, cpu_isa, cpu_vendor, cpu_flags (A+B), threads, mkldnn, \
-                         onednn, onednn_isa, l1_bytes, l2_bytes, and environment variables in capitals",
+                         nnpack, onednn, onednn_isa, l1_bytes, l1_threads, l2_bytes, and environment variables in capitals",
                     ));
                 }
             }
@@ -431,7 +465,8 @@ mod tests {
     use super::Origin;
 
     fn isas(origin: &str) -> Vec<Isa> {
-        origin.parse::<Origin>().unwrap().isas()
+        let isas = origin.parse::<Origin>().unwrap().isas();
+        isas.into_iter().map(|[_, used]| used).collect()
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Order;
 use crate::execute::Real;
+use crate::execute::nnpack;
 use crate::execute::order::interpret::Operands;
 use crate::execute::order::interpret::Unrolled;
 use crate::execute::order::table;
@@ -215,6 +216,15 @@ impl<'a, R: Real> Search<'a, R> {
     fn agreeing(&self, order: Order, elements: &[usize]) -> usize {
         let g = self.problem.geometry;
         let plan = order.plan(g);
+        if let Some(blocked) = plan.nnpack {
+            let operands = nnpack::Float32::of(&self.problem.operands);
+            let agrees = |&&flat: &&usize| {
+                let actual = operands.element(g, blocked, self.problem.place(flat));
+                let actual = R::from_f64(actual.into()).rounded(self.problem.dtype);
+                same(self.problem.expected[flat], actual)
+            };
+            return elements.iter().filter(agrees).count();
+        }
         let mut unrolled: Vec<Option<Unrolled<'_>>> = Vec::new();
         unrolled.resize_with(plan.recipes.len(), || None);
         let mut scratch = Vec::new();

@@ -1,0 +1,44 @@
+//! From ordinary code into code compiled for the processor's vectors.
+//!
+//! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
+//! processor that has the feature, which is asked right before.
+#![allow(unsafe_code)]
+
+use crate::execute::vectors::Vectors;
+
+/// Something to be run; to be compiled for vectors, `run` and what it calls must be inlined.
+pub(super) trait Work {
+    /// Runs it.
+    fn run(self);
+}
+
+/// Runs `work` with the vectors asked for, or with portable code where the processor lacks them.
+pub(super) fn run(work: impl Work, vectors: Vectors) {
+    #[cfg(target_arch = "x86_64")]
+    match vectors {
+        Vectors::Avx512 if vectors.available() => {
+            // SAFETY: avx512f, avx512vl, avx2 and fma were detected on the line above.
+            return unsafe { avx512(work) };
+        }
+        Vectors::Avx2 if vectors.available() => {
+            // SAFETY: avx2 and fma were detected on the line above.
+            return unsafe { avx2(work) };
+        }
+        _ => {}
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = vectors;
+    work.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn avx512(work: impl Work) {
+    work.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(work: impl Work) {
+    work.run();
+}
