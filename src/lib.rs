@@ -23,6 +23,7 @@
 //! | what does this layer's weight mean, and where is each number? | [`explain`] |
 //! | what does this Conv2d compute, in which order of additions? | [`execute`] |
 //! | does it agree with what PyTorch computed? | [`verify`] |
+//! | what would unpickling it run? | [`scan`] |
 //! | how do weights leave the file? | [`export`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
@@ -39,6 +40,7 @@
 //! | tensor | |
 //! | safetensors | bytes, tensor |
 //! | npy | bytes, container, tensor |
+//! | scan | bytes, container, pickle, safetensors, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
@@ -76,6 +78,7 @@ pub mod npy;
 pub mod pickle;
 pub mod render;
 pub mod safetensors;
+pub mod scan;
 pub mod tensor;
 pub mod verify;
 

@@ -2,6 +2,9 @@
 
 use crate::error::{Error, Result};
 
+/// Bytes that a record may inflate to, however few it is kept in.
+const INFLATED_FREE: u64 = 16 << 20;
+
 /// Upper bounds, each spent before the memory it stands for is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,8 +26,18 @@ pub struct Limits {
     /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
     pub tree_bytes: usize,
+    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB.
+    pub inflate_ratio: u64,
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     pub tensor_bytes: usize,
+}
+
+impl Limits {
+    /// Bytes that a compressed pickle of `stored_len` bytes may inflate to.
+    pub fn inflated(&self, stored_len: u64) -> usize {
+        let most = stored_len.saturating_mul(self.inflate_ratio).max(INFLATED_FREE);
+        usize::try_from(most).unwrap_or(usize::MAX).min(self.pickle_bytes)
+    }
 }
 
 /// What is left of one limit on memory: spent before the memory is taken, never given back.
@@ -90,6 +103,7 @@ impl Default for Limits {
             tree_nodes: 20_000_000,
             tree_depth: 1000,
             tree_bytes: 64 << 20,
+            inflate_ratio: 200,
             tensor_bytes: 64 << 30,
         }
     }

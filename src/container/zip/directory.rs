@@ -48,25 +48,52 @@ struct End {
 
 impl<'a> Directory<'a> {
     pub(super) fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self> {
+        let (directory, start) = Self::read_if(bytes, limits, |start| start == 0)?;
+        debug_assert_eq!(start, 0);
+        Ok(directory)
+    }
+
+    /// Also of a zip that something was put in front of; returns where the zip begins, which its offsets count from.
+    /// Those of the entries count from the start of `bytes`.
+    pub(super) fn read_anywhere(bytes: &'a [u8], limits: &Limits) -> Result<(Self, u64)> {
+        Self::read_if(bytes, limits, |_| true)
+    }
+
+    fn read_if(
+        bytes: &'a [u8],
+        limits: &Limits,
+        may_begin_at: impl Fn(u64) -> bool,
+    ) -> Result<(Self, u64)> {
         let end_at = find_end(bytes)?;
         let (end, directory_end) = read_end(bytes, end_at)?;
         let comment = usize::from(u16::from_le_bytes([bytes[end_at + 20], bytes[end_at + 21]]));
         if end.entries > limits.records as u64 {
             return Err(Error::limit(format!(
-                "the zip has {} records, the limit is {}",
+                "the zip has {} records, the limit is {} (records)",
                 end.entries, limits.records
             )));
         }
-        if end.at.checked_add(end.size) != Some(directory_end as u64) {
+        let start = end
+            .at
+            .checked_add(end.size)
+            .and_then(|ends| (directory_end as u64).checked_sub(ends));
+        let Some(start) = start.filter(|&start| may_begin_at(start)) else {
             return Err(misplaced(&end, directory_end));
+        };
+        let at = end.at + start;
+        // both fit usize: they are not beyond the directory's end
+        let range = at as usize..directory_end;
+        let end = End { at, ..end };
+        let mut entries = read_entries(&bytes[range], &end)?;
+        for entry in &mut entries {
+            entry.header_at = entry.header_at.saturating_add(start);
         }
-        // both fit usize: their sum does
-        let range = end.at as usize..directory_end;
-        Ok(Self {
-            entries: read_entries(&bytes[range], &end)?,
-            at: end.at,
+        let directory = Self {
+            entries,
+            at,
             end: (end_at + END_LEN + comment) as u64,
-        })
+        };
+        Ok((directory, start))
     }
 }
 

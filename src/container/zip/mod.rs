@@ -5,6 +5,7 @@
 
 mod audit;
 mod directory;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
+pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
