@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,predict] [--output fixtures]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,malicious,predict] [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
 """
@@ -22,8 +22,8 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 
 import torch
 
-LIMIT = 5_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict")
+LIMIT = 8_000_000
+PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "malicious", "predict")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -65,6 +65,8 @@ def commands(part: str):
         yield "checkpoints", {}, "fixture_makers/programs.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
+    elif part == "malicious":
+        yield "malicious", {}, "make_malicious.py {}"
     elif part == "predict":
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):

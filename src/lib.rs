@@ -46,8 +46,8 @@
 //! | execute | tensor |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | checkpoint, execute, explain, export, tensor, verify |
-//! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, tensor, verify |
+//! | render | checkpoint, execute, explain, export, scan, tensor, verify |
+//! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!

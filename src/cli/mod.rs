@@ -14,6 +14,7 @@ mod ls;
 mod names;
 mod orders;
 mod run;
+mod scan;
 mod tree;
 mod values;
 mod verify;

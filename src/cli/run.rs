@@ -11,7 +11,6 @@ use super::exit::Outcome;
 use super::io::Io;
 use super::values::ConvolutionFlags;
 use super::verify::How;
-use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::Error;
@@ -79,7 +78,7 @@ pub struct Args {
 /// Executes the layer and writes its output.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     super::layer::check_order(&args.name, args.file.as_deref())?;
-    let limits = Limits::default();
+    let limits = io.limits.clone();
     let checkpoint = super::file::open(io, args.file.as_deref())?;
     let layer = Conv2d::of(&checkpoint, args).map_err(|e| e.in_file(checkpoint.path()))?;
     let input = args.input.read(&limits)?;

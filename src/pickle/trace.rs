@@ -18,6 +18,8 @@ pub struct Trace {
     pub oddities: Vec<Oddity>,
     /// Oddities beyond those.
     pub oddities_left_out: usize,
+    /// Opcodes that were run.
+    pub steps: u64,
     /// Why it ended before STOP.
     pub error: Option<Error>,
 }

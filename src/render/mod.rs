@@ -10,6 +10,8 @@ pub mod module;
 pub mod number;
 pub mod orders;
 mod paint;
+pub mod sarif;
+pub mod scan;
 pub mod tree;
 pub mod verify;
 mod wrap;

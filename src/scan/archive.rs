@@ -43,19 +43,32 @@ impl Scanner<'_> {
         let survey = match Survey::of(bytes, &self.options.limits) {
             Ok(survey) => survey,
             Err(error) => {
-                self.findings
-                    .add(Kind::Limit, Level::Unknown, "records", &at.spot(0), error.message());
+                self.findings.add(
+                    Kind::Limit,
+                    Level::Unknown,
+                    "records",
+                    &at.spot(0),
+                    error.message(),
+                );
                 return Ok(());
             }
         };
         // a distributed checkpoint's file is many zips, one after another
-        let is_distcp = path.extension().is_some_and(|extension| extension == "distcp");
+        let is_distcp = path
+            .extension()
+            .is_some_and(|extension| extension == "distcp");
         let begins = usize::try_from(survey.start).unwrap_or(0).min(bytes.len());
         if begins > 0 && (is_distcp || bytes.starts_with(b"PK\x03\x04")) {
             if !is_distcp {
-                let message = format!("another zip lies before this one, which begins at byte {begins}");
-                self.findings
-                    .add(Kind::Polyglot, Level::Unknown, "two zips", &at.spot(0), &message);
+                let message =
+                    format!("another zip lies before this one, which begins at byte {begins}");
+                self.findings.add(
+                    Kind::Polyglot,
+                    Level::Unknown,
+                    "two zips",
+                    &at.spot(0),
+                    &message,
+                );
             }
             if at.depth < super::files::DEEPEST * 4096 {
                 self.archive(&bytes[..begins], &at.deeper(), path)?;
@@ -98,11 +111,16 @@ impl Scanner<'_> {
             None => "zip".to_owned(),
         };
         let spot = at.spot(problem.at);
-        self.findings.add(kind, Level::Unknown, &what, &spot, &problem.message);
+        self.findings
+            .add(kind, Level::Unknown, &what, &spot, &problem.message);
     }
 
     fn two_checkpoints(&mut self, archive: &Archive<'_>, at: &Where) {
-        let names = archive.survey.members.iter().map(|member| &member.record.name);
+        let names = archive
+            .survey
+            .members
+            .iter()
+            .map(|member| &member.record.name);
         let pickles: BTreeSet<&str> = names
             .map(String::as_str)
             .filter(|name| match name.split_once('/') {
@@ -110,17 +128,30 @@ impl Scanner<'_> {
                 None => name.eq_ignore_ascii_case("data.pkl"),
             })
             .collect();
-        let roots: BTreeSet<String> = pickles.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let roots: BTreeSet<String> = pickles
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
         if roots.len() > 1 {
             let some: Vec<&str> = pickles.into_iter().take(4).collect();
             let message = format!("holds several checkpoints: {}", some.join(", "));
-            self.findings
-                .add(Kind::TwoCheckpoints, Level::Unknown, "data.pkl", &at.spot(0), &message);
+            self.findings.add(
+                Kind::TwoCheckpoints,
+                Level::Unknown,
+                "data.pkl",
+                &at.spot(0),
+                &message,
+            );
         }
     }
 
     /// Scans a member; returns the bytes of the file that need not be searched for pickles.
-    fn member(&mut self, archive: &Archive<'_>, member: &Member, at: &Where) -> Result<Option<Range<usize>>> {
+    fn member(
+        &mut self,
+        archive: &Archive<'_>,
+        member: &Member,
+        at: &Where,
+    ) -> Result<Option<Range<usize>>> {
         let name = archive.relative(&member.record.name).to_owned();
         let kept = kept_range(member);
         if !member.readable {
@@ -142,7 +173,8 @@ impl Scanner<'_> {
                     Kind::Damaged
                 };
                 let spot = at.spot(member.record.data_at);
-                self.findings.add(kind, Level::Unknown, &name, &spot, error.message());
+                self.findings
+                    .add(kind, Level::Unknown, &name, &spot, error.message());
                 return Ok(None);
             }
         };
@@ -160,14 +192,13 @@ impl Scanner<'_> {
         let file_offset = (!deflated).then_some(at.base.unwrap_or(0) + member.record.data_at);
         let inside = at.inside(&name, file_offset.filter(|_| at.base.is_some()));
         if pickled {
-            self.pickled_member(archive, &content, &name, &inside);
+            self.pickled_member(archive, &content, stored_len, &name, &inside);
             return Ok((!deflated).then_some(kept));
         }
         if content.starts_with(b"PK\x03\x04") || name.ends_with(".npy") {
             if at.depth < super::files::DEEPEST {
-                let skip = content.starts_with(b"PK\x03\x04");
                 self.nested(&content, &inside.deeper(), Path::new(&name))?;
-                return Ok((skip && !deflated).then_some(kept));
+                return Ok((!deflated).then_some(kept));
             }
             self.too_deep(&inside);
         }
@@ -177,17 +208,26 @@ impl Scanner<'_> {
         Ok(None)
     }
 
-    fn pickled_member(&mut self, archive: &Archive<'_>, content: &[u8], name: &str, inside: &Where) {
+    fn pickled_member(
+        &mut self,
+        archive: &Archive<'_>,
+        content: &[u8],
+        stored_len: u64,
+        name: &str,
+        inside: &Where,
+    ) {
         let records = archive.records(name);
         let context = Context {
             record: &inside.label,
             base: 0,
             file_offset: inside.base,
             torchscript: archive.torchscript,
+            numbered: false,
             records: records.as_ref(),
         };
         self.pickles += 1;
-        let outcome = program::examine(content, &context, &mut self.findings, &self.options.limits);
+        let limits = self.options.limits.for_pickle(stored_len);
+        let outcome = program::examine(content, &context, &mut self.findings, &limits);
         self.nested_pickles(outcome.nested, inside);
         if outcome.ended && outcome.consumed < content.len() {
             let rest = content.len() - outcome.consumed;
@@ -232,11 +272,13 @@ impl Scanner<'_> {
                 base: offset,
                 file_offset,
                 torchscript: false,
+                numbered: false,
                 records: None,
             };
             self.pickles += 1;
             let bytes = &bytes[stray.at..stray.at + stray.len];
-            program::examine(bytes, &context, &mut self.findings, &self.options.limits);
+            let limits = self.options.limits.for_pickle(stray.len as u64);
+            program::examine(bytes, &context, &mut self.findings, &limits);
         }
         if let Some(gave_up) = search.gave_up_at {
             let message = "too much looks like a pickle from here on: the rest was not searched";
@@ -255,7 +297,10 @@ fn kept_range(member: &Member) -> Range<usize> {
 
 impl<'b> Archive<'b> {
     fn new(bytes: &'b [u8], survey: Survey) -> Self {
-        let first = survey.members.first().map_or("", |member| &member.record.name);
+        let first = survey
+            .members
+            .first()
+            .map_or("", |member| &member.record.name);
         let root = match first.split_once('/') {
             Some((root, _)) => format!("{root}/"),
             None => String::new(),
@@ -270,7 +315,9 @@ impl<'b> Archive<'b> {
         };
         let any = |wanted: &dyn Fn(&str) -> bool| {
             let names = archive.survey.members.iter();
-            names.map(|member| archive.relative(&member.record.name)).any(wanted)
+            names
+                .map(|member| archive.relative(&member.record.name))
+                .any(wanted)
         };
         let torchscript = any(&|name| name == "constants.pkl" || name.starts_with("code/"));
         let is_torch = torchscript || any(&|name| name.eq_ignore_ascii_case("data.pkl"));
@@ -292,7 +339,10 @@ impl<'b> Archive<'b> {
         PICKLES.contains(&lower.as_str())
             || self.torchscript && (lower.ends_with(".pkl") || lower.ends_with(".debug_pkl"))
             || lower.ends_with("/data.pkl")
-            || !self.is_torch && [".pkl", ".pickle", ".p"].iter().any(|end| lower.ends_with(end))
+            || !self.is_torch
+                && [".pkl", ".pickle", ".p"]
+                    .iter()
+                    .any(|end| lower.ends_with(end))
     }
 
     /// The records of the storages that the pickle of that name may name.

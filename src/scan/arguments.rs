@@ -89,14 +89,21 @@ impl<'g> Values<'g> {
     pub(super) fn global(self, id: ValueId) -> Option<(&'g str, &'g str)> {
         match self.get(id) {
             Value::Global { module, name } => Some((module, name)),
-            // the class of a module that was saved with its source: ('module', class, file, source)
-            Value::Persistent(inner) => match self.items(*inner)? {
-                [kind, class, ..] if self.text(*kind) == Some("module") => match self.get(*class) {
-                    Value::Global { module, name } => Some((module, name)),
-                    _ => None,
-                },
-                _ => None,
-            },
+            Value::Persistent(inner) => self.module_class(*inner),
+            _ => None,
+        }
+    }
+
+    /// The class of a module that was saved with its source: `('module', class, file, source)`, and in a tar without
+    /// the word. The source is compared with today's, and not run.
+    pub(super) fn module_class(self, description: ValueId) -> Option<(&'g str, &'g str)> {
+        let class = match self.items(description)? {
+            [word, class, _, _] if self.text(*word) == Some("module") => *class,
+            [class, _, _] => *class,
+            _ => return None,
+        };
+        match self.get(class) {
+            Value::Global { module, name } => Some((module, name)),
             _ => None,
         }
     }
@@ -151,6 +158,11 @@ impl<'g> Values<'g> {
                 Some([value]) if self.fits(*value, Arg::Plain) => Ok(()),
                 _ => Err("is called with something else than one plain value".to_owned()),
             },
+            Use::Tensor => match args {
+                Some([]) if new => Ok(()),
+                Some([data]) if self.is_tensor(*data) => Ok(()),
+                _ => Err("is called with something else than a tensor".to_owned()),
+            },
             Use::Call(call) => self.judge_call(call, object),
         }
     }
@@ -168,7 +180,11 @@ impl<'g> Values<'g> {
         }
         match call.name {
             "partial" => self.partial(object),
-            "getattr" if self.text(args[1]).is_none_or(|name| !is_plain_attribute(name)) => {
+            "getattr"
+                if self
+                    .text(args[1])
+                    .is_none_or(|name| !is_plain_attribute(name)) =>
+            {
                 Err("reaches for an attribute by which everything else can be reached".to_owned())
             }
             _ => Ok(()),
@@ -199,9 +215,10 @@ impl<'g> Values<'g> {
 
     /// `(function, class, arguments, state)`: the arguments must be right for the function.
     fn retyped(self, args: &[ValueId]) -> Result<(), String> {
-        let (Some((module, name)), Some(inner)) =
-            (self.global(args[0]), args.get(2).and_then(|&a| self.items(a)))
-        else {
+        let (Some((module, name)), Some(inner)) = (
+            self.global(args[0]),
+            args.get(2).and_then(|&a| self.items(a)),
+        ) else {
             return Err("is called with a function that is computed".to_owned());
         };
         match known::known(module, name) {
@@ -252,7 +269,9 @@ impl<'g> Values<'g> {
             Arg::NoneOrInt => matches!(value, Value::None | Value::Int(_)),
             Arg::Bool => matches!(value, Value::Bool(_)) || matches!(value, Value::Int(0 | 1)),
             Arg::Text => self.text(id).is_some(),
-            Arg::Latin1 => self.text(id).is_some_and(|text| text == "latin1" || text == "latin-1"),
+            Arg::Latin1 => self
+                .text(id)
+                .is_some_and(|text| text == "latin1" || text == "latin-1"),
             Arg::Bytes | Arg::BytesNested => self.is_bytes(id),
             Arg::TextOrBytes => self.text(id).is_some() || self.is_bytes(id),
             Arg::Dict => {
@@ -271,14 +290,17 @@ impl<'g> Values<'g> {
                 matches!(value, Value::Persistent(_))
                     || self.callee(id) == Some(("torch.storage", "_load_from_bytes"))
             }
-            Arg::Tensor => self.callee(id).is_some_and(|(module, name)| known::is_rebuild(module, name)),
+            Arg::Tensor => self.is_tensor(id),
             Arg::Array => self.callee(id).is_some_and(|callee| {
                 matches!(
                     callee,
-                    ("numpy.core.multiarray", "_reconstruct") | ("numpy.core.numeric", "_frombuffer")
+                    ("numpy.core.multiarray", "_reconstruct")
+                        | ("numpy.core.numeric", "_frombuffer")
                 )
             }),
-            Arg::NumpyDtype => self.callee(id) == Some(("numpy", "dtype")) || self.is_value(id, "numpy"),
+            Arg::NumpyDtype => {
+                self.callee(id) == Some(("numpy", "dtype")) || self.is_value(id, "numpy")
+            }
             Arg::Hooks => match value {
                 Value::None => true,
                 Value::Object(object) => {
@@ -301,7 +323,13 @@ impl<'g> Values<'g> {
             Arg::Device => self.text(id).is_some() || self.callee(id) == Some(("torch", "device")),
             Arg::Class => self.global(id).is_some(),
             Arg::Type => self.is_value(id, "builtins") || self.is_value(id, "numpy"),
-            Arg::Factory => matches!(value, Value::None) || self.is_value(id, "builtins"),
+            Arg::Factory => {
+                matches!(value, Value::None)
+                    || self.is_value(id, "builtins")
+                    || self
+                        .global(id)
+                        .is_some_and(|(_, name)| name == "_refresh_per_optimizer_state")
+            }
             Arg::Retyped => self
                 .global(id)
                 .is_some_and(|(module, name)| known::is_rebuild(module, name)),
@@ -313,6 +341,15 @@ impl<'g> Values<'g> {
             }),
             Arg::Getattr => self.has_attributes(id),
         }
+    }
+
+    /// A number stands for a tensor of a tar.
+    fn is_tensor(self, id: ValueId) -> bool {
+        matches!(self.get(id), Value::Persistent(_))
+            || self.callee(id).is_some_and(|(module, name)| {
+                known::is_rebuild(module, name)
+                    || matches!(known::known(module, name), Known::Inert(Use::Tensor))
+            })
     }
 
     /// A name for which only its use as a value is known, of that package.
@@ -329,7 +366,8 @@ impl<'g> Values<'g> {
                 Known::Inert(Use::Value) => true,
                 // types that are called elsewhere
                 Known::Inert(Use::Call(_)) => {
-                    module == "builtins" && name != "getattr" || (module, name) == ("numpy", "dtype")
+                    module == "builtins" && name != "getattr"
+                        || (module, name) == ("numpy", "dtype")
                 }
                 _ => false,
             }
@@ -355,7 +393,10 @@ impl<'g> Values<'g> {
     fn is_bytes(self, id: ValueId) -> bool {
         matches!(self.get(id), Value::Bytes(_) | Value::Str(_))
             || self.callee(id).is_some_and(|callee| {
-                matches!(callee, ("_codecs", "encode") | ("builtins", "bytes" | "bytearray"))
+                matches!(
+                    callee,
+                    ("_codecs", "encode") | ("builtins", "bytes" | "bytearray")
+                )
             })
     }
 
@@ -383,8 +424,10 @@ impl<'g> Values<'g> {
             Value::Str(text) => Some(text.as_bytes().into()),
             Value::Object(object) if self.callee(id)? == ("_codecs", "encode") => {
                 let text = self.text(*self.items(object.args)?.first()?)?;
-                let bytes: Option<Vec<u8>> =
-                    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+                let bytes: Option<Vec<u8>> = text
+                    .chars()
+                    .map(|c| u8::try_from(u32::from(c)).ok())
+                    .collect();
                 bytes.map(Into::into)
             }
             _ => None,

@@ -29,6 +29,8 @@ pub(super) struct Where {
     pub(super) whole: bool,
     /// Where they begin in the file; `None` where they were inflated or decoded.
     pub(super) base: Option<u64>,
+    /// Whether they are of a tar, in which numbers stand for storages and tensors.
+    pub(super) numbered: bool,
     /// Archives and checkpoints around them.
     pub(super) depth: usize,
 }
@@ -55,6 +57,7 @@ impl Where {
             label: self.join(name),
             whole: false,
             base,
+            numbered: false,
             depth: self.depth,
         }
     }
@@ -156,6 +159,7 @@ impl<'o> Scanner<'o> {
             label: name.to_string_lossy().into_owned(),
             whole: true,
             base: Some(0),
+            numbered: false,
             depth: 0,
         };
         self.nested(source, &at, path)?;
@@ -202,18 +206,34 @@ impl<'o> Scanner<'o> {
     }
 
     fn polyglot(&mut self, at: &Where, message: &str) {
-        self.findings
-            .add(Kind::Polyglot, Level::Unknown, &at.label, &at.spot(0), &format!("is {message}"));
+        self.findings.add(
+            Kind::Polyglot,
+            Level::Unknown,
+            &at.label,
+            &at.spot(0),
+            &format!("is {message}"),
+        );
     }
 
     pub(super) fn too_deep(&mut self, at: &Where) {
         let message = format!("lies {DEEPEST} archives deep, and was not looked into");
-        self.findings
-            .add(Kind::Limit, Level::Unknown, &at.label, &at.spot(0), &message);
+        self.findings.add(
+            Kind::Limit,
+            Level::Unknown,
+            &at.label,
+            &at.spot(0),
+            &message,
+        );
     }
 
     /// A file that is no zip by its beginning may be one by its end, where zip programs look.
-    fn zip_at_the_end(&mut self, bytes: &[u8], at: &Where, path: &Path, kind: &FileKind) -> Result<()> {
+    fn zip_at_the_end(
+        &mut self,
+        bytes: &[u8],
+        at: &Where,
+        path: &Path,
+        kind: &FileKind,
+    ) -> Result<()> {
         if at.depth >= DEEPEST {
             self.too_deep(at);
             return Ok(());
@@ -236,8 +256,10 @@ impl<'o> Scanner<'o> {
 
     fn foreign(&mut self, bytes: &[u8], at: &Where, foreign: &Foreign) -> Result<()> {
         // pickles have no signature: what calls a name is one
-        let trace = crate::pickle::trace(bytes, &self.options.limits);
-        let names = |value: &crate::pickle::Value| matches!(value, crate::pickle::Value::Global { .. });
+        let trace =
+            crate::pickle::trace(bytes, &self.options.limits.for_pickle(bytes.len() as u64));
+        let names =
+            |value: &crate::pickle::Value| matches!(value, crate::pickle::Value::Global { .. });
         if trace.graph.values.iter().any(names) {
             drop(trace);
             self.raw_pickle(bytes, at);
@@ -259,11 +281,15 @@ impl<'o> Scanner<'o> {
             base: offset as u64,
             file_offset: at.base.map(|base| base + offset as u64),
             torchscript: false,
+            numbered: at.numbered,
             records: None,
         };
         self.pickles += 1;
         let rest = bytes.get(offset..).unwrap_or(&[]);
-        let outcome = program::examine(rest, &context, &mut self.findings, &self.options.limits);
+        let outcome = {
+            let limits = self.options.limits.for_pickle(rest.len() as u64);
+            program::examine(rest, &context, &mut self.findings, &limits)
+        };
         self.nested_pickles(outcome.nested, at);
         (offset + outcome.consumed, outcome.ended)
     }
@@ -273,8 +299,13 @@ impl<'o> Scanner<'o> {
         if ended && end < bytes.len() {
             let message = format!("{} bytes follow the end of the pickle", bytes.len() - end);
             let spot = at.spot(end as u64);
-            self.findings
-                .add(Kind::TrailingBytes, Level::Unknown, &at.label, &spot, &message);
+            self.findings.add(
+                Kind::TrailingBytes,
+                Level::Unknown,
+                &at.label,
+                &spot,
+                &message,
+            );
         }
         let done = 0..end;
         self.strays(bytes, 0, vec![done], at, &|offset| (None, offset));
@@ -301,6 +332,7 @@ impl<'o> Scanner<'o> {
                 label: format!("{}+{offset:#x}!storage", at.label),
                 whole: false,
                 base: None,
+                numbered: false,
                 depth: at.depth + 1,
             };
             if inner.depth > DEEPEST {
@@ -310,8 +342,13 @@ impl<'o> Scanner<'o> {
             // what torch.load makes of them is decided by their beginning, as for any file
             if self.nested(&bytes, &inner, Path::new("storage")).is_err() {
                 let message = "loads bytes that are no checkpoint";
-                self.findings
-                    .add(Kind::Damaged, Level::Unknown, &inner.label, &inner.spot(0), message);
+                self.findings.add(
+                    Kind::Damaged,
+                    Level::Unknown,
+                    &inner.label,
+                    &inner.spot(0),
+                    message,
+                );
             }
         }
     }
@@ -322,16 +359,30 @@ impl<'o> Scanner<'o> {
         let mut known = Vec::new();
         let mut header_at = 0;
         while let Some(header) = bytes.get(header_at..header_at + BLOCK) {
-            let name: Vec<u8> = header[..100].iter().copied().take_while(|&b| b != 0).collect();
+            let name: Vec<u8> = header[..100]
+                .iter()
+                .copied()
+                .take_while(|&b| b != 0)
+                .collect();
             let name = String::from_utf8_lossy(&name).into_owned();
-            let octal: Vec<u8> = header[124..136].iter().copied().filter(u8::is_ascii_digit).collect();
-            let size = std::str::from_utf8(&octal).ok().and_then(|text| usize::from_str_radix(text, 8).ok());
+            let octal: Vec<u8> = header[124..136]
+                .iter()
+                .copied()
+                .filter(u8::is_ascii_digit)
+                .collect();
+            let size = std::str::from_utf8(&octal)
+                .ok()
+                .and_then(|text| usize::from_str_radix(text, 8).ok());
             let from = header_at + BLOCK;
             let size = size.unwrap_or(0).min(bytes.len() - from);
             if !name.is_empty() {
-                let inside = at.inside(&name, at.base.map(|base| base + from as u64));
+                let mut inside = at.inside(&name, at.base.map(|base| base + from as u64));
+                inside.numbered = true;
                 let content = &bytes[from..from + size];
-                if ["pickle", "sys_info"].iter().any(|known| name.trim_start_matches("./") == *known) {
+                if ["pickle", "sys_info"]
+                    .iter()
+                    .any(|known| name.trim_start_matches("./") == *known)
+                {
                     let (end, _) = self.pickle_at(content, 0, &inside);
                     known.push(from..from + end);
                 }
@@ -347,7 +398,9 @@ impl<'o> Scanner<'o> {
             Some([1, _, a, b, ..]) => 10 + usize::from(u16::from_le_bytes([*a, *b])),
             Some([_, _, a, b, c, d]) => {
                 let len = u32::from_le_bytes([*a, *b, *c, *d]);
-                usize::try_from(len).unwrap_or(usize::MAX).saturating_add(12)
+                usize::try_from(len)
+                    .unwrap_or(usize::MAX)
+                    .saturating_add(12)
             }
             _ => bytes.len(),
         };
@@ -365,8 +418,13 @@ impl<'o> Scanner<'o> {
     fn safetensors(&mut self, bytes: &[u8], at: &Where) {
         if let Err(error) = safetensors::Header::read(bytes, &self.options.limits) {
             let spot = at.spot(error.location().offset.unwrap_or(0));
-            self.findings
-                .add(Kind::Damaged, Level::Unknown, "header", &spot, error.message());
+            self.findings.add(
+                Kind::Damaged,
+                Level::Unknown,
+                "header",
+                &spot,
+                error.message(),
+            );
         }
         self.strays(bytes, 0, Vec::new(), at, &|offset| (None, offset));
     }

@@ -165,7 +165,14 @@ impl<'o> Findings<'o> {
     }
 
     /// A finding about the structure.
-    pub(super) fn add(&mut self, kind: Kind, level: Level, what: &str, place: &Spot, message: &str) {
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        level: Level,
+        what: &str,
+        place: &Spot,
+        message: &str,
+    ) {
         if self.wants(kind, what) {
             self.keep(Finding {
                 kind,

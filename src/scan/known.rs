@@ -23,6 +23,8 @@ pub(super) enum Use {
     New,
     /// Called with one plain value.
     Enum,
+    /// A tensor's class, as torch of before 0.4 pickled tensors: made empty and given its parts, or called with another.
+    Tensor,
     /// Called with these arguments.
     Call(&'static Call),
 }
@@ -68,8 +70,9 @@ const fn call(
 }
 
 use Arg::{
-    Any, Array, Bytes, BytesNested, Class, Device, Dict, Dtype, Factory, Getattr, Hooks, Int, Ints, Latin1, Layout, List,
-    NoneOrInt, NumpyDtype, Pairs, Partial, Plain, Retyped, Storage, Tensor, Text, TextOrBytes, Tuple, Type,
+    Any, Array, Bytes, BytesNested, Class, Device, Dict, Dtype, Factory, Getattr, Hooks, Int, Ints,
+    Latin1, Layout, List, NoneOrInt, NumpyDtype, Pairs, Partial, Plain, Retyped, Storage, Tensor,
+    Text, TextOrBytes, Tuple, Type,
 };
 
 const TENSOR: &str = "torch._tensor";
@@ -150,8 +153,28 @@ static CALLS: &[Call] = &[
 
 /// Paths take any number of parts.
 const PATHS: &[(&str, &[&str])] = &[
-    ("pathlib", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path", "PurePath"]),
-    ("pathlib._local", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path", "PurePath"]),
+    (
+        "pathlib",
+        &[
+            "PosixPath",
+            "WindowsPath",
+            "PurePosixPath",
+            "PureWindowsPath",
+            "Path",
+            "PurePath",
+        ],
+    ),
+    (
+        "pathlib._local",
+        &[
+            "PosixPath",
+            "WindowsPath",
+            "PurePosixPath",
+            "PureWindowsPath",
+            "Path",
+            "PurePath",
+        ],
+    ),
 ];
 #[rustfmt::skip]
 static PATH: Call = call("pathlib", "Path", &[Text; 32], 0, false);
@@ -163,15 +186,15 @@ const VALUES: &[(&str, &[&str])] = &[
                    "type", "Ellipsis", "NotImplemented", "bytearray", "range", "slice", "long", "unicode",
                    // exceptions are named by retry policies and the like
                    "ValueError", "TypeError", "KeyError", "RuntimeError", "Exception"]),
-    ("torch", &["Tensor", "FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor", "ShortTensor",
-                "CharTensor", "ByteTensor", "BoolTensor", "Generator", "ScriptObject"]),
+    ("torch", &["Tensor", "Generator"]),
     ("torch.cuda", &["FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage", "ShortStorage",
-                     "CharStorage", "ByteStorage", "BoolStorage", "FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor"]),
+                     "CharStorage", "ByteStorage", "BoolStorage"]),
     ("torch.storage", &["UntypedStorage", "TypedStorage", "_UntypedStorage", "_TypedStorage"]),
     ("torch._tensor", &["Tensor"]),
     ("torch._C", &["_VariableFunctionsClass", "_VariableFunctions", "Generator"]),
-    ("torch.nn.parameter", &["Parameter", "Buffer", "UninitializedParameter", "UninitializedBuffer"]),
+    ("torch.nn.parameter", &["UninitializedParameter", "UninitializedBuffer"]),
     ("torch.tensor", &["Tensor"]),
+    ("torch.nested._internal.nested_tensor", &["NestedTensor"]),
     ("numpy", &["ndarray", "matrix", "recarray", "record", "bool_", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
                 "uint64", "float16", "float32", "float64", "longdouble", "complex64", "complex128", "str_", "bytes_", "datetime64",
                 "timedelta64", "void", "object_", "generic", "number", "integer", "floating", "float_", "int_"]),
@@ -187,17 +210,30 @@ const VALUES: &[(&str, &[&str])] = &[
     ("pytorch_lightning.callbacks.early_stopping", &["EarlyStopping"]),
 ];
 
+/// Classes of tensors, as torch of before 0.4 pickled tensors.
+#[rustfmt::skip]
+const TENSORS: &[(&str, &[&str])] = &[
+    ("torch", &["FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor",
+                "ByteTensor", "BoolTensor"]),
+    ("torch.cuda", &["FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor"]),
+    ("torch.autograd.variable", &["Variable"]),
+    ("torch.autograd", &["Variable"]),
+    ("torch.nn.parameter", &["Parameter", "Buffer"]),
+];
+
 /// Made without arguments, and given attributes.
 #[rustfmt::skip]
 const CLASSES: &[(&str, &[&str])] = &[
     ("argparse", &["Namespace"]),
+    ("torch", &["ScriptObject"]),
     ("uuid", &["UUID"]),
     ("numpy.random.bit_generator", &["SeedSequence"]),
     ("torch.nn.modules.linear", &["_LinearWithBias"]),
     ("torch.nn.backends.thnn", &["THNNFunctionBackend"]),
     ("torch.utils.hooks", &["RemovableHandle", "_MultiHandle"]),
     ("torch.torch_version", &["TorchVersion"]),
-    ("torch.nn.modules.module", &["_WrappedHook"]),
+    ("torch.nn.modules.module", &["_WrappedHook", "Module"]),
+    ("torch.nn", &["Module"]),
     ("pytorch_lightning.utilities.parsing", &["AttributeDict"]),
     ("lightning.fabric.utilities.data", &["AttributeDict"]),
     ("lightning_fabric.utilities.data", &["AttributeDict"]),
@@ -231,7 +267,9 @@ fn table() -> &'static Table {
         let mut table = Table::new();
         for line in include_str!("known/names.txt").lines() {
             let mut words = line.split(' ');
-            if let (Some(kind), Some(module), Some(name)) = (words.next(), words.next(), words.next()) {
+            if let (Some(kind), Some(module), Some(name)) =
+                (words.next(), words.next(), words.next())
+            {
                 let usage = match kind {
                     "class" => Use::Class,
                     "new" => Use::New,
@@ -241,12 +279,21 @@ fn table() -> &'static Table {
                 table.insert((module, name), usage);
             }
         }
-        for (list, usage) in [(VALUES, Use::Value), (CLASSES, Use::Class), (PATHS, Use::Call(&PATH))] {
+        for (list, usage) in [
+            (VALUES, Use::Value),
+            (CLASSES, Use::Class),
+            (TENSORS, Use::Tensor),
+            (PATHS, Use::Call(&PATH)),
+        ] {
             for &(module, names) in list {
                 table.extend(names.iter().map(|&name| ((module, name), usage)));
             }
         }
-        table.extend(CALLS.iter().map(|call| ((call.module, call.name), Use::Call(call))));
+        table.extend(
+            CALLS
+                .iter()
+                .map(|call| ((call.module, call.name), Use::Call(call))),
+        );
         table
     })
 }
@@ -331,7 +378,12 @@ mod tests {
     fn the_lists_are_read_and_agree() {
         assert!(table().len() > 1400, "{}", table().len());
         for call in CALLS {
-            assert!(call.least <= call.args.len(), "{}.{}", call.module, call.name);
+            assert!(
+                call.least <= call.args.len(),
+                "{}.{}",
+                call.module,
+                call.name
+            );
             assert!(matches!(known(call.module, call.name), Known::Inert(_)));
         }
     }
@@ -345,7 +397,10 @@ mod tests {
             ("torch", "float8_e4m3fn"),
             ("torchvision.models.resnet", "BasicBlock"),
         ] {
-            assert!(matches!(known(module, name), Known::Inert(_)), "{module}.{name}");
+            assert!(
+                matches!(known(module, name), Known::Inert(_)),
+                "{module}.{name}"
+            );
         }
         for (module, name) in [
             ("posix", "system"),
@@ -358,10 +413,20 @@ mod tests {
             ("torch.nn", "modules.os.system"),
             ("numpy.testing._private.utils", "runstring"),
         ] {
-            assert!(matches!(known(module, name), Known::Dangerous), "{module}.{name}");
+            assert!(
+                matches!(known(module, name), Known::Dangerous),
+                "{module}.{name}"
+            );
         }
-        for (module, name) in [("__main__", "Net"), ("mypackage.models", "Outer.Inner"), ("torch.nn", "Linear2")] {
-            assert!(matches!(known(module, name), Known::Unknown), "{module}.{name}");
+        for (module, name) in [
+            ("__main__", "Net"),
+            ("mypackage.models", "Outer.Inner"),
+            ("torch.nn", "Linear2"),
+        ] {
+            assert!(
+                matches!(known(module, name), Known::Unknown),
+                "{module}.{name}"
+            );
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Context<'c> {
     pub(super) file_offset: Option<u64>,
     /// Whether TorchScript reads it, for which `__torch__` names classes in `code/`.
     pub(super) torchscript: bool,
+    /// Whether it is of a tar, in which numbers stand for storages and tensors.
+    pub(super) numbered: bool,
     /// The records of the storages, where there are such.
     pub(super) records: Option<&'c Records>,
 }
@@ -100,13 +102,26 @@ impl Program<'_, '_> {
                     Kind::Extension,
                     Level::Unknown,
                     &format!("extension {code}"),
-                    || "what this number stands for depends on the program that loads the file".to_owned(),
+                    || {
+                        "what this number stands for depends on the program that loads the file"
+                            .to_owned()
+                    },
                 ),
+                Value::Persistent(inner)
+                    if self.context.numbered
+                        && (self.values.int(*inner).is_some()
+                            || self.values.text(*inner).is_some()) => {}
                 Value::Persistent(inner) => {
                     match tensors::persistent_id(self.values, *inner, self.context.records) {
                         Ok(()) => {}
                         Err(Wrong::Form(message)) => {
-                            self.report(id, Kind::PersistentId, Level::Unknown, "persistent id", || message);
+                            self.report(
+                                id,
+                                Kind::PersistentId,
+                                Level::Unknown,
+                                "persistent id",
+                                || message,
+                            );
                         }
                         Err(Wrong::Size(message)) => {
                             self.report(id, Kind::Tensor, Level::Unknown, "storage", || message);
@@ -197,7 +212,8 @@ impl Program<'_, '_> {
             .and_then(|&bytes| self.values.bytes(bytes));
         match bytes {
             Some(bytes) if self.nested.len() < NESTED => {
-                self.nested.push((self.trace.graph.offset(id), bytes.into_owned()));
+                self.nested
+                    .push((self.trace.graph.offset(id), bytes.into_owned()));
             }
             _ => self.report(
                 id,
@@ -288,13 +304,21 @@ fn short(values: Values<'_>, id: ValueId, depth: usize) -> String {
         Value::None => "None".to_owned(),
         Value::Global { module, name } => cut(&format!("{module}.{name}")),
         Value::Tuple(items) | Value::List(items) if depth > 0 => {
-            let items: Vec<String> = items.iter().take(4).map(|&i| short(values, i, depth - 1)).collect();
+            let items: Vec<String> = items
+                .iter()
+                .take(4)
+                .map(|&i| short(values, i, depth - 1))
+                .collect();
             format!("[{}]", items.join(", "))
         }
         Value::Object(inner) if depth > 0 => match values.global(inner.callable) {
             Some((module, name)) => {
                 let args = values.items(inner.args).unwrap_or(&[]);
-                let args: Vec<String> = args.iter().take(4).map(|&i| short(values, i, depth - 1)).collect();
+                let args: Vec<String> = args
+                    .iter()
+                    .take(4)
+                    .map(|&i| short(values, i, depth - 1))
+                    .collect();
                 cut(&format!("{module}.{name}({})", args.join(", ")))
             }
             None => "…".to_owned(),

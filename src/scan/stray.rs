@@ -16,8 +16,10 @@ use crate::pickle::Value;
 const LONGEST_NAME: usize = 100;
 /// How far before an INST its MARK is looked for.
 const MARK_WITHIN: usize = 64;
-/// Bytes of pickles that may be run, beyond as many as the file has.
-const WORK: usize = 64 << 20;
+/// Opcodes that may be run, beyond one for each byte of the file.
+const WORK: u64 = 16 << 20;
+/// Opcodes' worth of beginning to run a pickle.
+const BEGINNING: u64 = 16;
 
 /// A pickle that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub(super) fn search(bytes: &[u8], known: &[Range<usize>]) -> Search {
     limits.pickle_steps = 4 << 20;
     limits.pickle_memory = 64 << 20;
     let mut search = Search::default();
-    let mut work = WORK.saturating_add(bytes.len());
+    let mut work = WORK.saturating_add(bytes.len() as u64);
     let mut known = known.iter().peekable();
     let mut at = 0;
     while at < bytes.len() {
@@ -60,13 +62,16 @@ pub(super) fn search(bytes: &[u8], known: &[Range<usize>]) -> Search {
         };
         at = candidate.byte + 1;
         for start in candidate.starts {
-            let (len, calls) = run(&bytes[start..], &limits);
+            if work == 0 {
+                break;
+            }
+            let (len, steps, calls) = run(&bytes[start..], &limits);
             if calls {
                 at = at.max(start + len);
                 search.found.push(Stray { at: start, len });
                 break;
             }
-            work = work.saturating_sub(len + 16);
+            work = work.saturating_sub(steps + BEGINNING);
         }
         if work == 0 {
             search.gave_up_at = Some(at);
@@ -101,8 +106,12 @@ fn next_candidate(bytes: &[u8], from: usize, until: usize) -> Option<Candidate> 
 }
 
 fn is_name(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || b"_.".contains(&b))
+    bytes
+        .first()
+        .is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes
+            .iter()
+            .all(|&b| b.is_ascii_alphanumeric() || b"_.".contains(&b))
 }
 
 /// Two lines, each a name.
@@ -113,7 +122,9 @@ fn two_names(bytes: &[u8]) -> bool {
         is_name(&bytes[..end]).then_some(end + 1)
     };
     // most candidates end at the first byte
-    bytes.first().is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
+    bytes
+        .first()
+        .is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
         && line(bytes).is_some_and(|first| line(&bytes[first..]).is_some())
 }
 
@@ -138,12 +149,16 @@ fn text_before(bytes: &[u8], end: usize) -> Option<usize> {
     })
 }
 
-/// Runs what might be a pickle: its length, and whether it calls a name.
-fn run(bytes: &[u8], limits: &Limits) -> (usize, bool) {
+/// Runs what might be a pickle: its length, its opcodes, and whether it calls a name.
+fn run(bytes: &[u8], limits: &Limits) -> (usize, u64, bool) {
     let trace = pickle::trace(bytes, limits);
     let consumed = trace.graph.consumed;
     let plausible = trace.oddities.len() < 8;
-    (consumed, plausible && calls_a_name(&trace.graph))
+    (
+        consumed,
+        trace.steps,
+        plausible && calls_a_name(&trace.graph),
+    )
 }
 
 fn calls_a_name(graph: &Graph) -> bool {
@@ -152,7 +167,9 @@ fn calls_a_name(graph: &Graph) -> bool {
             return false;
         };
         match graph.get(object.callable) {
-            Value::Global { module, name } => is_name(module.as_bytes()) && is_name(name.as_bytes()),
+            Value::Global { module, name } => {
+                is_name(module.as_bytes()) && is_name(name.as_bytes())
+            }
             _ => false,
         }
     })
@@ -190,7 +207,9 @@ mod tests {
         let mut state = 1u64;
         let random: Vec<u8> = (0..4 << 20)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 (state >> 56) as u8
             })
             .collect();

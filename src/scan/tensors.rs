@@ -29,10 +29,14 @@ struct StorageId<'g> {
 fn storage<'g>(values: Values<'g>, description: ValueId) -> Result<StorageId<'g>, String> {
     let odd = |what: &str| Err(format!("a persistent id {what}"));
     let Some(items) = values.items(description) else {
-        return odd(&format!("is {}, not a tuple", values.get(description).kind()));
+        return odd(&format!(
+            "is {}, not a tuple",
+            values.get(description).kind()
+        ));
     };
     // a legacy file's has a sixth, for views
-    let (&[kind, class, key, location, numel] | &[kind, class, key, location, numel, _]) = items else {
+    let (&[kind, class, key, location, numel] | &[kind, class, key, location, numel, _]) = items
+    else {
         return odd(&format!("has {} items", items.len()));
     };
     if values.text(kind) != Some("storage") {
@@ -72,12 +76,7 @@ pub(super) fn persistent_id(
     description: ValueId,
     records: Option<&Records>,
 ) -> Result<(), Wrong> {
-    // ('module', class, file, source): a module of a legacy file
-    if let Some([kind, class, file, source]) = values.items(description)
-        && values.text(*kind) == Some("module")
-        && values.global(*class).is_some()
-    {
-        let _ = (file, source); // text that torch compares with today's source, and does not run
+    if values.module_class(description).is_some() {
         return Ok(());
     }
     let storage = storage(values, description).map_err(Wrong::Form)?;
@@ -110,6 +109,18 @@ pub(super) enum Wrong {
 pub(super) fn lie(values: Values<'_>, object: &Object) -> Option<String> {
     let (module, name) = values.global(object.callable)?;
     let args = values.items(object.args)?;
+    if name.ends_with("Tensor") {
+        // of before 0.1.10: made empty, its parts are its state
+        let [state] = object.state[..] else {
+            return None;
+        };
+        return lie_of(
+            values,
+            "torch._utils",
+            "_rebuild_tensor",
+            values.items(state)?,
+        );
+    }
     if name.starts_with("_rebuild_from_type") {
         let (module, name) = values.global(*args.first()?)?;
         return lie_of(values, module, name, values.items(*args.get(2)?)?);
@@ -131,11 +142,24 @@ fn lie_of(values: Values<'_>, module: &str, name: &str, args: &[ValueId]) -> Opt
     let sizes = ints(values, *args.get(sizes_at)?)?;
     let strides = ints(values, *args.get(sizes_at + 1)?)?;
     let has_storage = name.starts_with("_rebuild_tensor") || name == "_rebuild_qtensor";
-    let offset = if has_storage { values.int(*args.get(1)?)? } else { 0 };
+    let offset = if has_storage {
+        values.int(*args.get(1)?)?
+    } else {
+        0
+    };
     if sizes.len() != strides.len() {
-        return Some(format!("{} sizes and {} strides", sizes.len(), strides.len()));
+        return Some(format!(
+            "{} sizes and {} strides",
+            sizes.len(),
+            strides.len()
+        ));
     }
-    if let Some(negative) = sizes.iter().chain(&strides).chain([&offset]).find(|&&n| n < 0) {
+    if let Some(negative) = sizes
+        .iter()
+        .chain(&strides)
+        .chain([&offset])
+        .find(|&&n| n < 0)
+    {
         return Some(format!("a size, stride or offset is negative ({negative})"));
     }
     // zeros left out: torch multiplies in any order
@@ -151,23 +175,28 @@ fn lie_of(values: Values<'_>, module: &str, name: &str, args: &[ValueId]) -> Opt
     if !has_storage {
         return None;
     }
-    let extent = sizes.iter().zip(&strides).try_fold(i128::from(offset), |at, (&size, &stride)| {
-        at.checked_add(i128::from(size - 1).max(0) * i128::from(stride))
-    });
+    let extent = sizes
+        .iter()
+        .zip(&strides)
+        .try_fold(i128::from(offset), |at, (&size, &stride)| {
+            at.checked_add(i128::from(size - 1).max(0) * i128::from(stride))
+        });
     let empty = sizes.contains(&0);
     let description = match values.get(*args.first()?) {
         crate::pickle::Value::Persistent(inner) => *inner,
         _ => return None, // inside the pickle: not looked up
     };
     let storage = storage(values, description).ok()?;
-    let element = match own_dtype {
-        Some(&dtype) => DType::from_name(values.global(dtype)?.1)?.bits().div_ceil(8) as i128,
-        None => storage.dtype.map_or(1, |dtype| dtype.bits().div_ceil(8)) as i128,
+    let dtype = match own_dtype {
+        Some(&dtype) => DType::from_name(values.global(dtype)?.1)?,
+        None => storage.dtype?,
     };
+    let bits = dtype.bits() as i128;
     let bytes = i128::from(storage.numel) * storage.element;
     let reached = match extent {
         _ if empty => 0,
-        Some(last) => last.saturating_add(1).saturating_mul(element),
+        // rounded up: `div_ceil` is for unsigned numbers
+        Some(last) => (last.saturating_add(1).saturating_mul(bits)).saturating_add(7) / 8,
         None => i128::MAX,
     };
     if reached > bytes {
@@ -198,7 +227,11 @@ fn ints(values: Values<'_>, id: ValueId) -> Option<Vec<i64>> {
     // a larger one is certainly wrong
     let int = |&item: &ValueId| match values.get(item) {
         crate::pickle::Value::BigInt(bytes) => {
-            Some(if bytes.last().is_some_and(|b| b & 0x80 != 0) { -1 } else { i64::MAX })
+            Some(if bytes.last().is_some_and(|b| b & 0x80 != 0) {
+                -1
+            } else {
+                i64::MAX
+            })
         }
         _ => values.int(item),
     };

@@ -175,10 +175,11 @@ impl Zip {
     /// damaged, shorter or longer than declared, or has another CRC.
     pub fn read(&self, record: &Record, limit: usize) -> Result<Cow<'_, [u8]>> {
         if record.len > limit as u64 {
-            return Err(
-                Error::limit(format!("has {} bytes, the limit is {limit}", record.len))
-                    .in_record(&record.name),
-            );
+            return Err(Error::limit(format!(
+                "has {} bytes, the limit is {limit} (pickle_bytes, tensor_bytes)",
+                record.len
+            ))
+            .in_record(&record.name));
         }
         match record.method {
             Method::Stored => Ok(Cow::Borrowed(self.stored(record))),

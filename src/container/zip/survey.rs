@@ -62,7 +62,9 @@ impl Member {
     pub fn content<'b>(&self, file: &'b [u8], limit: usize) -> Result<Cow<'b, [u8]>> {
         let kept = self.kept(file);
         if !self.readable {
-            return Err(Error::unsupported("is encrypted, or compressed by another method"));
+            return Err(Error::unsupported(
+                "is encrypted, or compressed by another method",
+            ));
         }
         if self.record.method == Method::Stored {
             return Ok(Cow::Borrowed(kept));
@@ -79,7 +81,9 @@ impl Member {
         }
         match outcome {
             Ok(_) => Ok(Cow::Owned(bytes)),
-            Err(e) => Err(Error::malformed(format!("its deflated data is damaged: {e}"))),
+            Err(e) => Err(Error::malformed(format!(
+                "its deflated data is damaged: {e}"
+            ))),
         }
     }
 
@@ -167,7 +171,13 @@ impl Survey {
             }
             Err(error) if error.kind() == ErrorKind::Limit => return Err(error),
             Err(error) => {
-                survey.problem(ProblemKind::NoDirectory, None, bytes.len() as u64, 0, error.message());
+                survey.problem(
+                    ProblemKind::NoDirectory,
+                    None,
+                    bytes.len() as u64,
+                    0,
+                    error.message(),
+                );
                 let signatures = Signatures::of(bytes);
                 let found = walk(bytes, 0, bytes.len(), &signatures, limits)?;
                 survey.members = found;
@@ -179,10 +189,19 @@ impl Survey {
 
     /// The first member of that name.
     pub fn find(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.record.name == name)
+        self.members
+            .iter()
+            .find(|member| member.record.name == name)
     }
 
-    fn problem(&mut self, kind: ProblemKind, record: Option<&str>, at: u64, len: u64, message: &str) {
+    fn problem(
+        &mut self,
+        kind: ProblemKind,
+        record: Option<&str>,
+        at: u64,
+        len: u64,
+        message: &str,
+    ) {
         self.problems.push(Problem {
             kind,
             record: record.map(str::to_owned),
@@ -197,16 +216,22 @@ impl Survey {
         let name = audit::display_name(entry.name);
         let at = entry.header_at;
         if entry.name.contains(&0) {
-            let message = "its name holds a NUL byte, at which some programs end it and others do not";
+            let message =
+                "its name holds a NUL byte, at which some programs end it and others do not";
             self.problem(ProblemKind::Name, Some(&name), at, 0, message);
         }
         let encrypted = entry.flags & audit::ENCRYPTION != 0;
         let method = audit::method(entry.method);
         if encrypted || method.is_err() {
-            let why = method.as_ref().err().map_or("is encrypted", |e| e.message());
+            let why = method
+                .as_ref()
+                .err()
+                .map_or("is encrypted", |e| e.message());
             self.problem(ProblemKind::Unreadable, Some(&name), at, 0, why);
         }
-        let records = usize::try_from(directory_at).unwrap_or(usize::MAX).min(bytes.len());
+        let records = usize::try_from(directory_at)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let local = match audit::local_of(&bytes[..records], entry) {
             Ok(local) => local,
             Err(e) => {
@@ -217,13 +242,21 @@ impl Survey {
         for message in audit::disagreements(&local, entry) {
             self.problem(ProblemKind::Mismatch, Some(&name), at, 0, &message);
         }
-        let available = (records as u64).saturating_sub(local.data_at).min(entry.stored_len);
+        let available = (records as u64)
+            .saturating_sub(local.data_at)
+            .min(entry.stored_len);
         if available < entry.stored_len {
             let message = format!(
                 "its {} bytes from byte {} on reach past the end of the records at byte {records}",
                 entry.stored_len, local.data_at
             );
-            self.problem(ProblemKind::Cut, Some(&name), local.data_at, available, &message);
+            self.problem(
+                ProblemKind::Cut,
+                Some(&name),
+                local.data_at,
+                available,
+                &message,
+            );
         }
         let record = Record {
             name,
@@ -272,7 +305,8 @@ impl Survey {
         match descriptor_len(&bytes[from..records], record) {
             Some(len) => end + len,
             None => {
-                let message = "the descriptor behind its data does not repeat the directory's CRC and sizes";
+                let message =
+                    "the descriptor behind its data does not repeat the directory's CRC and sizes";
                 self.problem(ProblemKind::Mismatch, Some(&record.name), end, 0, message);
                 end
             }
@@ -295,11 +329,21 @@ impl Survey {
             let (a, b) = (&self.members[first].record, &self.members[second].record);
             let (name, at) = (b.name.clone(), b.header_at);
             let (kind, message) = if a.name == b.name {
-                (ProblemKind::Duplicate, format!(
-                    "two records have this name, at byte {} and at byte {at}: torch reads the first, others the last", a.header_at))
+                (
+                    ProblemKind::Duplicate,
+                    format!(
+                        "two records have this name, at byte {} and at byte {at}: torch reads the first, others the last",
+                        a.header_at
+                    ),
+                )
             } else {
-                (ProblemKind::CaseTwin, format!(
-                    "differs from {} at byte {} in letter case alone: torch does not tell them apart, others do", a.name, a.header_at))
+                (
+                    ProblemKind::CaseTwin,
+                    format!(
+                        "differs from {} at byte {} in letter case alone: torch does not tell them apart, others do",
+                        a.name, a.header_at
+                    ),
+                )
             };
             self.problem(kind, Some(&name), at, 0, &message);
         }
@@ -327,7 +371,10 @@ impl Survey {
             }
             if let Some(before) = last.filter(|_| at < reached) {
                 let before = &self.members[before].record;
-                let message = format!("begins inside {}, which ends at byte {reached}", before.name);
+                let message = format!(
+                    "begins inside {}, which ends at byte {reached}",
+                    before.name
+                );
                 let name = member.record.name.clone();
                 self.problem(ProblemKind::Overlap, Some(&name), at, 0, &message);
             }

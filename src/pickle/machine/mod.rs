@@ -68,7 +68,10 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: Memo::default(),
             keys: Keys::default(),
-            budget: Budget::new(limits.pickle_memory, "the values of the pickle"),
+            budget: Budget::new(
+                limits.pickle_memory,
+                "the values of the pickle (pickle_memory)",
+            ),
             steps_left: limits.pickle_steps,
             steps: limits.pickle_steps,
             protocol: 0,

@@ -37,6 +37,7 @@ impl Machine<'_> {
         let root = root.copied();
         let oddities = std::mem::take(&mut self.oddities);
         let oddities_left_out = self.oddities_left_out;
+        let steps = self.steps - self.steps_left;
         // the memory for one value is there whatever the limit says
         let root = root.unwrap_or_else(|| {
             self.values.push(Value::None);
@@ -47,6 +48,7 @@ impl Machine<'_> {
             graph: self.finish(root),
             oddities,
             oddities_left_out,
+            steps,
             error,
         }
     }
@@ -145,7 +147,10 @@ impl Machine<'_> {
     fn odd_text(&mut self) {
         self.odd(
             OddityKind::Opcode,
-            format!("an opcode of protocol 0 in a pickle of protocol {}", self.protocol),
+            format!(
+                "an opcode of protocol 0 in a pickle of protocol {}",
+                self.protocol
+            ),
         );
     }
 
@@ -153,7 +158,9 @@ impl Machine<'_> {
         let Argument::Bytes(line) = self.now.argument else {
             return false;
         };
-        let number = std::str::from_utf8(line).ok().and_then(|text| text.parse::<i64>().ok());
+        let number = std::str::from_utf8(line)
+            .ok()
+            .and_then(|text| text.parse::<i64>().ok());
         number.is_none_or(|number| i32::try_from(number).is_ok())
     }
 
@@ -168,7 +175,10 @@ impl Machine<'_> {
             ),
             None if index > self.memo.len().saturating_mul(4).saturating_add(FAR) => self.odd(
                 OddityKind::MemoFar,
-                format!("memo index {index} is far beyond the {} in use", self.memo.len()),
+                format!(
+                    "memo index {index} is far beyond the {} in use",
+                    self.memo.len()
+                ),
             ),
             _ => {}
         }
