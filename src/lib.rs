@@ -24,6 +24,8 @@
 //! | what does this Conv2d compute, in which order of additions? | [`execute`] |
 //! | does it agree with what PyTorch computed? | [`verify`] |
 //! | what would unpickling it run? | [`scan`] |
+//! | is the file whole, and whose is each of its bytes? | [`check`] |
+//! | what can be saved of a damaged one? | [`recover`] |
 //! | how do weights leave the file? | [`export`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
@@ -44,10 +46,12 @@
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
+//! | recover | bytes, checkpoint, safetensors |
+//! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | checkpoint, execute, explain, export, scan, tensor, verify |
-//! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, scan, tensor, verify |
+//! | render | check, checkpoint, execute, explain, export, recover, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -68,6 +72,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod bytes;
+pub mod check;
 pub mod checkpoint;
 pub mod container;
 pub mod error;
@@ -76,6 +81,7 @@ pub mod explain;
 pub mod export;
 pub mod npy;
 pub mod pickle;
+pub mod recover;
 pub mod render;
 pub mod safetensors;
 pub mod scan;

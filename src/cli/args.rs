@@ -92,6 +92,10 @@ pub enum Command {
     Verify(super::verify::Args),
     /// What would unpickling this file run? Danger named, nothing ever executed
     Scan(super::scan::Args),
+    /// Is the file whole? Checksums, sizes, places, missing and surplus storages; with --map, every byte's owner
+    Check(super::check::Args),
+    /// Save every tensor that a damaged or cut-off file still holds
+    Recover(super::recover::Args),
     /// Every accumulation order that the program knows
     Orders(super::orders::Args),
 }
@@ -107,6 +111,8 @@ impl Command {
             Command::Run(args) => super::run::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
             Command::Scan(args) => super::scan::run(args, io),
+            Command::Check(args) => super::check::run(args, io),
+            Command::Recover(args) => super::recover::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }
     }

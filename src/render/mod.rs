@@ -1,6 +1,7 @@
 //! The only formatter: report values in, text or JSON out. No computation, and no terminal: colour and width are
 //! arguments.
 
+pub mod check;
 pub mod escape;
 pub mod export;
 pub mod json;
@@ -10,6 +11,7 @@ pub mod module;
 pub mod number;
 pub mod orders;
 mod paint;
+pub mod recover;
 pub mod sarif;
 pub mod scan;
 pub mod tree;
