@@ -18,12 +18,14 @@ use crate::checkpoint::Format;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::legacy;
+use crate::checkpoint::open;
 use crate::checkpoint::places::{Bytes, DataFile, Place};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::safetensors;
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
+use crate::checkpoint::unpickled::Meaning;
 use crate::container::FileKind;
 use crate::container::zip::{Member, Method, Survey};
 use crate::error::{Error, Result};
@@ -206,6 +208,13 @@ impl Salvage {
 
 fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
     let survey = Survey::of(&source, limits)?;
+    let is_program = survey.members.iter().any(|member| {
+        let name = &member.record.name;
+        name.ends_with("constants.pkl") || name.ends_with("models/model.json")
+    });
+    if is_program && let Ok(checkpoint) = open::single(path, source.clone(), limits) {
+        return Ok(of_program(checkpoint, &survey, &source, limits));
+    }
     let is_pickle = |name: &str| {
         name == PICKLE
             || name
@@ -266,6 +275,7 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
         Backing::Wreck(wreck.clone(), "data/"),
         byte_order,
         limits,
+        &Meaning::PLAIN,
     )
     .map_err(|e| e.in_record(PICKLE))?;
     let file = DataFile {
@@ -286,6 +296,25 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
         bytes: Bytes::of_one(file, unpickled.places, limits.tensor_bytes),
     };
     Ok(Salvage::compare(checkpoint, &wreck, notes))
+}
+
+/// A TorchScript or exported program that opens: its storages against their CRCs.
+fn of_program(checkpoint: Checkpoint, survey: &Survey, source: &[u8], limits: &Limits) -> Salvage {
+    let by_place: HashMap<u64, &Member> = survey
+        .members
+        .iter()
+        .map(|member| (member.record.data_at, member))
+        .collect();
+    let damage = checkpoint
+        .storages()
+        .iter()
+        .map(|storage| found(by_place.get(&storage.file_offset?)?, source, limits).damage)
+        .collect();
+    Salvage {
+        checkpoint,
+        damage,
+        notes: Vec::new(),
+    }
 }
 
 /// A record's bytes, checked against its CRC.
@@ -338,9 +367,15 @@ fn of_legacy(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage
     let stream = legacy::salvage(&source, limits, &mut notes)?;
     let wreck = stream.wreck;
     let backing = Backing::Wreck(wreck.clone(), "");
-    let unpickled =
-        unpickled::unpickled(&stream.graph, &source, backing, ByteOrder::Little, limits)
-            .map_err(|e| e.behind(stream.object_at))?;
+    let unpickled = unpickled::unpickled(
+        &stream.graph,
+        &source,
+        backing,
+        ByteOrder::Little,
+        limits,
+        &Meaning::PLAIN,
+    )
+    .map_err(|e| e.behind(stream.object_at))?;
     let checkpoint = Checkpoint {
         path: path.to_owned(),
         format: Format::TorchLegacy,
