@@ -157,7 +157,7 @@ fn the_document_is_the_contracts() {
     let finding = &document["findings"][0];
     assert_eq!(finding["kind"], "global");
     assert_eq!(finding["what"], "posix.system");
-    assert_eq!(finding["where"], "data.pkl+0xbc");
+    assert_eq!(finding["where"], "data.pkl+0xa3");
     assert_eq!(finding["path"], "conv.bias");
     assert_eq!(finding["level"], "dangerous");
     let clean = support::run(["scan", "fixtures/checkpoints/state.pth", "--json"]).json();

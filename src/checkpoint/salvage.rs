@@ -149,7 +149,7 @@ impl Salvage {
             FileKind::Safetensors => of_safetensors(path, source, limits),
             FileKind::Foreign(foreign) => Err(crate::container::foreign_error(&foreign)),
             // whole, or not at all
-            _ => Checkpoint::open(path, limits).map(|checkpoint| Self {
+            _ => open::single(path, source, limits).map(|checkpoint| Self {
                 damage: vec![None; checkpoint.storages().len()],
                 checkpoint,
                 notes: Vec::new(),

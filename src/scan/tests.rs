@@ -8,13 +8,13 @@ fn scanned(pickle: &[u8]) -> Report {
 fn the_path_is_that_of_the_tensors_names() {
     // a module's attributes, its modules, a list in a dict
     let report = scanned(
-        b"\x80\x02ctorch.nn.modules.container\nSequential\n)\x81}X\x08\0\0\0_modules}X\x02\0\0\0fc]cposix\nsystem\nasssb.",
+        b"\x80\x02ctorch.nn.modules.container\nSequential\n)\x81}X\x08\0\0\0_modules}X\x02\0\0\0fc]cposix\nsystem\nassb.",
     );
     let finding = &report.findings[0];
     assert_eq!(finding.what, "posix.system");
     assert_eq!(finding.path.as_deref(), Some("fc.0"));
-    assert_eq!(finding.place, "model.pkl+0x45");
-    assert_eq!(finding.file_offset, Some(0x45));
+    assert_eq!(finding.place, "model.pkl+0x42");
+    assert_eq!(finding.file_offset, Some(0x42));
 }
 
 #[test]
