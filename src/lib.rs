@@ -23,6 +23,9 @@
 //! | what does this layer's weight mean, and where is each number? | [`explain`] |
 //! | what does this Conv2d compute, in which order of additions? | [`execute`] |
 //! | does it agree with what PyTorch computed? | [`verify`] |
+//! | what would unpickling it run? | [`scan`] |
+//! | is the file whole, and whose is each of its bytes? | [`check`] |
+//! | what can be saved of a damaged one? | [`recover`] |
 //! | how do weights leave the file? | [`export`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
@@ -39,13 +42,16 @@
 //! | tensor | |
 //! | safetensors | bytes, tensor |
 //! | npy | bytes, container, tensor |
+//! | scan | bytes, container, pickle, safetensors, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
+//! | recover | bytes, checkpoint, safetensors |
+//! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | checkpoint, execute, explain, export, tensor, verify |
-//! | cli | bytes, checkpoint, container, execute, explain, export, npy, pickle, render, safetensors, tensor, verify |
+//! | render | check, checkpoint, execute, explain, export, recover, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -66,6 +72,7 @@
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub mod bytes;
+pub mod check;
 pub mod checkpoint;
 pub mod container;
 pub mod error;
@@ -74,8 +81,10 @@ pub mod explain;
 pub mod export;
 pub mod npy;
 pub mod pickle;
+pub mod recover;
 pub mod render;
 pub mod safetensors;
+pub mod scan;
 pub mod tensor;
 pub mod verify;
 

@@ -2,29 +2,95 @@
 
 use crate::error::{Error, Result};
 
-/// Upper bounds, each spent before the memory it stands for is taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
+/// Memory that the values of a pickle may take for each byte that it has in the file; the densest take about 80.
+const MEMORY_RATIO: u64 = 128;
+/// Memory that the values of any pickle may take.
+const MEMORY_FREE: u64 = 64 << 20;
+/// Bytes that a record may inflate to, however few it is kept in.
+const INFLATED_FREE: u64 = 16 << 20;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)+) => {
+        /// Upper bounds, each spent before the memory it stands for is taken.
+        ///
+        /// Errors of the kind [`crate::ErrorKind::Limit`] name the limit in brackets; `--limit NAME=VALUE` raises it.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $value,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Name, value and meaning of each.
+            pub fn table(&self) -> Vec<(&'static str, u64, &'static str)> {
+                vec![$((stringify!($name), self.$name as u64, concat!($($doc),+).trim_ascii()),)+]
+            }
+
+            /// Sets one by its name; `false` where there is none of that name.
+            pub fn set(&mut self, name: &str, value: u64) -> bool {
+                match name {
+                    // what does not fit the machine's addresses is no limit on it
+                    $(stringify!($name) => self.$name = <$type>::try_from(value).unwrap_or(<$type>::MAX),)+
+                    _ => return false,
+                }
+                true
+            }
+        }
+    };
+}
+
+limits! {
     /// Zip records.
-    pub records: usize,
+    records: usize = 4_000_000;
     /// Bytes of one pickle (inflated).
-    pub pickle_bytes: usize,
+    pickle_bytes: usize = 1 << 30;
     /// Bytes of a safetensors or npy header.
-    pub header_bytes: usize,
+    header_bytes: usize = 256 << 20;
     /// Opcodes of one pickle.
-    pub pickle_steps: u64,
+    pickle_steps: u64 = 200_000_000;
     /// Bytes owned by the values of one pickle.
-    pub pickle_memory: usize,
+    pickle_memory: usize = 2 << 30;
     /// Nodes of the tree that a checkpoint is unfolded into (shared values count at each place they show).
-    pub tree_nodes: usize,
+    tree_nodes: usize = 20_000_000;
     /// Depth of that tree.
-    pub tree_depth: usize,
+    tree_depth: usize = 1000;
     /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
-    pub tree_bytes: usize,
+    tree_bytes: usize = 64 << 20;
+    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB.
+    inflate_ratio: u64 = 200;
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
-    pub tensor_bytes: usize,
+    tensor_bytes: usize = 64 << 30;
+}
+
+impl Limits {
+    /// Bytes that a compressed pickle of `stored_len` bytes may inflate to.
+    pub fn inflated(&self, stored_len: u64) -> usize {
+        let most = stored_len
+            .saturating_mul(self.inflate_ratio)
+            .max(INFLATED_FREE);
+        usize::try_from(most)
+            .unwrap_or(usize::MAX)
+            .min(self.pickle_bytes)
+    }
+
+    /// These limits for a pickle of `stored_len` bytes in the file: its values may take no more than what a pickle of
+    /// that many bytes can ask for, so that one that is compressed a thousandfold cannot multiply that again.
+    #[must_use]
+    pub fn for_pickle(&self, stored_len: u64) -> Self {
+        let most = stored_len.saturating_mul(MEMORY_RATIO).max(MEMORY_FREE);
+        let mut limits = self.clone();
+        limits.pickle_memory = self
+            .pickle_memory
+            .min(usize::try_from(most).unwrap_or(usize::MAX));
+        limits
+    }
 }
 
 /// What is left of one limit on memory: spent before the memory is taken, never given back.
@@ -79,18 +145,35 @@ impl Budget {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            records: 4_000_000,
-            pickle_bytes: 1 << 30,
-            header_bytes: 256 << 20,
-            pickle_steps: 200_000_000,
-            pickle_memory: 2 << 30,
-            tree_nodes: 20_000_000,
-            tree_depth: 1000,
-            tree_bytes: 64 << 20,
-            tensor_bytes: 64 << 30,
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn every_limit_is_in_the_table_and_can_be_set() {
+        let mut limits = Limits::default();
+        let names: Vec<_> = limits.table().into_iter().map(|row| row.0).collect();
+        assert!(names.len() >= 10);
+        for name in names {
+            assert!(limits.set(name, 7), "{name}");
         }
+        assert!(
+            limits
+                .table()
+                .iter()
+                .all(|&(_, value, meaning)| value == 7 && meaning.ends_with('.'))
+        );
+        assert!(!limits.set("memory", 1));
+    }
+
+    #[test]
+    fn what_is_compressed_far_may_not_ask_for_more() {
+        let limits = Limits::default();
+        assert_eq!(limits.inflated(1000), 16 << 20);
+        assert_eq!(limits.inflated(1 << 20), 200 << 20);
+        assert_eq!(limits.inflated(1 << 40), 1 << 30);
+        assert_eq!(limits.for_pickle(1000).pickle_memory, 64 << 20);
+        assert_eq!(limits.for_pickle(1 << 20).pickle_memory, 128 << 20);
+        assert_eq!(limits.for_pickle(1 << 30).pickle_memory, 2 << 30);
     }
 }

@@ -23,6 +23,8 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
+use crate::checkpoint::salvage;
+use crate::checkpoint::salvage::{LegacyWreck, Wreck};
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
@@ -104,6 +106,40 @@ impl Stream {
             end,
         })
     }
+}
+
+/// The stream as far as it goes: the object must be there, storages may be missing.
+pub(super) fn salvage(
+    bytes: &[u8],
+    limits: &Limits,
+    notes: &mut Vec<String>,
+) -> Result<LegacyWreck> {
+    let mut reader = Pickles::new(bytes, limits);
+    for _ in 0..3 {
+        reader.next()?;
+    }
+    let (graph, object_at) = reader.next()?;
+    let wreck = match reader.next() {
+        Ok((keys, _)) => {
+            let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
+            salvage::legacy_storages(
+                bytes,
+                reader.at,
+                &keys,
+                |key| dtypes.get(key).copied(),
+                notes,
+            )
+        }
+        Err(error) => {
+            notes.push(format!("the list of storage keys: {}", error.message()));
+            Wreck::new()
+        }
+    };
+    Ok(LegacyWreck {
+        graph,
+        object_at,
+        wreck,
+    })
 }
 
 /// Pickles one after another.

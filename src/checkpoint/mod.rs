@@ -25,6 +25,7 @@ mod python;
 mod raw_pickle;
 mod rebuild;
 mod safetensors;
+pub mod salvage;
 mod sharded;
 mod storages;
 mod tar;
@@ -35,6 +36,7 @@ mod unfold;
 mod unpickled;
 
 use places::Bytes;
+pub use salvage::{Damage, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.

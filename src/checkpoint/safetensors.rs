@@ -19,6 +19,16 @@ use crate::tensor::{ByteOrder, DType, Layout};
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let header = Header::read(&source, limits)?;
+    checkpoint(path, source, header, limits)
+}
+
+/// The checkpoint that a header tells of; places beyond the end of the file end there.
+pub(super) fn checkpoint(
+    path: &Path,
+    source: ByteSource,
+    header: Header,
+    limits: &Limits,
+) -> Result<Checkpoint> {
     let mut tensors = Vec::with_capacity(header.entries.len());
     let mut storages = Vec::with_capacity(header.entries.len());
     let mut places = Vec::with_capacity(header.entries.len());
@@ -38,7 +48,11 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
             file_offset: Some(entry.data.start as u64),
             view_of: None,
         });
-        places.push(Place::File(0, entry.data));
+        let end = source.len();
+        places.push(Place::File(
+            0,
+            entry.data.start.min(end)..entry.data.end.min(end),
+        ));
         tensors.push(TensorEntry {
             name: entry.name,
             dtype,

@@ -19,6 +19,7 @@ use crate::checkpoint::StorageId;
 use crate::checkpoint::legacy;
 use crate::checkpoint::places::Place;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::salvage::Wreck;
 use crate::checkpoint::tar::Tables;
 use crate::container::Zip;
 use crate::container::zip::Method;
@@ -46,6 +47,8 @@ pub(super) enum Backing<'z> {
     Stream(HashMap<String, Range<usize>>),
     /// Runs of bytes, and tensors, by number.
     Tar(Tables),
+    /// What is left of those of a damaged file, by key, and what `ls` shows before the key.
+    Wreck(Wreck, &'static str),
     /// Inside the pickle itself.
     Pickle(&'z Limits),
 }
@@ -102,9 +105,16 @@ impl<'z> Storages<'z> {
                 Backing::Zip { .. } => persistent_id(python, *description, 5)
                     .and_then(|said| self.add(said))
                     .map(Some),
-                Backing::Stream(_) | Backing::Pickle(_) => persistent_id(python, *description, 6)
-                    .and_then(|said| self.add(said))
-                    .map(Some),
+                Backing::Wreck(_, shown) if !shown.is_empty() => {
+                    persistent_id(python, *description, 5)
+                        .and_then(|said| self.add(said))
+                        .map(Some)
+                }
+                Backing::Stream(_) | Backing::Wreck(..) | Backing::Pickle(_) => {
+                    persistent_id(python, *description, 6)
+                        .and_then(|said| self.add(said))
+                        .map(Some)
+                }
             },
             Value::Object(_) => self.inside_pickle(python, id),
             _ => Ok(None),
@@ -133,7 +143,7 @@ impl<'z> Storages<'z> {
                     dtype,
                     nbytes,
                     file_offset: match &place {
-                        Place::File(_, range) if nbytes > 0 => Some(range.start as u64),
+                        Place::File(_, range) if !range.is_empty() => Some(range.start as u64),
                         _ => None,
                     },
                     view_of: None,
@@ -191,9 +201,14 @@ impl<'z> Storages<'z> {
         }
         let place = match &self.places[root.0] {
             Place::File(file, range) => {
-                Place::File(*file, range.start + start..range.start + start + nbytes)
+                // of a damaged file's storage less may be there than it should have
+                let from = range.end.min(range.start + start);
+                Place::File(*file, from..range.end.min(from + nbytes))
             }
-            Place::Owned(bytes) => Place::Owned(bytes[start..start + nbytes].into()),
+            Place::Owned(bytes) => {
+                let from = start.min(bytes.len());
+                Place::Owned(bytes[from..bytes.len().min(from + nbytes)].into())
+            }
             Place::Record(..) => {
                 return Err(Error::unsupported("a storage view in a compressed record"));
             }
@@ -257,6 +272,13 @@ impl<'z> Storages<'z> {
                     )));
                 }
                 Ok((Place::File(0, run.clone()), key.to_owned()))
+            }
+            Backing::Wreck(wreck, shown) => {
+                let place = match wreck.get(key) {
+                    Some(found) => found.bytes.place(nbytes),
+                    None => Place::File(0, 0..0),
+                };
+                Ok((place, format!("{shown}{key}")))
             }
             Backing::Tar(_) | Backing::Pickle(_) => Err(Error::malformed(format!(
                 "its storage {key:?} lies outside the pickle, and the file is nothing but a pickle"

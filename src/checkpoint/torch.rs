@@ -22,6 +22,7 @@ use crate::checkpoint::torchscript;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
 use crate::container::Zip;
+use crate::container::zip::Method;
 use crate::container::zip::Record;
 use crate::error::{Error, Result};
 use crate::pickle;
@@ -40,8 +41,9 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         let record = record.clone();
         return torchscript::open(path, source, zip, (record, prefix), byte_order, limits);
     }
-    let bytes = zip.read(record, limits.pickle_bytes)?;
-    let graph = pickle::read(&bytes, limits).map_err(|e| e.in_record(PICKLE))?;
+    let bytes = zip.read(record, most_of(record, limits))?;
+    let graph = pickle::read(&bytes, &limits.for_pickle(record.stored_len))
+        .map_err(|e| e.in_record(PICKLE))?;
     let backing = Backing::Zip {
         zip: &zip,
         folder: format!("{prefix}data/"),
@@ -70,6 +72,14 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     };
     let bytes = Bytes::of_one(file, Vec::new(), limits.tensor_bytes);
     Ok(unpickled.into_checkpoint(path, Format::TorchZip, byte_order, bytes))
+}
+
+/// How many bytes a pickle's record may have.
+fn most_of(record: &Record, limits: &Limits) -> usize {
+    match record.method {
+        Method::Stored => limits.pickle_bytes,
+        Method::Deflated => limits.inflated(record.stored_len),
+    }
 }
 
 /// The pickle's record, and the folder it is in, with its slash.

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Outcome;
 use super::io::Io;
+use crate::bytes::Limits;
 
 /// Reads PyTorch checkpoints without running them, explains their weights, and replays Conv2d bit for bit.
 #[derive(Debug, Parser)]
@@ -33,6 +34,33 @@ pub struct Global {
     /// Colours: auto looks at the terminal and at NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    /// Raise (or lower) a limit that protects against hostile files; an error names the one that it ran into
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = limit)]
+    pub limit: Vec<(String, u64)>,
+}
+
+/// `pickle_bytes=2G`: a name of [`Limits`] and a number, in which k, M and G stand for powers of 1024.
+fn limit(text: &str) -> Result<(String, u64), String> {
+    let names = || {
+        let names: Vec<_> = Limits::default().table().iter().map(|row| row.0).collect();
+        format!("limits are {}", names.join(", "))
+    };
+    let (name, value) = text.split_once('=').ok_or_else(names)?;
+    if !Limits::default().set(name, 0) {
+        return Err(names());
+    }
+    let (digits, shift) = match value.as_bytes().last() {
+        Some(b'k' | b'K') => (&value[..value.len() - 1], 10),
+        Some(b'm' | b'M') => (&value[..value.len() - 1], 20),
+        Some(b'g' | b'G') => (&value[..value.len() - 1], 30),
+        _ => (value, 0),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let number = number.and_then(|number| number.checked_mul(1 << shift));
+    match number {
+        Some(number) => Ok((name.to_owned(), number)),
+        None => Err(format!("{value:?} is no number such as 1000000 or 64M")),
+    }
 }
 
 /// When to use colours.
@@ -62,6 +90,12 @@ pub enum Command {
     Run(super::run::Args),
     /// Replay saved PyTorch outputs; every bit must agree
     Verify(super::verify::Args),
+    /// What would unpickling this file run? Danger named, nothing ever executed
+    Scan(super::scan::Args),
+    /// Is the file whole? Checksums, sizes, places, missing and surplus storages; with --map, every byte's owner
+    Check(super::check::Args),
+    /// Save every tensor that a damaged or cut-off file still holds
+    Recover(super::recover::Args),
     /// Every accumulation order that the program knows
     Orders(super::orders::Args),
 }
@@ -76,6 +110,9 @@ impl Command {
             Command::Export(args) => super::export::run(args, io),
             Command::Run(args) => super::run::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
+            Command::Scan(args) => super::scan::run(args, io),
+            Command::Check(args) => super::check::run(args, io),
+            Command::Recover(args) => super::recover::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }
     }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::io::Io;
-use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
@@ -26,7 +25,7 @@ const ENDINGS: [&str; 9] = [
 /// Opens FILE, or what stands in for it.
 pub(super) fn open(io: &mut Io<'_>, file: Option<&Path>) -> Result<Checkpoint> {
     let path = resolve(io, file)?;
-    Checkpoint::open(&path, &Limits::default())
+    Checkpoint::open(&path, &io.limits)
 }
 
 /// Opens FILE and says on stderr what its reader could not place; for commands that show the whole file.

@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Write};
 
 use super::args::{Color, Global};
-use crate::error::Error;
+use crate::bytes::Limits;
+use crate::error::{Error, ErrorKind};
 use crate::render::Paint;
 use crate::render::escape;
 use crate::render::json;
@@ -20,6 +21,8 @@ pub(super) struct Io<'a> {
     pub(super) json: bool,
     /// Width of the terminal; `None` where `out` is a pipe or a file.
     pub(super) width: Option<usize>,
+    /// Limits against hostile files, with `--limit` applied.
+    pub(super) limits: Limits,
     color: Color,
 }
 
@@ -27,6 +30,10 @@ impl<'a> Io<'a> {
     /// Resolves `--color`, NO_COLOR and the terminal.
     pub(super) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, global: &Global) -> Self {
         let terminal = super::stdout_is_terminal();
+        let mut limits = Limits::default();
+        for (name, value) in &global.limit {
+            limits.set(name, *value); // the names were checked
+        }
         let width = || terminal_size::terminal_size().map_or(80, |(w, _)| usize::from(w.0));
         Self {
             out,
@@ -34,6 +41,7 @@ impl<'a> Io<'a> {
             paint: Paint::new(wanted(global.color, terminal)),
             json: global.json,
             width: terminal.then(width),
+            limits,
             color: global.color,
         }
     }
@@ -58,7 +66,9 @@ impl<'a> Io<'a> {
             paint.bad("error:"),
             escape::text(&error.to_string())
         );
-        if let Some(hint) = error.hint().filter(|hint| !hint.is_empty()) {
+        let raise = "--limit NAME=VALUE raises a limit, for files that you trust";
+        let limit = (error.kind() == ErrorKind::Limit).then_some(raise);
+        if let Some(hint) = error.hint().or(limit).filter(|hint| !hint.is_empty()) {
             let _ = writeln!(self.err, "{} {}", paint.note("hint:"), escape::text(hint));
         }
     }

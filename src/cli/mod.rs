@@ -5,6 +5,7 @@
 
 pub mod args;
 mod array;
+mod check;
 pub mod exit;
 mod export;
 mod file;
@@ -13,7 +14,9 @@ mod layer;
 mod ls;
 mod names;
 mod orders;
+mod recover;
 mod run;
+mod scan;
 mod tree;
 mod values;
 mod verify;

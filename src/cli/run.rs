@@ -12,7 +12,6 @@ use super::io::Io;
 use super::values::ConvolutionFlags;
 use super::values::Sizes;
 use super::verify::How;
-use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::Error;
@@ -100,7 +99,7 @@ pub struct Args {
 /// Executes the layer and writes its output.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     super::layer::check_order(&args.name, args.file.as_deref())?;
-    let limits = Limits::default();
+    let limits = io.limits.clone();
     let checkpoint = super::file::open(io, args.file.as_deref())?;
     let layer = Conv2d::of(&checkpoint, args).map_err(|e| e.in_file(checkpoint.path()))?;
     let input = args.input.read(&limits)?;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::exit::Outcome;
 use super::io::Io;
-use crate::bytes::Limits;
 use crate::bytes::output;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -119,7 +118,7 @@ impl How {
 
 /// Replays every case and judges.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
-    let limits = Limits::default();
+    let limits = io.limits.clone();
     let open = |path: &PathBuf| Golden::open(path, &limits);
     let goldens = args.goldens.iter().map(open).collect::<Result<Vec<_>>>()?;
     if goldens.iter().all(|golden| golden.cases.is_empty()) {

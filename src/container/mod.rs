@@ -6,4 +6,4 @@ pub mod tar;
 pub mod zip;
 
 pub use kind::{FileKind, Foreign, foreign_error};
-pub use zip::{Method, Oddity, Record, Zip};
+pub use zip::{Method, Oddity, Record, Survey, Zip};

@@ -190,7 +190,8 @@ fn companions(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) 
 }
 
 impl Totals {
-    fn of(checkpoint: &Checkpoint) -> Self {
+    /// Of a checkpoint.
+    pub fn of(checkpoint: &Checkpoint) -> Self {
         let tensors = checkpoint.tensors();
         let mut totals = Self {
             tensors: tensors.len(),
@@ -200,23 +201,28 @@ impl Totals {
             storages: checkpoint.storages().len(),
             ..Self::default()
         };
-        let mut reached = vec![Vec::new(); checkpoint.storages().len()];
-        for tensor in tensors {
-            tensor
-                .parts
-                .iter()
-                .chain([tensor])
-                .for_each(|part| reach(checkpoint, part, &mut reached));
-        }
-        for (storage, ranges) in checkpoint.storages().iter().zip(&mut reached) {
+        for (storage, reached) in checkpoint.storages().iter().zip(referenced(checkpoint)) {
             if storage.view_of.is_some() {
                 continue; // its bytes are another's
             }
             totals.stored = totals.stored.saturating_add(storage.nbytes as u64);
-            totals.referenced = totals.referenced.saturating_add(union(ranges));
+            totals.referenced = totals.referenced.saturating_add(reached);
         }
         totals
     }
+}
+
+/// Of each storage, how many of its bytes at least one tensor reaches.
+pub fn referenced(checkpoint: &Checkpoint) -> Vec<u64> {
+    let mut reached = vec![Vec::new(); checkpoint.storages().len()];
+    for tensor in checkpoint.tensors() {
+        tensor
+            .parts
+            .iter()
+            .chain([tensor])
+            .for_each(|part| reach(checkpoint, part, &mut reached));
+    }
+    reached.iter_mut().map(|ranges| union(ranges)).collect()
 }
 
 /// Adds the bytes that `tensor` reaches to those of its storage, or of the one that this is a window of.

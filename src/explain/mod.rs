@@ -22,6 +22,6 @@ pub use convolution::{Convolution, Output, OutputAxis};
 pub use hyperparameters::{Hyperparameters, Known, Origin, Padding};
 pub use kind::{Axis, Evidence, Kind};
 pub use layer::{Companion, Layer, LayerOptions, Part, Role};
-pub use listing::{Listing, Row, Totals};
+pub use listing::{Listing, Row, Totals, referenced};
 pub use memory::{Memory, Relation, Sharing, Spot};
 pub use select::{ElementAt, Grid, Selection, Slice};

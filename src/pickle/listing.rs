@@ -68,7 +68,10 @@ impl<'a> Listing<'a> {
                 open: Vec::new(),
                 above: 0,
                 stored: 0,
-                budget: Budget::new(limits.pickle_memory, "the marks of the pickle"),
+                budget: Budget::new(
+                    limits.pickle_memory,
+                    "the marks of the pickle (pickle_memory)",
+                ),
             },
             highest: 0,
             ended: false,

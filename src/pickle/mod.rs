@@ -12,10 +12,12 @@ mod memo;
 pub mod opcode;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod value;
 
 pub use listing::{Instructions, Listing};
 pub use opcode::{Instruction, Opcode};
+pub use trace::{Oddity, OddityKind, Trace};
 pub use value::{Graph, Object, ObjectKind, Value, ValueId};
 
 use crate::bytes::Limits;
@@ -35,4 +37,12 @@ use machine::Machine;
 /// `bytes` may be longer than the pickle; [`Graph::consumed`] tells where it ended.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph> {
     Machine::new(bytes, limits).run()
+}
+
+/// Runs the pickle at the start of `bytes` as far as any unpickler might get, for those who ask what it would do.
+///
+/// Where Python's unpicklers disagree, or this one is stricter than they are, the trace notes it and goes on; it ends
+/// at STOP, or where none of them could go on, or at a limit. Never fails.
+pub fn trace(bytes: &[u8], limits: &Limits) -> Trace {
+    Machine::new(bytes, limits).trace()
 }

@@ -1,6 +1,7 @@
 //! The only formatter: report values in, text or JSON out. No computation, and no terminal: colour and width are
 //! arguments.
 
+pub mod check;
 mod diagnosis;
 pub mod escape;
 pub mod explain_output;
@@ -12,6 +13,9 @@ pub mod module;
 pub mod number;
 pub mod orders;
 mod paint;
+pub mod recover;
+pub mod sarif;
+pub mod scan;
 pub mod tree;
 pub mod verify;
 mod wrap;

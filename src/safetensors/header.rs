@@ -59,6 +59,17 @@ impl Header {
     /// does not follow one another without gaps up to the end of the file; `Limit` for a header of more than
     /// [`Limits::header_bytes`].
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self> {
+        let header = Self::parse(bytes, limits)?;
+        header.check_places(bytes.len())?;
+        Ok(header)
+    }
+
+    /// Parses the header alone: the data may be cut off, and need not lie as it should.
+    ///
+    /// # Errors
+    ///
+    /// As [`Header::read`], but for what concerns the places of the data.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self> {
         let text = text(bytes, limits)?;
         let data_at = LENGTH_BYTES + text.len();
         let mut header = Self {
@@ -77,12 +88,15 @@ impl Header {
             Ok(())
         })?;
         scanner.end()?;
-        header.check_places(bytes.len())?;
         Ok(header)
     }
 
     /// The data of the tensors follow one another without gaps and fill the file.
-    fn check_places(&self, file_len: usize) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` for the first gap, overlap or end that is not where it should be.
+    pub fn check_places(&self, file_len: usize) -> Result<()> {
         let mut order: Vec<&HeaderEntry> = self.entries.iter().collect();
         order.sort_by_key(|entry| (entry.data.start, entry.data.end));
         let mut end = self.data_at;

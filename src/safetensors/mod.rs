@@ -5,6 +5,7 @@
 //! crate forgets the order of the names and where they stand, and silently takes the last of two equal ones.
 
 pub mod header;
+pub mod stream;
 mod writer;
 
 pub use header::{Header, HeaderEntry};

@@ -18,13 +18,13 @@ use super::{Method, Oddity, Record};
 use crate::bytes::Cursor;
 use crate::error::{Error, Result};
 
-const LOCAL: &[u8; 4] = b"PK\x03\x04";
+pub(super) const LOCAL: &[u8; 4] = b"PK\x03\x04";
 const ENCRYPTED: u16 = 1;
 /// Sizes and CRC follow the data.
 const DESCRIPTOR: u16 = 1 << 3;
 const STRONG_ENCRYPTION: u16 = 1 << 6;
 const MASKED_HEADERS: u16 = 1 << 13;
-const ENCRYPTION: u16 = ENCRYPTED | STRONG_ENCRYPTION | MASKED_HEADERS;
+pub(super) const ENCRYPTION: u16 = ENCRYPTED | STRONG_ENCRYPTION | MASKED_HEADERS;
 /// A data descriptor: signature, CRC, two sizes of four or eight bytes.
 const LONGEST_DESCRIPTOR: u64 = 24;
 /// Deflate makes no more of a byte: 258 from two bits.
@@ -54,7 +54,7 @@ pub(super) fn records(
 }
 
 /// UTF-8 as every writer of checkpoints has it, else escaped.
-fn display_name(name: &[u8]) -> String {
+pub(super) fn display_name(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(name) => name.to_owned(),
         Err(_) => name.escape_ascii().to_string(),
@@ -81,17 +81,7 @@ fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
             bytes.len()
         )));
     }
-    let possible = match method {
-        Method::Stored => entry.len == entry.stored_len,
-        Method::Deflated => {
-            entry.len
-                <= entry
-                    .stored_len
-                    .saturating_add(1)
-                    .saturating_mul(DEFLATE_RATIO)
-        }
-    };
-    if !possible {
+    if !is_possible(method, entry.stored_len, entry.len) {
         return Err(Error::malformed(format!(
             "{} bytes cannot hold {} bytes {}",
             entry.stored_len,
@@ -110,7 +100,15 @@ fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
     })
 }
 
-fn method(number: u16) -> Result<Method> {
+/// Whether `len` bytes can be kept in `stored_len`.
+pub(super) fn is_possible(method: Method, stored_len: u64, len: u64) -> bool {
+    match method {
+        Method::Stored => len == stored_len,
+        Method::Deflated => len <= stored_len.saturating_add(1).saturating_mul(DEFLATE_RATIO),
+    }
+}
+
+pub(super) fn method(number: u16) -> Result<Method> {
     let name = match number {
         0 => return Ok(Method::Stored),
         8 => return Ok(Method::Deflated),
@@ -133,18 +131,25 @@ fn method(number: u16) -> Result<Method> {
 }
 
 /// A local header; sizes are zip64's where those are used.
-struct Local<'a> {
-    flags: u16,
-    method: u16,
-    crc32: u32,
-    stored_len: u64,
-    len: u64,
-    name: &'a [u8],
-    data_at: u64,
+pub(super) struct Local<'a> {
+    pub(super) flags: u16,
+    pub(super) method: u16,
+    pub(super) crc32: u32,
+    pub(super) stored_len: u64,
+    pub(super) len: u64,
+    pub(super) name: &'a [u8],
+    pub(super) data_at: u64,
+}
+
+impl Local<'_> {
+    /// Whether a descriptor follows the data.
+    pub(super) fn is_described(&self) -> bool {
+        self.flags & DESCRIPTOR != 0
+    }
 }
 
 /// Reads the local header at the start of `bytes`, which lies at byte `at` of the file.
-fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
+pub(super) fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
     const WHAT: &str = "its local header";
     let mut cursor = Cursor::new(bytes, at);
     if cursor.take(4, WHAT)? != LOCAL {
@@ -176,6 +181,15 @@ fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
 
 /// Checks the local header of `entry`; returns where the data begins.
 fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
+    let local = local_of(bytes, entry)?;
+    match disagreements(&local, entry).into_iter().next() {
+        Some(message) => Err(Error::malformed(message)),
+        None => Ok(local.data_at),
+    }
+}
+
+/// The local header of `entry`.
+pub(super) fn local_of<'b>(bytes: &'b [u8], entry: &Central<'_>) -> Result<Local<'b>> {
     let at = entry.header_at;
     let Some(rest) = usize::try_from(at).ok().and_then(|at| bytes.get(at..)) else {
         return Err(Error::malformed(format!(
@@ -183,13 +197,17 @@ fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
             bytes.len()
         )));
     };
-    let local = read_local(rest, at)
-        .map_err(|e| Error::malformed(format!("at byte {at}: {}", e.message())))?;
+    read_local(rest, at).map_err(|e| Error::malformed(format!("at byte {at}: {}", e.message())))
+}
+
+/// In what a local header and its entry of the directory disagree.
+pub(super) fn disagreements(local: &Local<'_>, entry: &Central<'_>) -> Vec<String> {
+    let at = entry.header_at;
     if local.name != entry.name {
         let (local, central) = (display_name(local.name), display_name(entry.name));
-        return Err(disagree(at, "name", &local, &central));
+        return vec![disagree(at, "name", &local, &central)];
     }
-    let described = local.flags & DESCRIPTOR != 0;
+    let described = local.is_described();
     let unstated = |n: u64| described && (n == 0 || n == u64::from(u32::MAX));
     let encryption = [local.flags & ENCRYPTION, entry.flags & ENCRYPTION];
     let fields: [(&str, u64, u64, bool); 5] = [
@@ -214,21 +232,19 @@ fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
             unstated(local.crc32.into()),
         ),
     ];
-    match fields
+    fields
         .into_iter()
-        .find(|&(_, local, central, unstated)| local != central && !unstated)
-    {
-        Some((what, local, central, _)) => {
-            Err(disagree(at, what, &local.to_string(), &central.to_string()))
-        }
-        None => Ok(local.data_at),
-    }
+        .filter(|&(_, local, central, unstated)| local != central && !unstated)
+        .map(|(what, local, central, _)| {
+            disagree(at, what, &local.to_string(), &central.to_string())
+        })
+        .collect()
 }
 
-fn disagree(at: u64, what: &str, local: &str, central: &str) -> Error {
-    Error::malformed(format!(
+fn disagree(at: u64, what: &str, local: &str, central: &str) -> String {
+    format!(
         "its local header at byte {at} has the {what} {local}, the zip's directory has {central}: programs would read different things"
-    ))
+    )
 }
 
 /// An index by name; two records of one name, letter case apart, are refused.

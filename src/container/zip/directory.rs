@@ -13,6 +13,7 @@ const LOCATOR64: &[u8; 4] = b"PK\x06\x07";
 const CENTRAL: &[u8; 4] = b"PK\x01\x02";
 const END_LEN: usize = 22;
 const LOCATOR64_LEN: usize = 20;
+const END64_LEN: usize = 56;
 const CENTRAL_LEN: usize = 46;
 /// The comment after the end record has a 16-bit length.
 const MAX_COMMENT: usize = u16::MAX as usize;
@@ -48,25 +49,52 @@ struct End {
 
 impl<'a> Directory<'a> {
     pub(super) fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self> {
+        let (directory, start) = Self::read_if(bytes, limits, |start| start == 0)?;
+        debug_assert_eq!(start, 0);
+        Ok(directory)
+    }
+
+    /// Also of a zip that something was put in front of; returns where the zip begins, which its offsets count from.
+    /// Those of the entries count from the start of `bytes`.
+    pub(super) fn read_anywhere(bytes: &'a [u8], limits: &Limits) -> Result<(Self, u64)> {
+        Self::read_if(bytes, limits, |_| true)
+    }
+
+    fn read_if(
+        bytes: &'a [u8],
+        limits: &Limits,
+        may_begin_at: impl Fn(u64) -> bool,
+    ) -> Result<(Self, u64)> {
         let end_at = find_end(bytes)?;
-        let (end, directory_end) = read_end(bytes, end_at)?;
+        let (end, directory_end) = read_end(bytes, end_at, may_begin_at(1))?;
         let comment = usize::from(u16::from_le_bytes([bytes[end_at + 20], bytes[end_at + 21]]));
         if end.entries > limits.records as u64 {
             return Err(Error::limit(format!(
-                "the zip has {} records, the limit is {}",
+                "the zip has {} records, the limit is {} (records)",
                 end.entries, limits.records
             )));
         }
-        if end.at.checked_add(end.size) != Some(directory_end as u64) {
+        let start = end
+            .at
+            .checked_add(end.size)
+            .and_then(|ends| (directory_end as u64).checked_sub(ends));
+        let Some(start) = start.filter(|&start| may_begin_at(start)) else {
             return Err(misplaced(&end, directory_end));
+        };
+        let at = end.at + start;
+        // both fit usize: they are not beyond the directory's end
+        let range = at as usize..directory_end;
+        let end = End { at, ..end };
+        let mut entries = read_entries(&bytes[range], &end)?;
+        for entry in &mut entries {
+            entry.header_at = entry.header_at.saturating_add(start);
         }
-        // both fit usize: their sum does
-        let range = end.at as usize..directory_end;
-        Ok(Self {
-            entries: read_entries(&bytes[range], &end)?,
-            at: end.at,
+        let directory = Self {
+            entries,
+            at,
             end: (end_at + END_LEN + comment) as u64,
-        })
+        };
+        Ok((directory, start))
     }
 }
 
@@ -107,7 +135,7 @@ fn cut_off(bytes: &[u8]) -> Error {
 
 /// The directory's place, and where the directory must end: at the zip64 end record where there is one, else at the
 /// end record.
-fn read_end(bytes: &[u8], end_at: usize) -> Result<(End, usize)> {
+fn read_end(bytes: &[u8], end_at: usize, shifted: bool) -> Result<(End, usize)> {
     let mut cursor = Cursor::new(&bytes[end_at + 4..], end_at as u64 + 4);
     const WHAT: &str = "the zip's end record";
     let disks = [cursor.u16(WHAT)?, cursor.u16(WHAT)?];
@@ -117,7 +145,7 @@ fn read_end(bytes: &[u8], end_at: usize) -> Result<(End, usize)> {
         size: cursor.u32(WHAT)?.into(),
         at: cursor.u32(WHAT)?.into(),
     };
-    let Some((end64, end64_at)) = read_end64(bytes, end_at)? else {
+    let Some((end64, end64_at)) = read_end64(bytes, end_at, shifted)? else {
         if disks != [0, 0] || here != end.entries {
             return Err(split(end_at));
         }
@@ -136,7 +164,8 @@ fn read_end(bytes: &[u8], end_at: usize) -> Result<(End, usize)> {
     Ok((end64, end64_at))
 }
 
-fn read_end64(bytes: &[u8], end_at: usize) -> Result<Option<(End, usize)>> {
+/// `shifted`: whether something may have been put in front of the zip, so that it lies further on than it should.
+fn read_end64(bytes: &[u8], end_at: usize, shifted: bool) -> Result<Option<(End, usize)>> {
     let Some(locator_at) = end_at.checked_sub(LOCATOR64_LEN) else {
         return Ok(None);
     };
@@ -147,9 +176,10 @@ fn read_end64(bytes: &[u8], end_at: usize) -> Result<Option<(End, usize)>> {
     const WHAT: &str = "the zip64 end record";
     let _disk = cursor.u32(WHAT)?;
     let at = cursor.u64(WHAT)?;
-    let place = usize::try_from(at)
-        .ok()
-        .filter(|&at| at < locator_at && bytes[at..].starts_with(END64));
+    let is_there = |&at: &usize| at < locator_at && bytes[at..].starts_with(END64);
+    let just_before = || locator_at.checked_sub(END64_LEN).filter(|_| shifted);
+    let place = just_before().filter(is_there);
+    let place = place.or_else(|| usize::try_from(at).ok().filter(is_there));
     let Some(end64_at) = place else {
         return Err(Error::malformed(format!(
             "the zip64 end record should lie at byte {at}, it is not there: bytes are missing before it, or were added"

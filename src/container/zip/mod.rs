@@ -5,6 +5,7 @@
 
 mod audit;
 mod directory;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
+pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,10 +175,11 @@ impl Zip {
     /// damaged, shorter or longer than declared, or has another CRC.
     pub fn read(&self, record: &Record, limit: usize) -> Result<Cow<'_, [u8]>> {
         if record.len > limit as u64 {
-            return Err(
-                Error::limit(format!("has {} bytes, the limit is {limit}", record.len))
-                    .in_record(&record.name),
-            );
+            return Err(Error::limit(format!(
+                "has {} bytes, the limit is {limit} (pickle_bytes, tensor_bytes)",
+                record.len
+            ))
+            .in_record(&record.name));
         }
         match record.method {
             Method::Stored => Ok(Cow::Borrowed(self.stored(record))),

@@ -13,11 +13,13 @@
 mod calls;
 mod containers;
 mod scalars;
+mod tolerant;
 
 use super::keys::Keys;
 use super::literal;
 use super::memo::Memo;
 use super::opcode::{Argument, Instruction, Opcode, Takes, at_opcode};
+use super::trace::Oddity;
 use super::value::{Graph, Value, ValueId};
 use crate::bytes::{Budget, Cursor, Limits};
 use crate::error::{Error, Result};
@@ -44,6 +46,10 @@ pub(super) struct Machine<'a> {
     steps_left: u64,
     steps: u64,
     protocol: u8,
+    /// Whether to note what is odd and go on, where Python might.
+    tolerant: bool,
+    oddities: Vec<Oddity>,
+    oddities_left_out: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -62,35 +68,63 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: Memo::default(),
             keys: Keys::default(),
-            budget: Budget::new(limits.pickle_memory, "the values of the pickle"),
+            budget: Budget::new(
+                limits.pickle_memory,
+                "the values of the pickle (pickle_memory)",
+            ),
             steps_left: limits.pickle_steps,
             steps: limits.pickle_steps,
             protocol: 0,
+            tolerant: false,
+            oddities: Vec::new(),
+            oddities_left_out: 0,
         }
     }
 
     /// Runs up to STOP.
     pub(super) fn run(mut self) -> Result<Graph> {
-        loop {
-            self.now = Instruction::decode(&mut self.cursor)?;
-            self.check_frame()?;
-            self.steps_left = self.steps_left.checked_sub(1).ok_or_else(|| {
-                Error::limit(format!("the pickle has more than {} opcodes", self.steps))
-                    .at_offset(self.now.offset)
-            })?;
-            self.check_stack()?;
-            if self.now.opcode == Opcode::Stop {
-                let root = self.pop();
-                return Ok(Graph {
-                    values: self.values,
-                    offsets: self.offsets,
-                    root,
-                    protocol: self.protocol,
-                    consumed: self.cursor.position(),
-                });
-            }
-            self.step().map_err(|e| e.at_offset(self.now.offset))?;
+        while !self.advance()? {}
+        let root = self.pop();
+        Ok(self.finish(root))
+    }
+
+    fn finish(self, root: ValueId) -> Graph {
+        Graph {
+            values: self.values,
+            offsets: self.offsets,
+            root,
+            protocol: self.protocol,
+            consumed: self.cursor.position(),
         }
+    }
+
+    /// Reads and runs one instruction. At STOP it returns true; what STOP takes is still on the stack.
+    fn advance(&mut self) -> Result<bool> {
+        self.now = Instruction::decode(&mut self.cursor)?;
+        if let Err(error) = self.check_frame() {
+            self.tolerate(error)?;
+        }
+        self.steps_left = self.steps_left.checked_sub(1).ok_or_else(|| {
+            Error::limit(format!(
+                "the pickle has more than {} opcodes (pickle_steps)",
+                self.steps
+            ))
+            .at_offset(self.now.offset)
+        })?;
+        self.check_stack()?;
+        if self.now.opcode == Opcode::Stop {
+            return Ok(true);
+        }
+        if self.tolerant {
+            self.watch();
+        }
+        let before = self.heights();
+        if let Err(error) = self.step() {
+            let error = error.at_offset(self.now.offset);
+            self.tolerate(error)?;
+            self.mend(before)?;
+        }
+        Ok(false)
     }
 
     /// Runs the instruction; the stack holds what it takes.

@@ -87,7 +87,7 @@ fn limits_are_reached_before_memory_is() {
     let error = read(&steps, &small_limits()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "byte 1048576: the pickle has more than 1048576 opcodes"
+        "byte 1048576: the pickle has more than 1048576 opcodes (pickle_steps)"
     );
 }
 

@@ -1,0 +1,247 @@
+//! Whose is each byte of the file?
+//!
+//! What is known of the file is laid out as spans, sorted, and whatever is left between them is nobody's. So the spans
+//! cover the file from its first byte to its last, whatever the file claims.
+
+use crate::checkpoint::Checkpoint;
+use crate::container::zip::Survey;
+use crate::explain;
+
+/// Tensors that a span names.
+const NAMED: usize = 3;
+
+/// What a run of bytes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A local header of a zip, with its padding.
+    Header,
+    /// What follows a record's data: its CRC and sizes.
+    Descriptor,
+    /// The directory and the end of a zip.
+    Directory,
+    /// A record that is no storage: the pickle, the version, ...
+    Record,
+    /// A storage.
+    Storage,
+    /// Pickles, or a header of another format.
+    Description,
+    /// Nobody's.
+    Gap,
+}
+
+impl Owner {
+    /// `header`, `storage`, `gap`, ...
+    pub fn name(self) -> &'static str {
+        match self {
+            Owner::Header => "header",
+            Owner::Descriptor => "descriptor",
+            Owner::Directory => "directory",
+            Owner::Record => "record",
+            Owner::Storage => "storage",
+            Owner::Description => "description",
+            Owner::Gap => "gap",
+        }
+    }
+}
+
+/// A run of bytes with one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub from: u64,
+    /// Where it ends.
+    pub to: u64,
+    /// What it is.
+    pub owner: Owner,
+    /// Of what: a record's name, tensors' names.
+    pub what: String,
+    /// Of a storage: bytes that no tensor reaches.
+    pub slack: u64,
+}
+
+/// Every byte of the file, in order.
+pub(super) fn of(
+    bytes: &[u8],
+    survey: Option<&Survey>,
+    checkpoint: Option<&Checkpoint>,
+) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let storages = checkpoint.map(storages).unwrap_or_default();
+    let len = bytes.len() as u64;
+    match survey {
+        Some(survey) => archive(survey, &storages, &mut spans),
+        None => {
+            let first = storages.iter().map(|span| span.from).min();
+            if let (Some(first), Some(checkpoint)) = (first, checkpoint) {
+                let what = match checkpoint.format().name() {
+                    "safetensors" => "length and header",
+                    "torch-legacy" => "pickles, and the length of the first storage",
+                    _ => "everything before the first storage",
+                };
+                spans.push(span(0, first, Owner::Description, what));
+                if checkpoint.format().name() == "torch-legacy" {
+                    lengths(&storages, &mut spans);
+                }
+            }
+            spans.extend(storages);
+        }
+    }
+    cover(spans, len)
+}
+
+fn span(from: u64, to: u64, owner: Owner, what: &str) -> Span {
+    Span {
+        from,
+        to,
+        owner,
+        what: what.to_owned(),
+        slack: 0,
+    }
+}
+
+/// Headers, data and descriptors of a zip's records, and its directory.
+fn archive(survey: &Survey, storages: &[Span], spans: &mut Vec<Span>) {
+    for member in &survey.members {
+        let record = &member.record;
+        let end = record.data_at.saturating_add(member.available);
+        spans.push(span(
+            record.header_at,
+            record.data_at,
+            Owner::Header,
+            &record.name,
+        ));
+        match storages
+            .iter()
+            .find(|s| s.from == record.data_at && s.to > s.from)
+        {
+            Some(storage) => spans.push(Span {
+                to: end,
+                ..storage.clone()
+            }),
+            None => spans.push(span(record.data_at, end, Owner::Record, &record.name)),
+        }
+        spans.push(span(end, member.end, Owner::Descriptor, &record.name));
+    }
+    if let Some(directory) = &survey.directory {
+        spans.push(span(
+            directory.start,
+            directory.end,
+            Owner::Directory,
+            "directory and end record",
+        ));
+    }
+}
+
+/// Storages that lie in the file as they are, with the tensors in them.
+fn storages(checkpoint: &Checkpoint) -> Vec<Span> {
+    let referenced = explain::referenced(checkpoint);
+    let mut names: Vec<Vec<&str>> = vec![Vec::new(); checkpoint.storages().len()];
+    for tensor in checkpoint.tensors() {
+        for part in tensor.parts.iter().chain([tensor]) {
+            let root = part.storage.map(|id| {
+                let view_of = checkpoint
+                    .storages()
+                    .get(id.0)
+                    .and_then(|storage| storage.view_of);
+                view_of.map_or(id.0, |(root, _)| root.0)
+            });
+            if let Some(list) = root.and_then(|id| names.get_mut(id)) {
+                list.push(&tensor.name);
+            }
+        }
+    }
+    let mut spans: Vec<Span> = checkpoint
+        .storages()
+        .iter()
+        .zip(names)
+        .zip(referenced)
+        .filter_map(|((storage, names), referenced)| {
+            let from = storage.file_offset.filter(|_| storage.view_of.is_none())?;
+            let mut what = storage.key.clone();
+            let some: Vec<&str> = names.iter().take(NAMED).copied().collect();
+            if !some.is_empty() {
+                let more = names.len() - some.len();
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                let between = if what.is_empty() { "" } else { ": " };
+                what = format!("{what}{between}{}{more}", some.join(", "));
+            }
+            let nbytes = storage.nbytes as u64;
+            Some(Span {
+                from,
+                to: from.saturating_add(nbytes),
+                owner: Owner::Storage,
+                what,
+                slack: nbytes.saturating_sub(referenced),
+            })
+        })
+        .collect();
+    spans.sort_by_key(|span| span.from);
+    spans
+}
+
+/// Eight bytes before each storage of a legacy stream.
+fn lengths(storages: &[Span], spans: &mut Vec<Span>) {
+    for storage in storages.iter().skip(1) {
+        spans.push(span(
+            storage.from.saturating_sub(8),
+            storage.from,
+            Owner::Description,
+            "length",
+        ));
+    }
+}
+
+/// Sorted, cut where they overlap or pass the end, and with gaps for what is left.
+fn cover(mut spans: Vec<Span>, len: u64) -> Vec<Span> {
+    spans.sort_by_key(|span| (span.from, span.to));
+    let mut covered: Vec<Span> = Vec::new();
+    let mut at = 0;
+    for mut span in spans {
+        span.from = span.from.max(at);
+        span.to = span.to.min(len);
+        if span.from >= span.to {
+            continue;
+        }
+        if span.from > at {
+            covered.push(self::span(at, span.from, Owner::Gap, ""));
+        }
+        at = span.to;
+        covered.push(span);
+    }
+    if at < len {
+        covered.push(span(at, len, Owner::Gap, ""));
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Owner, cover, span};
+
+    #[test]
+    fn the_spans_cover_everything_once() {
+        let spans = vec![
+            span(10, 20, Owner::Record, "b"),
+            span(2, 12, Owner::Record, "a"),
+            span(25, 99, Owner::Record, "c"),
+        ];
+        let covered = cover(spans, 30);
+        let ends: Vec<_> = covered.iter().map(|s| (s.from, s.to, s.owner)).collect();
+        assert_eq!(
+            ends,
+            [
+                (0, 2, Owner::Gap),
+                (2, 12, Owner::Record),
+                (12, 20, Owner::Record),
+                (20, 25, Owner::Gap),
+                (25, 30, Owner::Record)
+            ]
+        );
+        assert_eq!(cover(Vec::new(), 3)[0].owner, Owner::Gap);
+        assert!(cover(Vec::new(), 0).is_empty());
+    }
+}

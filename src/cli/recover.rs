@@ -1,0 +1,40 @@
+//! `pthinspect recover`
+
+use std::path::PathBuf;
+
+use super::exit::{Exit, Outcome};
+use super::io::Io;
+use crate::recover;
+use crate::render;
+
+/// Arguments of `recover`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    $ pthinspect recover broken.pth --output saved.safetensors\n  \
+    $ pthinspect recover half-a-download.pth -o saved.safetensors --json\n\n\
+    Saves every tensor whose bytes are wholly there and whose checksum is right: of a zip without its directory, of a \
+    legacy stream or a safetensors file that ends too early. Exit code 0: all of them were saved. 1: some are lost, or \
+    the file is damaged; what could be saved is in OUT. 2: not even the names of the tensors are left.")]
+pub struct Args {
+    /// Damaged checkpoint
+    file: Option<PathBuf>,
+    /// Safetensors file to write
+    #[arg(long, short, value_name = "OUT")]
+    output: PathBuf,
+}
+
+/// Saves what is left.
+pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
+    let path = super::file::resolve(io, args.file.as_deref())?;
+    let recovery = recover::recover(&path, &args.output, &io.limits)?;
+    if io.json {
+        io.print_json(&render::recover::json(&recovery))?;
+    } else {
+        render::recover::text(io.out, &recovery, io.paint)?;
+    }
+    Ok(if recovery.lost.is_empty() && recovery.damage.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::No
+    })
+}

@@ -1,0 +1,592 @@
+//! A zip as it lies, contradictions included: what [`super::Zip`] refuses to choose between, and what is left of a zip
+//! whose directory is lost.
+//!
+//! The idea: a zip says everything twice, in the directory at its end and in a local header before each record. Where
+//! the directory can be read, its entries are held against the local headers and against the bytes, and every
+//! disagreement is a [`Problem`] with a place. Where it cannot (the file was cut off), the records are found by walking
+//! from local header to local header.
+//!
+//! A local header may leave its sizes to a descriptor behind the data (torch's always do). Going backwards is easy: a
+//! descriptor states how long its data is, so it knows where they began. All descriptors are found in one pass and
+//! kept by that place, and a record's length is one look-up, however many there are.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::Read;
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::audit::{self, Local};
+use super::directory::{Central, Directory};
+use super::{Method, Record};
+use crate::bytes::Limits;
+use crate::error::{Error, ErrorKind, Result};
+
+const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
+/// Signatures that are kept of one file.
+const SIGNATURES: usize = 4 << 20;
+/// Longest name of a record that is found without a directory.
+const LONGEST_NAME: usize = 4096;
+
+/// A record, listed in the directory or not.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Name and place. Where neither header nor descriptor tells the length, it is what lies before the next header.
+    pub record: Record,
+    /// Whether the directory lists it.
+    pub listed: bool,
+    /// Whether length and CRC are stated, and not guessed.
+    pub stated: bool,
+    /// How many of its bytes, as kept, lie in the file.
+    pub available: u64,
+    /// Whether its bytes can be had: stored or deflated, and not encrypted.
+    pub readable: bool,
+    /// Where it ends, descriptor included.
+    pub end: u64,
+}
+
+impl Member {
+    /// Whether all of its bytes lie in the file.
+    pub fn is_whole(&self) -> bool {
+        self.stated && self.available == self.record.stored_len
+    }
+
+    /// Its bytes: borrowed where stored, else inflated, `limit` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` where it inflates to more; `Malformed` where the deflated data is damaged; `Unsupported` where it is
+    /// encrypted or compressed otherwise.
+    pub fn content<'b>(&self, file: &'b [u8], limit: usize) -> Result<Cow<'b, [u8]>> {
+        let kept = self.kept(file);
+        if !self.readable {
+            return Err(Error::unsupported(
+                "is encrypted, or compressed by another method",
+            ));
+        }
+        if self.record.method == Method::Stored {
+            return Ok(Cow::Borrowed(kept));
+        }
+        let mut bytes = Vec::new();
+        let most = (limit as u64).saturating_add(1);
+        let mut inflater = flate2::read::DeflateDecoder::new(kept).take(most);
+        let outcome = inflater.read_to_end(&mut bytes);
+        if bytes.len() > limit {
+            return Err(Error::limit(format!(
+                "inflates from {} bytes to more than {limit} (inflate_ratio)",
+                kept.len()
+            )));
+        }
+        match outcome {
+            Ok(_) => Ok(Cow::Owned(bytes)),
+            Err(e) => Err(Error::malformed(format!(
+                "its deflated data is damaged: {e}"
+            ))),
+        }
+    }
+
+    /// Its bytes as kept, as far as they lie in the file.
+    pub fn kept<'b>(&self, file: &'b [u8]) -> &'b [u8] {
+        let from = usize::try_from(self.record.data_at).unwrap_or(usize::MAX);
+        let to = usize::try_from(self.record.data_at.saturating_add(self.available));
+        file.get(from..to.unwrap_or(usize::MAX)).unwrap_or(&[])
+    }
+}
+
+/// What is wrong with a zip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Of what kind.
+    pub kind: ProblemKind,
+    /// The record, where it is about one.
+    pub record: Option<String>,
+    /// Where, in the file.
+    pub at: u64,
+    /// How many bytes it is about (0: a place).
+    pub len: u64,
+    /// What, in a line.
+    pub message: String,
+}
+
+/// Kinds of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProblemKind {
+    /// There is no directory, or none that can be read: the file was cut off or damaged.
+    NoDirectory,
+    /// Two records have one name.
+    Duplicate,
+    /// Two records have one name, letter case apart.
+    CaseTwin,
+    /// Local header, descriptor and directory disagree.
+    Mismatch,
+    /// Two records share bytes.
+    Overlap,
+    /// Bytes that belong to no record.
+    Outside,
+    /// A record that the directory does not list.
+    Unlisted,
+    /// A record reaches past the end of the file.
+    Cut,
+    /// It cannot be what it says: a header that is not there, a size that cannot be.
+    Impossible,
+    /// Encrypted, or compressed by a method that torch does not read.
+    Unreadable,
+    /// A name that programs read differently.
+    Name,
+}
+
+/// Everything in a zip, and everything wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// Those that the directory lists, in its order, then the others as they lie.
+    pub members: Vec<Member>,
+    /// What is wrong, in order of discovery.
+    pub problems: Vec<Problem>,
+    /// The directory and the end record, comment included; `None` where there is none that can be read.
+    pub directory: Option<Range<u64>>,
+    /// Where the archive begins: 0, or behind what was put before it.
+    pub start: u64,
+}
+
+impl Survey {
+    /// Surveys a whole file.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` for more than [`Limits::records`] records; all else is a problem in the survey.
+    pub fn of(bytes: &[u8], limits: &Limits) -> Result<Self> {
+        let mut survey = Self::default();
+        match Directory::read_anywhere(bytes, limits) {
+            Ok((directory, start)) => {
+                survey.start = start;
+                survey.directory = Some(directory.at..directory.end);
+                let signatures = Signatures::default();
+                for entry in &directory.entries {
+                    survey.listed(bytes, directory.at, entry);
+                }
+                survey.twins();
+                survey.places(bytes, directory.at, directory.end, &signatures, limits)?;
+            }
+            Err(error) if error.kind() == ErrorKind::Limit => return Err(error),
+            Err(error) => {
+                survey.problem(
+                    ProblemKind::NoDirectory,
+                    None,
+                    bytes.len() as u64,
+                    0,
+                    error.message(),
+                );
+                let signatures = Signatures::of(bytes);
+                let found = walk(bytes, 0, bytes.len(), &signatures, limits)?;
+                survey.members = found;
+                survey.twins();
+            }
+        }
+        Ok(survey)
+    }
+
+    /// The first member of that name.
+    pub fn find(&self, name: &str) -> Option<&Member> {
+        self.members
+            .iter()
+            .find(|member| member.record.name == name)
+    }
+
+    fn problem(
+        &mut self,
+        kind: ProblemKind,
+        record: Option<&str>,
+        at: u64,
+        len: u64,
+        message: &str,
+    ) {
+        self.problems.push(Problem {
+            kind,
+            record: record.map(str::to_owned),
+            at,
+            len,
+            message: message.to_owned(),
+        });
+    }
+
+    /// An entry of the directory, held against its local header.
+    fn listed(&mut self, bytes: &[u8], directory_at: u64, entry: &Central<'_>) {
+        let name = audit::display_name(entry.name);
+        let at = entry.header_at;
+        if entry.name.contains(&0) {
+            let message =
+                "its name holds a NUL byte, at which some programs end it and others do not";
+            self.problem(ProblemKind::Name, Some(&name), at, 0, message);
+        }
+        let encrypted = entry.flags & audit::ENCRYPTION != 0;
+        let method = audit::method(entry.method);
+        if encrypted || method.is_err() {
+            let why = method
+                .as_ref()
+                .err()
+                .map_or("is encrypted", |e| e.message());
+            self.problem(ProblemKind::Unreadable, Some(&name), at, 0, why);
+        }
+        let records = usize::try_from(directory_at)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let local = match audit::local_of(&bytes[..records], entry) {
+            Ok(local) => local,
+            Err(e) => {
+                self.problem(ProblemKind::Impossible, Some(&name), at, 0, e.message());
+                return;
+            }
+        };
+        for message in audit::disagreements(&local, entry) {
+            self.problem(ProblemKind::Mismatch, Some(&name), at, 0, &message);
+        }
+        let available = (records as u64)
+            .saturating_sub(local.data_at)
+            .min(entry.stored_len);
+        if available < entry.stored_len {
+            let message = format!(
+                "its {} bytes from byte {} on reach past the end of the records at byte {records}",
+                entry.stored_len, local.data_at
+            );
+            self.problem(
+                ProblemKind::Cut,
+                Some(&name),
+                local.data_at,
+                available,
+                &message,
+            );
+        }
+        let record = Record {
+            name,
+            header_at: at,
+            data_at: local.data_at,
+            len: entry.len,
+            stored_len: entry.stored_len,
+            crc32: entry.crc32,
+            method: method.as_ref().copied().unwrap_or(Method::Stored),
+        };
+        let readable = !encrypted && method.is_ok();
+        if readable && !audit::is_possible(record.method, entry.stored_len, entry.len) {
+            let message = format!(
+                "{} bytes cannot hold {} bytes {}",
+                entry.stored_len,
+                entry.len,
+                record.method.name()
+            );
+            self.problem(ProblemKind::Impossible, Some(&record.name), at, 0, &message);
+        }
+        let end = self.descriptor(bytes, records, &local, &record, available);
+        self.members.push(Member {
+            record,
+            listed: true,
+            stated: true,
+            available,
+            readable,
+            end,
+        });
+    }
+
+    /// Where a record ends, the descriptor that its header announces included; that must repeat the directory.
+    fn descriptor(
+        &mut self,
+        bytes: &[u8],
+        records: usize,
+        local: &Local<'_>,
+        record: &Record,
+        available: u64,
+    ) -> u64 {
+        let end = record.data_at + available;
+        if !local.is_described() || available < record.stored_len {
+            return end;
+        }
+        let from = usize::try_from(end).unwrap_or(records).min(records);
+        match descriptor_len(&bytes[from..records], record) {
+            Some(len) => end + len,
+            None => {
+                let message =
+                    "the descriptor behind its data does not repeat the directory's CRC and sizes";
+                self.problem(ProblemKind::Mismatch, Some(&record.name), end, 0, message);
+                end
+            }
+        }
+    }
+
+    /// Names that occur twice, letter case apart.
+    fn twins(&mut self) {
+        let mut names: HashMap<String, usize> = HashMap::with_capacity(self.members.len());
+        let mut found = Vec::new();
+        for (number, member) in self.members.iter().enumerate() {
+            match names.entry(member.record.name.to_ascii_lowercase()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(number);
+                }
+                Entry::Occupied(first) => found.push((*first.get(), number)),
+            }
+        }
+        for (first, second) in found {
+            let (a, b) = (&self.members[first].record, &self.members[second].record);
+            let (name, at) = (b.name.clone(), b.header_at);
+            let (kind, message) = if a.name == b.name {
+                (
+                    ProblemKind::Duplicate,
+                    format!(
+                        "two records have this name, at byte {} and at byte {at}: torch reads the first, others the last",
+                        a.header_at
+                    ),
+                )
+            } else {
+                (
+                    ProblemKind::CaseTwin,
+                    format!(
+                        "differs from {} at byte {} in letter case alone: torch does not tell them apart, others do",
+                        a.name, a.header_at
+                    ),
+                )
+            };
+            self.problem(kind, Some(&name), at, 0, &message);
+        }
+    }
+
+    /// Overlaps, and bytes that belong to nobody; in those, records that the directory does not list.
+    fn places(
+        &mut self,
+        bytes: &[u8],
+        directory_at: u64,
+        end: u64,
+        signatures: &Signatures,
+        limits: &Limits,
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..self.members.len()).collect();
+        order.sort_by_key(|&i| (self.members[i].record.header_at, self.members[i].end));
+        let mut reached = 0;
+        let mut last: Option<usize> = None;
+        let mut gaps = Vec::new();
+        for number in order {
+            let member = &self.members[number];
+            let at = member.record.header_at;
+            if at > reached {
+                gaps.push((reached, at));
+            }
+            if let Some(before) = last.filter(|_| at < reached) {
+                let before = &self.members[before].record;
+                let message = format!(
+                    "begins inside {}, which ends at byte {reached}",
+                    before.name
+                );
+                let name = member.record.name.clone();
+                self.problem(ProblemKind::Overlap, Some(&name), at, 0, &message);
+            }
+            let member = &self.members[number];
+            if member.end > reached {
+                reached = member.end;
+                last = Some(number);
+            }
+        }
+        if directory_at > reached {
+            gaps.push((reached, directory_at));
+        }
+        if bytes.len() as u64 > end {
+            gaps.push((end, bytes.len() as u64));
+        }
+        for (from, to) in gaps {
+            self.gap(bytes, from, to, signatures, limits)?;
+        }
+        Ok(())
+    }
+
+    fn gap(
+        &mut self,
+        bytes: &[u8],
+        from: u64,
+        to: u64,
+        signatures: &Signatures,
+        limits: &Limits,
+    ) -> Result<()> {
+        let where_ = match (from, self.directory.as_ref()) {
+            (0, _) => "before the first record",
+            (_, Some(directory)) if from >= directory.end => "after the end of the zip",
+            _ => "between records",
+        };
+        let message = format!("{} bytes {where_} belong to no record", to - from);
+        self.problem(ProblemKind::Outside, None, from, to - from, &message);
+        // both lie inside the file
+        let range = from as usize..to as usize;
+        let own;
+        let signatures = if memmem::find(&bytes[range.clone()], audit::LOCAL).is_some() {
+            own = Signatures::within(bytes, range.clone());
+            &own
+        } else {
+            signatures
+        };
+        for member in walk(bytes, range.start, range.end, signatures, limits)? {
+            let (name, at) = (member.record.name.clone(), member.record.header_at);
+            let message = "the zip's directory does not list this record: some programs read it, others do not";
+            self.problem(ProblemKind::Unlisted, Some(&name), at, 0, message);
+            self.members.push(member);
+        }
+        Ok(())
+    }
+}
+
+/// Length of the descriptor at the start of `bytes`, if it says of the record what the directory says.
+fn descriptor_len(bytes: &[u8], record: &Record) -> Option<u64> {
+    let crc = record.crc32.to_le_bytes();
+    let narrow = |n: u64| (n as u32).to_le_bytes(); // of the 32-bit form
+    let mut forms: [Vec<u8>; 2] = [crc.to_vec(), crc.to_vec()];
+    forms[0].extend([record.stored_len.to_le_bytes(), record.len.to_le_bytes()].concat());
+    forms[1].extend([narrow(record.stored_len), narrow(record.len)].concat());
+    let signed = bytes.strip_prefix(DESCRIPTOR);
+    for form in &forms {
+        if signed.is_some_and(|rest| rest.starts_with(form)) {
+            return Some(4 + form.len() as u64);
+        }
+    }
+    let plain = forms.iter().find(|form| bytes.starts_with(form));
+    plain.map(|form| form.len() as u64)
+}
+
+/// Where signatures lie in a file.
+#[derive(Default)]
+struct Signatures {
+    /// Local headers, and entries and ends of directories, in order.
+    headers: Vec<usize>,
+    /// Descriptors, by where the data that they describe would begin.
+    descriptors: HashMap<usize, Described>,
+}
+
+#[derive(Clone, Copy)]
+struct Described {
+    at: usize,
+    crc32: u32,
+    stored_len: u64,
+    len: u64,
+    descriptor: usize,
+}
+
+impl Signatures {
+    fn of(bytes: &[u8]) -> Self {
+        Self::within(bytes, 0..bytes.len())
+    }
+
+    fn within(bytes: &[u8], range: Range<usize>) -> Self {
+        let mut found = Self::default();
+        for at in memmem::find_iter(&bytes[range.clone()], b"PK").take(SIGNATURES) {
+            let at = range.start + at;
+            match bytes.get(at + 2..at + 4) {
+                Some([3, 4] | [1, 2] | [5, 6] | [6, 6]) => found.headers.push(at),
+                Some([7, 8]) => {
+                    for described in read_descriptors(bytes, at).into_iter().flatten() {
+                        let data_at = at - described.stored_len as usize; // at most `at`
+                        found.descriptors.entry(data_at).or_insert(described);
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn next_header(&self, from: usize) -> Option<usize> {
+        let next = self.headers.partition_point(|&at| at < from);
+        self.headers.get(next).copied()
+    }
+}
+
+/// The descriptor at `at` in its two forms: sizes of eight bytes and of four.
+fn read_descriptors(bytes: &[u8], at: usize) -> [Option<Described>; 2] {
+    let number = |from: usize, width: usize| {
+        let bytes = bytes.get(from..from + width)?;
+        let mut wide = [0; 8];
+        wide[..width].copy_from_slice(bytes);
+        Some(u64::from_le_bytes(wide))
+    };
+    [8, 4].map(|width| {
+        let described = Described {
+            at,
+            crc32: number(at + 4, 4)? as u32, // four bytes
+            stored_len: number(at + 8, width)?,
+            len: number(at + 8 + width, width)?,
+            descriptor: 8 + 2 * width,
+        };
+        (described.stored_len <= at as u64).then_some(described)
+    })
+}
+
+/// The records between two places of the file, from local header to local header.
+fn walk(
+    bytes: &[u8],
+    from: usize,
+    to: usize,
+    signatures: &Signatures,
+    limits: &Limits,
+) -> Result<Vec<Member>> {
+    let mut found = Vec::new();
+    let mut at = from;
+    while let Some(header_at) = signatures.next_header(at).filter(|&at| at < to) {
+        at = header_at + 4;
+        if !bytes[header_at..].starts_with(audit::LOCAL) {
+            continue;
+        }
+        let Ok(local) = audit::read_local(&bytes[header_at..to], header_at as u64) else {
+            continue;
+        };
+        let name_is_plausible = (1..=LONGEST_NAME).contains(&local.name.len())
+            && std::str::from_utf8(local.name).is_ok_and(|name| !name.contains(char::is_control));
+        if !name_is_plausible {
+            continue;
+        }
+        if found.len() >= limits.records {
+            return Err(Error::limit(format!(
+                "more than {} records (records)",
+                limits.records
+            )));
+        }
+        let member = measure(header_at, &local, to, signatures);
+        at = at.max(usize::try_from(member.end).unwrap_or(to));
+        found.push(member);
+    }
+    Ok(found)
+}
+
+/// A record that only its local header tells of.
+fn measure(header_at: usize, local: &Local<'_>, to: usize, signatures: &Signatures) -> Member {
+    let data_at = usize::try_from(local.data_at).unwrap_or(to);
+    let unstated = local.is_described() && (local.stored_len == 0 || local.crc32 == 0);
+    let described = signatures
+        .descriptors
+        .get(&data_at)
+        .filter(|described| unstated && described.at < to);
+    let (crc32, stored_len, len, tail, stated) = match described {
+        Some(d) => (d.crc32, d.stored_len, d.len, d.descriptor, true),
+        None if !unstated => (local.crc32, local.stored_len, local.len, 0, true),
+        None => {
+            // up to the next header, or to the end
+            let end = signatures.next_header(data_at).unwrap_or(to).min(to);
+            let len = end.saturating_sub(data_at) as u64;
+            (local.crc32, len, len, 0, false)
+        }
+    };
+    let available = stored_len.min(to.saturating_sub(data_at) as u64);
+    let method = audit::method(local.method);
+    Member {
+        record: Record {
+            name: audit::display_name(local.name),
+            header_at: header_at as u64,
+            data_at: local.data_at,
+            len,
+            stored_len,
+            crc32,
+            method: method.as_ref().copied().unwrap_or(Method::Stored),
+        },
+        listed: false,
+        stated,
+        available,
+        readable: method.is_ok() && local.flags & audit::ENCRYPTION == 0,
+        end: local.data_at + available + tail as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! `scan` from outside: every trick is flagged, nothing that torch writes is, and nothing takes long or much.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pthinspect::scan::{Level, Options, Report, scan};
+use serde_json::Value;
+use support::{fixture, pthinspect, run, snapshot};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(fixture(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() && path.extension().is_none_or(|e| e != "json" && e != "why"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn scanned(path: &Path) -> Report {
+    scan(path, &Options::default()).unwrap()
+}
+
+#[test]
+fn every_trick_is_flagged() {
+    let why: Value =
+        serde_json::from_slice(&fs::read(fixture("malicious/why.json")).unwrap()).unwrap();
+    let files = files("malicious");
+    assert_eq!(why.as_object().unwrap().len(), files.len());
+    assert!(files.len() > 200);
+    for path in files {
+        let report = scanned(&path);
+        assert!(report.verdict > Level::Inert, "{}: clean", name(&path));
+        assert!(!report.findings.is_empty(), "{}", name(&path));
+        // what would run is named, and not only that something is odd
+        let calls = !["size_", "zip_", "args_", "bomb_", "state_", "name_"]
+            .iter()
+            .any(|start| name(&path).starts_with(start));
+        let bytes = fs::read(&path).unwrap();
+        if calls && memchr::memmem::find(&bytes, b"posix\nsystem\n").is_some() {
+            assert!(
+                report
+                    .findings
+                    .iter()
+                    .any(|f| f.what == "posix.system" && f.level == Level::Dangerous),
+                "{}: {:?}",
+                name(&path),
+                report.findings
+            );
+        }
+    }
+}
+
+#[test]
+fn each_trick_is_called_by_its_name() {
+    let kinds = [
+        ("zip_three_pickles.pth", "duplicate-member"),
+        ("zip_case_twin.pth", "case-twin"),
+        ("zip_local_name.pth", "header-mismatch"),
+        ("zip_local_size.pth", "header-mismatch"),
+        ("zip_local_flags.pth", "header-mismatch"),
+        ("zip_overlap.pth", "overlap"),
+        ("zip_prefix.pth", "outside-archive"),
+        ("zip_suffix.pth", "hidden-pickle"),
+        ("zip_between.pth", "outside-archive"),
+        ("zip_comment.pth", "hidden-pickle"),
+        ("zip_second_pickle.pth", "trailing-bytes"),
+        ("zip_pickle_in_storage.pth", "hidden-pickle"),
+        ("zip_pickle_inside_storage.pth", "hidden-pickle"),
+        ("zip_extra_pickle.pth", "hidden-pickle"),
+        ("zip_unlisted.pth", "unlisted-member"),
+        ("zip_two_roots.pth", "two-checkpoints"),
+        ("zip_nul_name.pth", "member-name"),
+        ("int_hexadecimal.pth", "parser-dependent"),
+        ("memo_overwritten.pth", "memo"),
+        ("memo_far.pth", "memo"),
+        ("dup.pth", "opcode"),
+        ("name_extension_1.pth", "extension"),
+        ("persistent_text.pth", "persistent-id"),
+        ("name_computed.pth", "computed-name"),
+        ("name_getattr_chain.pth", "call"),
+        ("state_setstate.pth", "state"),
+        ("state_on_class.pth", "state"),
+        ("args_hooks_not_empty.pth", "call"),
+        ("args_retyped_function.pth", "call"),
+        ("size_expand.pth", "tensor"),
+        ("size_storage_larger.pth", "tensor"),
+        ("bomb_deflate.pth", "deflate-bomb"),
+        ("bomb_deflate_storage.pth", "deflate-bomb"),
+        ("bomb_deflate_opcodes.pth", "limit"),
+        ("polyglot_safetensors_zip.safetensors", "polyglot"),
+        ("polyglot_gguf_zip.gguf", "polyglot"),
+        ("polyglot_pickle_zip.pth", "polyglot"),
+        ("hidden_before_cut.pth", "damaged"),
+    ];
+    for (file, kind) in kinds {
+        let report = scanned(&fixture("malicious").join(file));
+        let found: BTreeSet<&str> = report.findings.iter().map(|f| f.kind.name()).collect();
+        assert!(found.contains(kind), "{file}: {found:?}");
+    }
+}
+
+#[test]
+fn what_the_odd_and_hostile_fixtures_try_is_flagged() {
+    for path in files("malformed") {
+        let name = name(&path);
+        // damaged data is for `check` to find
+        if (name.starts_with("hostile_") || name.starts_with("odd_")) && name != "odd_bad_crc.pth" {
+            assert!(scanned(&path).verdict > Level::Inert, "{name}");
+        }
+    }
+}
+
+/// Classes of the fixtures' own, for which nobody vouches: these and nothing else is found.
+const OWN: &[&str] = &["zoo.", "mnist_net.", "__main__."];
+
+#[test]
+fn nothing_that_torch_writes_is_flagged() {
+    let mut clean = 0;
+    for folder in ["checkpoints", "questions", "goldens"] {
+        for path in files(folder) {
+            // another checkpoint behind the end, on purpose
+            if name(&path) == "legacy_trailing.pth"
+                || name(&path).ends_with(".npy") && folder == "questions"
+            {
+                continue;
+            }
+            let report = scanned(&path);
+            let others: Vec<_> = report
+                .findings
+                .iter()
+                .filter(|f| !OWN.iter().any(|own| f.what.starts_with(own)))
+                .collect();
+            assert!(others.is_empty(), "{}: {others:#?}", path.display());
+            clean += usize::from(report.verdict == Level::Inert);
+        }
+    }
+    assert!(clean > 60, "only {clean} clean");
+}
+
+#[test]
+fn the_document_is_the_contracts() {
+    let file = "fixtures/malicious/hidden_in_state_dict.pth";
+    let run = run(["scan", file, "--json"]);
+    assert_eq!(run.code, Some(1));
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["file"], file);
+    assert_eq!(document["verdict"], "dangerous");
+    let finding = &document["findings"][0];
+    assert_eq!(finding["kind"], "global");
+    assert_eq!(finding["what"], "posix.system");
+    assert_eq!(finding["where"], "data.pkl+0xa3");
+    assert_eq!(finding["path"], "conv.bias");
+    assert_eq!(finding["level"], "dangerous");
+    let clean = support::run(["scan", "fixtures/checkpoints/state.pth", "--json"]).json();
+    assert_eq!(clean["verdict"], "clean");
+    assert_eq!(clean["findings"], serde_json::json!([]));
+    assert_eq!(clean["globals"][0]["level"], "known-inert");
+}
+
+#[test]
+fn the_user_may_vouch_for_names() {
+    let file = "fixtures/malicious/call_unknown_class.pth";
+    assert_eq!(run(["scan", file]).code, Some(1));
+    assert_eq!(
+        run(["scan", file, "--allow", "__main__.Other"]).code,
+        Some(1)
+    );
+    let vouched = run(["scan", file, "--allow", "__main__.*", "--json"]).json();
+    assert_eq!(vouched["verdict"], "clean");
+    assert_eq!(vouched["globals"][0]["allowed"], true);
+    let text = support::run(["scan", file, "--allow", "__main__.[", "--color", "never"]).refusal();
+    assert!(text.contains("--allow"), "{text}");
+}
+
+#[test]
+fn a_report_for_code_scanning() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("scan.sarif");
+    let out_arg = out.to_str().unwrap();
+    let file = "fixtures/malicious/hidden_in_state_dict.pth";
+    assert_eq!(run(["scan", file, "--sarif", out_arg]).code, Some(1));
+    let sarif: Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let run = &sarif["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in run["results"].as_array().unwrap() {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], file);
+        let at = usize::try_from(place["region"]["byteOffset"].as_u64().unwrap()).unwrap();
+        // the region is where the opcode lies
+        let bytes = fs::read(fixture("malicious/hidden_in_state_dict.pth")).unwrap();
+        assert!([b'c', b'R'].contains(&bytes[at]), "{at}");
+    }
+    assert_eq!(run["results"][0]["level"], "error");
+}
+
+#[test]
+fn a_folder_is_scanned_file_by_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["state.pth", "with_metadata.safetensors"] {
+        fs::copy(fixture("checkpoints").join(file), folder.path().join(file)).unwrap();
+    }
+    fs::write(folder.path().join("README.md"), "a model\n").unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let document = run(["scan", &path, "--json"]).json();
+    assert_eq!(
+        (&document["files"], &document["files_without_pickles"]),
+        (&Value::from(2), &Value::from(1))
+    );
+    fs::copy(fixture("malicious/raw.pkl"), folder.path().join("raw.pkl")).unwrap();
+    let run = run(["scan", &path, "--json"]);
+    assert_eq!(run.code, Some(1));
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["findings"][0]["file"], "raw.pkl");
+}
+
+#[test]
+fn what_is_no_checkpoint_is_refused_and_models_without_pickles_are_clean() {
+    for file in [
+        "html_page.pth",
+        "git_lfs_pointer.pth",
+        "gzip.pth",
+        "text.pth",
+    ] {
+        let path = format!("fixtures/malformed/{file}");
+        run(["scan", &path]).refusal();
+    }
+    run(["scan", "fixtures/malformed/gguf.pth"]).ok();
+    run(["scan", "fixtures/checkpoints/dtypes.safetensors"]).ok();
+}
+
+#[test]
+fn bombs_are_refused_in_little_memory() {
+    // the address space is limited to 160 MB, which is above what the program's own image and stacks take
+    for path in files("malicious") {
+        if !name(&path).starts_with("bomb_") {
+            continue;
+        }
+        for command in ["scan", "ls", "tree"] {
+            let binary = pthinspect().get_program().to_owned();
+            let shell = std::process::Command::new("sh")
+                .args(["-c", "ulimit -v 163840; exec \"$0\" \"$@\""])
+                .arg(&binary)
+                .arg(command)
+                .arg(&path)
+                .output()
+                .unwrap();
+            let code = shell.status.code();
+            assert!(
+                matches!(code, Some(0..=2)) && (command != "scan" || code == Some(1)),
+                "{command} {}: {:?} {}",
+                name(&path),
+                shell.status,
+                String::from_utf8_lossy(&shell.stderr)
+            );
+        }
+    }
+}
+
+#[test]
+fn reports_for_people() {
+    snapshot("scan_clean", "scan fixtures/checkpoints/training.pth");
+    snapshot("scan_names", "scan fixtures/checkpoints/state.pth --names");
+    snapshot(
+        "scan_dangerous",
+        "scan fixtures/malicious/hidden_in_state_dict.pth --color never",
+    );
+    snapshot(
+        "scan_structure",
+        "scan fixtures/malicious/zip_three_pickles.pth --color never",
+    );
+    snapshot(
+        "scan_json",
+        "scan fixtures/malicious/zip_second_pickle.pth --json",
+    );
+}
