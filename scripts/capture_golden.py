@@ -350,6 +350,8 @@ def arguments(argv):
     given.add_argument("--image-size", default="224", metavar="S|H,W")
     given.add_argument("--channels-last", action="store_true", help="model and input in channels_last")
     how = parser.add_argument_group("what is kept")
+    how.add_argument("--dtype", choices=["float32", "float64", "bfloat16", "float16"],
+                     help="cast model and input; default: as they are")
     how.add_argument("--layers", action="append", metavar="GLOB", help="only these modules; may be given again")
     how.add_argument("--distinct", action="store_true", help="one case per distinct call (shapes and hyperparameters)")
     how.add_argument("--without-weights", action="store_true",
@@ -392,6 +394,8 @@ def main(argv=None) -> int:
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is None:
         raise UserError("the model has no Conv2d layer")
+    if args.dtype:
+        model = model.to(getattr(torch, args.dtype))
     if args.input:
         x = read_input(args.input, first.weight.dtype)
     else:

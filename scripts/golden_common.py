@@ -93,6 +93,17 @@ def l2_bytes() -> int | None:
     return int(mac) if mac and mac.isdigit() else None
 
 
+#: Flags in /proc/cpuinfo that decide how oneDNN and ATen compute in bfloat16 and float16.
+NARROW_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16", "avx512_fp16",
+                "amx_tile", "amx_bf16", "amx_fp16", "avx_ne_convert", "avx_vnni_int8", "avx10_1", "avx10_2")
+
+
+@lru_cache(maxsize=None)
+def cpu_flags() -> list[str] | None:
+    flags = (_cpuinfo("flags") or "").split()
+    return [flag for flag in NARROW_FLAGS if flag in flags] or None
+
+
 def mkldnn_enabled() -> bool:
     return bool(torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled())
 
@@ -111,6 +122,7 @@ def origin(device: str = "cpu") -> dict:
         "machine": platform.machine(),
         "cpu_capability": cpu.get_cpu_capability() if cpu else None,
         "cpu_vendor": cpu_vendor(),
+        "cpu_flags": cpu_flags(),
         "threads": torch.get_num_threads(),
         "mkldnn": mkldnn_enabled(),
         "l2_bytes": l2_bytes(),

@@ -8,6 +8,7 @@ Goldens hold the numbers of the CPU that computes them. A set that this CPU cann
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import os
@@ -43,6 +44,14 @@ GOLDENS = [
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
     ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),
     ("knobs/sse41_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_gemm {} --threads 1"),
+    ("narrow/bf16_t1", "AVX512", {}, "narrow {} --threads 1 --dtype bfloat16"),
+    ("narrow/bf16_channels_last", "AVX512", {}, "narrow {} --threads 2 --dtype bfloat16 --channels-last"),
+    ("narrow/bf16_emulated", "AVX512", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, "narrow {} --threads 1 --dtype bfloat16"),
+    ("narrow/bf16_avx2", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "narrow {} --threads 2 --dtype bfloat16"),
+    ("narrow/f16_t1", "AVX2", {}, "narrow {} --threads 1 --dtype float16"),
+    ("narrow/f16_channels_last", "AVX2", {}, "narrow {} --threads 2 --dtype float16 --channels-last"),
+    ("narrow/f16_default", "AVX2", {"ATEN_CPU_CAPABILITY": "default"},
+     "narrow {} --threads 1 --dtype float16 --channels-last"),
     ("open/nnpack_t1", "AVX2", {}, "nnpack {} --threads 1 --no-mkldnn"),
 ]
 #: (file under predict/, ATen's capability it needs, arguments of record_implementations.py)
@@ -68,7 +77,7 @@ TREES = [
 CAPABILITIES = ["DEFAULT", "NO AVX", "AVX2", "AVX512"]
 
 
-def commands(part: str):
+def commands(part: str, goldens: str):
     """(the files a command writes, its environment, its words), in order; {} stands for the output."""
     if part == "questions":
         yield "questions", {}, "fixture_makers/questions.py {}"
@@ -88,7 +97,7 @@ def commands(part: str):
                 yield f"order/{name}.tree", env, f"reveal_order.py {words} --output {{}}"
     else:
         for name, needs, env, words in GOLDENS:
-            if is_capable(f"goldens/{name}", needs):
+            if fnmatch.fnmatchcase(name, goldens) and is_capable(f"goldens/{name}", needs):
                 yield f"goldens/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
 
 
@@ -101,8 +110,8 @@ def is_capable(target: str, needs: str) -> bool:
     return capable
 
 
-def make(part: str, folder: Path, made: dict) -> None:
-    for target, env, words in commands(part):
+def make(part: str, folder: Path, made: dict, goldens: str) -> None:
+    for target, env, words in commands(part, goldens):
         path = folder / target
         clean = {key: value for key, value in os.environ.items() if key not in KERNEL_ENVIRONMENT}
         argv = [sys.executable, "-W", "ignore", *(str(path) if word == "{}" else word for word in words.split())]
@@ -165,6 +174,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--output", type=Path, default=SCRIPTS.parent / "fixtures", metavar="FOLDER")
     parser.add_argument("--only", default=",".join(PARTS), metavar="PART,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--goldens", default="*", metavar="GLOB", help="only these of the part goldens: 'narrow/*'")
     args = parser.parse_args()
     chosen = args.only.split(",")
     for part in chosen:
@@ -172,7 +182,7 @@ def main() -> int:
             raise UserError(f"no part is called {part!r}; there are {', '.join(PARTS)}")
     made: dict = {}
     for part in chosen:
-        make(part, args.output, made)
+        make(part, args.output, made, args.goldens)
     listing = manifest(args.output, made)
     write_manifest(args.output / "MANIFEST.json", listing)
     total = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())

@@ -11,6 +11,7 @@ use pthinspect::execute::order::mkl::KBlocks;
 use pthinspect::execute::predict::Backend;
 use pthinspect::execute::predict::Isa;
 use pthinspect::execute::predict::Machine;
+use pthinspect::execute::predict::Narrow;
 use pthinspect::execute::predict::backend;
 use pthinspect::execute::predict::predict_on;
 use serde_json::Value;
@@ -36,6 +37,7 @@ fn machine(origin: &Value, threads: usize) -> Machine {
         mkldnn: true,
         mkl_blocks: KBlocks::Even(192),
         caches: [size("l1_bytes"), size("l2_bytes")],
+        narrow: Narrow::default(),
     }
 }
 

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// The goldens that must be reproduced; those in `goldens/open` are known not to be.
 fn goldens() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for folder in ["goldens", "goldens/knobs", "questions"] {
+    for folder in ["goldens", "goldens/knobs", "goldens/narrow", "questions"] {
         for entry in std::fs::read_dir(fixture(folder)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
@@ -219,7 +219,9 @@ proptest! {
     /// where an output has one or two elements, some other order may well come to the wrong bits.
     #[test]
     fn one_flipped_bit_anywhere_is_found(golden in any::<Index>(), case in any::<Index>(), part in any::<Index>(), at in any::<Index>(), bit in 0..32usize) {
-        let goldens: Vec<_> = goldens().into_iter().filter(|path| extra(path).is_empty()).collect();
+        // the bounds below are those of float32
+        let float32 = |path: &PathBuf| extra(path).is_empty() && !path.to_str().unwrap().contains("narrow");
+        let goldens: Vec<_> = goldens().into_iter().filter(float32).collect();
         let golden = &goldens[golden.index(goldens.len())];
         let mut flipped = String::new();
         let mut nan_to_nan = false;
@@ -346,6 +348,43 @@ fn lacks(vectors: &str) -> bool {
         &["--kernel", vectors],
     );
     run.code == Some(2)
+}
+
+/// Bits are shown, and units in the last place counted, in the width of the type.
+#[test]
+fn a_flipped_bit_of_a_narrow_type_is_found() {
+    for (golden, digits) in [("bf16_t1", 4), ("f16_t1", 4)] {
+        let golden = fixture(&format!("goldens/narrow/{golden}.golden.safetensors"));
+        let (_folder, path) = rewritten(&golden, |_, tensors| {
+            tensors.get_mut("direct.output").unwrap().data[2 * 9] ^= 1;
+        });
+        let run = verify(&path, &["--no-search"]);
+        assert_eq!(run.code, Some(1));
+        let document = document(&run);
+        let cases = document["cases"].as_array().unwrap();
+        let case = cases.iter().find(|c| c["name"] == "direct").unwrap();
+        assert_eq!(
+            (&case["status"], &case["max_ulp"]),
+            (&"different".into(), &1.into())
+        );
+        let expected = case["first_difference"]["expected"].as_str().unwrap();
+        assert_eq!(expected.len(), 2 + digits, "{expected}");
+    }
+}
+
+#[test]
+fn tensors_of_two_dtypes_are_refused() {
+    let golden = fixture("goldens/narrow/bf16_t1.golden.safetensors");
+    let (_folder, path) = rewritten(&golden, |_, tensors| {
+        tensors.get_mut("direct.input").unwrap().dtype = safetensors::Dtype::F16;
+    });
+    let run = verify(&path, &[]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr
+            .contains("is float16, but \"direct.weight\" is bfloat16"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from capture_golden import capture
+from parity.layers import cancel
 from questions import image
 
 
@@ -125,6 +126,24 @@ def channels_last():
     }
 
 
+def narrow():
+    """bfloat16 and float16: whole kernels only, no layer for a matrix product."""
+    return {
+        "direct": conv((1, 40, 5, 4), 8, 3, padding=1),
+        "direct_odd_channels": conv((2, 19, 5, 4), 7, 3, stride=2, padding=1),
+        "direct_rgb": conv((1, 3, 11, 11), 4, 7, stride=2, padding=3, bias=False),
+        "direct_dilated": conv((1, 18, 5, 5), 8, 3, padding=2, dilation=2),
+        "direct_same": conv((1, 12, 6, 6), 5, (3, 3), padding="same"),
+        "groups_8": conv((1, 16, 4, 4), 16, 3, groups=2),
+        "groups_4": conv((1, 12, 5, 5), 24, 3, groups=3),
+        "depthwise": conv((1, 18, 5, 5), 18, 3, padding=1, groups=18),
+        "pointwise_12_rows": conv((1, 180, 12, 1), 6, 1, bias=False),
+        "pointwise_520": conv((2, 520, 1, 2), 4, 1),
+        "one_pixel": conv((1, 37, 1, 1), 7, 1),
+        "reflect": conv((1, 10, 4, 4), 8, 3, padding=1, padding_mode="reflect"),
+    }
+
+
 class Residual(nn.Module):
     """ResNet's basic block with a strided shortcut."""
 
@@ -167,7 +186,7 @@ def blocks():
 
 
 SETS = {make.__name__: make for make in
-        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, nnpack, channels_last)}
+        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, nnpack, channels_last, narrow)}
 
 
 def main():
@@ -177,6 +196,7 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--no-mkldnn", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--dtype", default="float32")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.no_mkldnn:
@@ -191,10 +211,18 @@ def main():
     cases = {name: case for chosen in args.sets.split(",") for name, case in SETS[chosen]().items()}
     net = nn.ModuleDict({name: layer for name, (layer, _) in cases.items()})
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    net = net.to(memory_format=layout)
+    dtype = getattr(torch, args.dtype)
+    inputs = {name: image(200 + index, *shape) for index, (name, (_, shape)) in enumerate(cases.items())}
+    if dtype in (torch.bfloat16, torch.float16):
+        generator = torch.Generator().manual_seed(300)
+        for name, x in inputs.items():
+            cancel(x, net[name].weight.data, net[name].groups, generator)
+            if net[name].bias is not None:
+                net[name].bias.data *= 1e-3
+    net = net.to(dtype).to(memory_format=layout)
     with capture(net, args.output):
-        for index, (name, (_, shape)) in enumerate(cases.items()):
-            net[name](image(200 + index, *shape).to(memory_format=layout))
+        for name, x in inputs.items():
+            net[name](x.to(dtype).to(memory_format=layout))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,20 @@ def _nnpack(setting, case, call):
     return case["backend"] == "NnpackSpatial"
 
 
+def _bf16_matrix_products(setting, case, call):
+    implementation = str(case.get("implementation"))
+    return setting["dtype"] == "bfloat16" and implementation.startswith(("x64:gemm:jit", "ip:"))
+
+
+def _bf16_brgemm(setting, case, call):
+    return setting["dtype"] == "bfloat16" and str(case.get("implementation")).startswith(("brg_conv_fwd", "brgconv_1x1"))
+
+
 #: (name, does it explain this exception?)
 KNOWN = [
     ("PyTorch's own output is wrong: further from the real sum than rounding in any order can be", _torch_is_wrong),
+    ("bfloat16 through the gemm convolution or the inner product", _bf16_matrix_products),
+    ("bfloat16 in channels_last: how brgemm cuts is searched for", _bf16_brgemm),
     ("MKL with three or more threads: the edges of small layers", _mkl_threads),
     ("channels_last through MKL with one output channel", _mkl_one_channel),
     ("MKL with one product a sum: the sign of zero", _mkl_one_product),

@@ -197,12 +197,32 @@ def module_and_input(call: dict, dtype) -> tuple[nn.Conv2d, torch.Tensor]:
     for where, kind, share in call["special"]:
         if where in tensors:
             _sprinkle(tensors[where], kind, share, generator)
+    if dtype in (torch.bfloat16, torch.float16) and call["seed"] % 4:
+        cancel(tensors["input"], tensors["weight"], call["groups"], generator)
     tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
     form = torch.channels_last if call["weight_layout"] == "channels_last" else torch.contiguous_format
     conv.weight = nn.Parameter(tensors["weight"].to(memory_format=form))
     if call["bias"]:
         conv.bias = nn.Parameter(tensors["bias"])
     return conv.eval(), _laid_out(tensors["input"], call)
+
+
+def cancel(x, weight, groups: int, generator) -> None:
+    """Give most channels (or, where a filter has one, columns) a partner with the same input and the opposite weight.
+
+    A sum of ordinary random numbers comes out the same in almost any order once it is rounded to bfloat16: eight bits
+    are left of 24. Where products cancel, what is left of the sum is what its roundings left.
+    """
+    per_group = weight.shape[1]
+    if per_group == 1:
+        x[..., 1::2] = x[..., 0:x.shape[-1] // 2 * 2:2]
+        weight[..., 1::2] = -weight[..., 0:weight.shape[-1] // 2 * 2:2]
+        return
+    order = torch.randperm(per_group, generator=generator).tolist()
+    for a, b in zip(order[0::2], order[1::2]):
+        x[:, b::per_group] = x[:, a::per_group]
+        other = torch.rand(weight[:, a].shape, generator=generator) < 0.03
+        weight[:, b] = torch.where(other, weight[:, b], -weight[:, a])
 
 
 def _laid_out(x, call):

@@ -97,9 +97,19 @@ pub trait Real:
     /// +0
     const ZERO: Self;
 
+    /// The least normal number.
+    const LEAST_NORMAL: f64;
+
+    /// From 1 to the next number.
+    const EPSILON: f64;
+
     /// `self * factor + term`, rounded once.
     #[must_use]
     fn mul_add(self, factor: Self, term: Self) -> Self;
+
+    /// A zero of the same sign instead of a subnormal number.
+    #[must_use]
+    fn flushed(self) -> Self;
 
     /// Whether it is a NaN.
     fn is_nan(self) -> bool;
@@ -129,10 +139,21 @@ pub trait Real:
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
+    const LEAST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+    const EPSILON: f64 = f32::EPSILON as f64;
 
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         f32::mul_add(self, factor, term)
+    }
+
+    #[inline]
+    fn flushed(self) -> Self {
+        if self.is_subnormal() {
+            f32::copysign(0.0, self)
+        } else {
+            self
+        }
     }
 
     #[inline(always)]
@@ -192,10 +213,21 @@ impl Real for f32 {
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
+    const LEAST_NORMAL: f64 = f64::MIN_POSITIVE;
+    const EPSILON: f64 = f64::EPSILON;
 
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         f64::mul_add(self, factor, term)
+    }
+
+    #[inline]
+    fn flushed(self) -> Self {
+        if self.is_subnormal() {
+            f64::copysign(0.0, self)
+        } else {
+            self
+        }
     }
 
     #[inline(always)]

@@ -139,6 +139,10 @@ fn origin(value: Option<&Value>) -> std::result::Result<Origin, String> {
         machine: text("machine"),
         cpu_capability: text("cpu_capability"),
         cpu_vendor: text("cpu_vendor"),
+        cpu_flags: map.get("cpu_flags").and_then(Value::as_array).map(|flags| {
+            let flags = flags.iter().filter_map(Value::as_str);
+            flags.map(str::to_owned).collect()
+        }),
         threads: size("threads").filter(|&t| t > 0),
         mkldnn: map.get("mkldnn").and_then(Value::as_bool),
         l1_bytes: size("l1_bytes").filter(|&b| b > 0),

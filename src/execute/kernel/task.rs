@@ -12,6 +12,7 @@ use super::tile;
 use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
 use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
 use crate::execute::order::interpret::Unrolled;
@@ -47,8 +48,13 @@ pub(super) struct Task<'a, R> {
 impl<'a, R: Real> Layer<'a, R> {
     pub(super) fn new(operands: &'a Operands<'a, R>, g: &'a Geometry, plan: &'a Plan) -> Self {
         let padded = Padded::new(g);
-        let compile = |recipe| {
+        let flushing = plan.recipes.iter().any(Recipe::flushes);
+        let subnormals = flushing && may_be_subnormal(operands);
+        let compile = |recipe: &Recipe| {
             let padded = padded.as_ref()?;
+            if subnormals && recipe.flushes() {
+                return None;
+            }
             Program::compile(g, padded, recipe, operands.bias.is_some())
         };
         let programs: Vec<_> = plan.recipes.iter().map(compile).collect();
@@ -87,6 +93,21 @@ impl<'a, R: Real> Layer<'a, R> {
         }
         self.images = images;
     }
+}
+
+/// Whether any sum of products of these operands might be subnormal, judged by the least of them: every product, and
+/// so every rounded sum, is a multiple of the last place of the least product.
+fn may_be_subnormal<R: Real>(operands: &Operands<'_, R>) -> bool {
+    let last_place = |values: &[R]| {
+        let magnitudes = values.iter().map(|x| x.to_f64().abs());
+        let least = magnitudes
+            .filter(|&x| x > 0.0)
+            .fold(f64::INFINITY, f64::min);
+        least * R::EPSILON
+    };
+    let products = last_place(operands.input) * last_place(operands.weight);
+    let biases = operands.bias.map_or(f64::INFINITY, last_place);
+    products.min(biases) < R::LEAST_NORMAL
 }
 
 fn pad<R: Real>(

@@ -118,6 +118,7 @@ pub const LOOPS: [[Axis; 3]; 6] = {
 fn letter(axis: Axis) -> char {
     match axis {
         Axis::Channel => 'c',
+        Axis::SwappedPairs => 'p', // not among the loops that can be spelled out
         Axis::Row => 'h',
         Axis::Column => 'w',
     }
@@ -152,7 +153,7 @@ impl Variant {
             Parts::EachLoop(outer) => blocks(channels, block)
                 .flat_map(|channels| {
                     let size = |axis: &Axis| match axis {
-                        Axis::Channel => channels,
+                        Axis::Channel | Axis::SwappedPairs => channels,
                         Axis::Row => g.kernel[0],
                         Axis::Column => g.kernel[1],
                     };
@@ -262,6 +263,7 @@ fn lanes(word: &str) -> Option<(usize, Join)> {
     let possible = match join {
         Join::Halving => lanes.is_power_of_two() && (2..=MOST_LANES).contains(&lanes),
         Join::Horizontal | Join::HalfThenNeighbours => matches!(lanes, 4 | 8),
+        Join::HalvingThenSequence => false, // has no word
     };
     possible.then_some((lanes, join))
 }

@@ -142,6 +142,7 @@ impl<R: Real> Element<'_, R> {
                     let taps = steps.iter().map(Step::taps).sum();
                     total = self.plus(total, sub, taps, met);
                 }
+                Step::Flush => total = total.map(R::flushed),
                 Step::Seek(tap) => self.taps = &self.unrolled.taps[*tap..],
                 Step::Fold {
                     len,
@@ -218,6 +219,11 @@ pub fn fold<R: Real>(fold: Fold, init: R, products: &[Product<R>]) -> R {
             });
             chain(false, sum, rest)
         }
+        Fold::FlushedChain => products.iter().fold(init, |acc, &(x, w)| {
+            let sum = x.flushed().mul_add(w.flushed(), acc.flushed());
+            sum.flushed()
+        }),
+        Fold::Interleaved { lanes } => interleaved(lanes, init, products),
         Fold::Pieces { lanes, fused } => pieces(lanes, fused, init, products),
     }
 }
@@ -234,6 +240,18 @@ pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
             }
             lanes[0]
         }
+        Join::HalvingThenSequence => {
+            while lanes.len() > 8 {
+                let upper = lanes.split_off(lanes.len() / 2);
+                for (low, high) in lanes.iter_mut().zip(upper) {
+                    *low += high;
+                }
+            }
+            lanes
+                .into_iter()
+                .reduce(|sum, lane| sum + lane)
+                .unwrap_or(R::ZERO)
+        }
         Join::Horizontal => {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))
@@ -243,6 +261,19 @@ pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
             ((l(0) + l(4)) + (l(1) + l(5))) + ((l(2) + l(6)) + (l(3) + l(7)))
         }
     }
+}
+
+fn interleaved<R: Real>(lanes: usize, init: R, products: &[Product<R>]) -> R {
+    let whole = products.len() / lanes * lanes;
+    let mut acc = vec![R::ZERO; lanes];
+    acc[0] = init;
+    for (t, &p) in products[..whole].iter().enumerate() {
+        acc[t % lanes] = step(false, acc[t % lanes], p);
+    }
+    acc[0] = chain(false, acc[0], &products[whole..]);
+    acc.into_iter()
+        .reduce(|sum, lane| sum + lane)
+        .unwrap_or(init)
 }
 
 fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {

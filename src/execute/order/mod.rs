@@ -18,12 +18,14 @@ use std::ops::Range;
 
 use crate::execute::Geometry;
 
+pub mod bf16;
 pub mod brgemm;
 pub mod custom;
 pub mod gemm;
 pub mod interpret;
 pub mod mkl;
 pub mod name;
+pub mod native;
 pub mod onednn;
 pub mod table;
 pub mod trace;
@@ -39,6 +41,8 @@ pub use name::Order;
 pub enum Axis {
     /// Input channels of one block.
     Channel,
+    /// The same, of every two the second one first: an instruction that multiplies pairs of bfloat16 adds them so.
+    SwappedPairs,
     /// Kernel rows.
     Row,
     /// Kernel columns.
@@ -95,7 +99,7 @@ impl Walk {
         let mut taps = Vec::with_capacity(channels * g.kernel[0] * g.kernel[1]);
         for first in (0..channels).step_by(block) {
             let sizes = |axis| match axis {
-                Axis::Channel => block.min(channels - first),
+                Axis::Channel | Axis::SwappedPairs => block.min(channels - first),
                 Axis::Row => g.kernel[0],
                 Axis::Column => g.kernel[1],
             };
@@ -111,6 +115,11 @@ impl Walk {
                         for (axis, at) in [(a, i), (b, j), (c, k)] {
                             match axis {
                                 Axis::Channel => tap.channel += at,
+                                Axis::SwappedPairs => {
+                                    let other = at ^ 1;
+                                    let alone = other >= sizes(axis);
+                                    tap.channel += if alone { at } else { other };
+                                }
                                 Axis::Row => tap.row = at,
                                 Axis::Column => tap.column = at,
                             }
@@ -152,6 +161,8 @@ pub enum PaddingTaps {
 pub enum Join {
     /// The upper half onto the lower half, again and again: (0+4), ..., then (0+2), (1+3), then 0+1.
     Halving,
+    /// The upper half onto the lower half down to eight lanes, those in sequence.
+    HalvingThenSequence,
     /// Neighbours first, as AVX's horizontal add: ((0+1)+(4+5)) + ((2+3)+(6+7)); of four (0+1) + (2+3).
     Horizontal,
     /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).
@@ -183,6 +194,15 @@ pub enum Fold {
     },
     /// For each eight products p: s+p0, +p1, +p2, +p3, then + (((p4+p5)+p6)+p7); the rest in sequence. Two roundings.
     Eights,
+    /// One accumulator and one rounding per step, in arithmetic without subnormal numbers: operands and sums that are
+    /// subnormal count as zeros of their sign.
+    FlushedChain,
+    /// As many accumulators as `lanes`: whole groups of products dealt out one after the other, what is left over onto
+    /// the first, then ((0+1)+2)+... Two roundings.
+    Interleaved {
+        /// Accumulators.
+        lanes: usize,
+    },
     /// Pieces: as many times twice the lanes as there are, then half of that again and again down to one product.
     /// In each, lanes by position in the piece, joined as [`Join::Horizontal`] and added to the sum.
     Pieces {
@@ -212,6 +232,8 @@ pub enum Step {
     /// The next fold takes the taps from this one on, counted in walk order: partial sums of several threads may be
     /// added in another sequence than that of their taps.
     Seek(usize),
+    /// A total that is subnormal becomes a zero of its sign.
+    Flush,
 }
 
 impl Step {
@@ -236,7 +258,7 @@ impl Step {
     /// Taps that are folded.
     pub fn taps(&self) -> usize {
         match self {
-            Step::Bias | Step::Seek(_) => 0,
+            Step::Bias | Step::Seek(_) | Step::Flush => 0,
             Step::Fold { len, .. } => *len,
             Step::Sub(steps) => steps.iter().map(Step::taps).sum(),
         }
@@ -255,21 +277,39 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Whether every fold is a chain of one kind of step, which is what the kernels can run: `Some(fused)` if so.
+    /// Whether every fold is a chain of one kind of step, which is what the kernels can run (flushed chains where
+    /// nothing can be subnormal): `Some(fused)` if so.
     pub fn chained(&self) -> Option<bool> {
         fn visit(steps: &[Step], kind: &mut Option<bool>) -> bool {
             steps.iter().all(|step| match step {
-                Step::Bias | Step::Seek(_) => true,
+                Step::Bias | Step::Seek(_) | Step::Flush => true,
                 Step::Sub(steps) => visit(steps, kind),
                 Step::Fold {
                     fold: Fold::Chain { fused },
                     ..
                 } => *kind.get_or_insert(*fused) == *fused,
+                Step::Fold {
+                    fold: Fold::FlushedChain,
+                    ..
+                } => *kind.get_or_insert(true),
                 Step::Fold { .. } => false,
             })
         }
         let mut kind = None;
         visit(&self.steps, &mut kind).then(|| kind.unwrap_or(true))
+    }
+
+    /// Whether subnormal numbers count as zeros anywhere.
+    pub fn flushes(&self) -> bool {
+        fn visit(steps: &[Step]) -> bool {
+            steps.iter().any(|step| match step {
+                Step::Flush => true,
+                Step::Sub(steps) => visit(steps),
+                Step::Fold { fold, .. } => *fold == Fold::FlushedChain,
+                Step::Bias | Step::Seek(_) => false,
+            })
+        }
+        visit(&self.steps)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::order::Fold;
 use crate::execute::order::PaddingTaps;
@@ -11,10 +12,12 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
+use crate::execute::order::bf16;
 use crate::execute::order::brgemm;
 use crate::execute::order::custom;
 use crate::execute::order::gemm;
 use crate::execute::order::mkl;
+use crate::execute::order::native;
 use crate::execute::order::onednn;
 
 /// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
@@ -75,6 +78,18 @@ pub enum Order {
     OnednnGemm(gemm::Variant),
     /// oneDNN's reference convolution.
     OnednnReference,
+    /// oneDNN's kernels for bfloat16.
+    OnednnBf16(bf16::Variant),
+    /// PyTorch's own dot product for bfloat16 and float16 (channels_last).
+    NativeDot {
+        /// Joined one after the other, as without AVX2.
+        sequential: bool,
+    },
+    /// PyTorch's own matrix product for bfloat16 and float16.
+    NativeGemm {
+        /// Accumulators.
+        lanes: usize,
+    },
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
     /// Spelled out.
@@ -82,6 +97,17 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it may be how a convolution of `dtype` is summed: what a search need not try where not.
+    pub fn serves(&self, dtype: FloatType) -> bool {
+        match self {
+            Order::Sequential { .. } | Order::Custom(_) => true,
+            Order::OnednnBf16(_) => dtype == FloatType::BFloat16,
+            Order::NativeGemm { .. } | Order::NativeDot { .. } => dtype.is_narrow(),
+            Order::Mkl(_) => !dtype.is_narrow(),
+            _ => dtype == FloatType::Float32,
+        }
+    }
+
     /// The order applied to `g`.
     pub fn plan(&self, g: &Geometry) -> Plan {
         let recipe = match *self {
@@ -109,6 +135,9 @@ impl Order {
             Order::OnednnMatrixVector => onednn::matrix_vector(g),
             Order::OnednnReference => onednn::reference(g),
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
+            Order::OnednnBf16(variant) => return bf16::plan(g, &variant),
+            Order::NativeGemm { lanes } => native::interleaved(g, lanes),
+            Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
             Order::Custom(variant) => variant.recipe(g),
         };
@@ -180,6 +209,10 @@ impl fmt::Display for Order {
             Order::OnednnMatrixVector => f.write_str("onednn-matrix-vector/lanes8"),
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
+            Order::OnednnBf16(variant) => write!(f, "{variant}"),
+            Order::NativeGemm { lanes } => write!(f, "native-gemm/lanes{lanes}"),
+            Order::NativeDot { sequential: false } => f.write_str("native-dot/avx2"),
+            Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
             Order::Custom(variant) => write!(f, "custom/{variant}"),
         }
@@ -265,6 +298,14 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-ref", ["muladd"]) => Some(Order::OnednnReference),
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
         ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
+        ("native-dot", ["avx2"]) => Some(Order::NativeDot { sequential: false }),
+        ("native-dot", ["default"]) => Some(Order::NativeDot { sequential: true }),
+        ("native-gemm", [lanes]) => Some(Order::NativeGemm {
+            lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 8)?,
+        }),
+        (family, words) if family.starts_with("onednn-bf16-") => {
+            bf16::Variant::parse(family, words).map(Order::OnednnBf16)
+        }
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
     }
 }

@@ -2,6 +2,7 @@
 //! the conformance tests walk.
 
 use crate::execute::Arguments;
+use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::conv2d;
 use crate::execute::order::Order;
@@ -146,6 +147,73 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        form: "onednn-bf16-direct/icB[-emulated]",
+        rule: "bfloat16: a chain from +0 over blocks of B input channels (kh, kw, pairs of channels, the second of each first); padding skipped; subnormal numbers are zeros; bias last",
+        used: "oneDNN jit_bf16: most bfloat16 convolutions larger than 1x1 with AVX512-BF16; emulated (nothing flushed) with plain AVX-512",
+        evidence: "verified on live torch 2.15 (AMD, AVX512-BF16, and emulated there)",
+        members: &[
+            "onednn-bf16-direct/ic16",
+            "onednn-bf16-direct/ic16-emulated",
+            "onednn-bf16-direct/ic8",
+            "onednn-bf16-direct/ic4",
+        ],
+    },
+    Family {
+        form: "onednn-bf16-1x1/rbR[-emulated]",
+        rule: "bfloat16: blocks of R input channels, pairs swapped as above, each a chain from +0, added; bias last",
+        used: "oneDNN jit_bf16_1x1; R by shape and threads",
+        evidence: "verified on live torch 2.15 (AMD, AVX512-BF16, and emulated there)",
+        members: &[
+            "onednn-bf16-1x1/rb1024",
+            "onednn-bf16-1x1/rb512",
+            "onednn-bf16-1x1/rb160",
+            "onednn-bf16-1x1/rb256",
+            "onednn-bf16-1x1/rb128",
+            "onednn-bf16-1x1/rb1024-emulated",
+        ],
+    },
+    Family {
+        form: "onednn-bf16-depthwise/pairs[-emulated]",
+        rule: "bfloat16: one accumulator from the bias: kh, kw, before each product one of +0 times +0; padding skipped",
+        used: "oneDNN jit_dw: bfloat16 depthwise convolutions",
+        evidence: "verified on live torch 2.15 (AMD, AVX512-BF16, and emulated there)",
+        members: &[
+            "onednn-bf16-depthwise/pairs",
+            "onednn-bf16-depthwise/pairs-emulated",
+        ],
+    },
+    Family {
+        form: "onednn-bf16-brgemm/as onednn-brgemm",
+        rule: "bfloat16: the calls of onednn-brgemm over pairs of channels, the second of each first; subnormal numbers are zeros",
+        used: "oneDNN brg_conv_fwd, brgconv_1x1, brdgmm_dw: bfloat16 channels_last input with AVX512-BF16",
+        evidence: "verified on live torch 2.15 (AMD, AVX512-BF16)",
+        members: &[
+            "onednn-bf16-brgemm/whole",
+            "onednn-bf16-brgemm/copied",
+            "onednn-bf16-brgemm/copied_columns",
+            "onednn-bf16-brgemm/edges4",
+            "onednn-bf16-brgemm/edges8",
+            "onednn-bf16-brgemm/edges16",
+            "onednn-bf16-brgemm/whole-rows",
+            "onednn-bf16-brgemm/whole-ic64",
+            "onednn-bf16-brgemm/whole-ic128",
+        ],
+    },
+    Family {
+        form: "native-gemm/lanesL",
+        rule: "bfloat16, float16: L float32 accumulators take the products (c, kh, kw) in turn, what is left over goes onto the first; ((0+1)+2)+3; bias last; rounded once",
+        used: "PyTorch's own matrix product (lanes4): float16 without AVX512-FP16, bfloat16 without AVX-512, contiguous input",
+        evidence: "verified on live torch 2.15 (AMD)",
+        members: &["native-gemm/lanes4"],
+    },
+    Family {
+        form: "native-dot/avx2|default",
+        rule: "bfloat16, float16: kh, kw, c; rounds of 64 products onto as many lanes, joined by halves (default: by halves to eight, those in sequence), then rounds of 16 onto 8 lanes, the rest one by one; bias last",
+        used: "PyTorch's own dot product: the same where the input is channels_last; default where ATen's kernels are those without AVX2",
+        evidence: "verified on live torch 2.15 (AMD)",
+        members: &["native-dot/avx2", "native-dot/default"],
+    },
+    Family {
         form: "onednn-ref/muladd",
         rule: "one accumulator from +0, two roundings a step: c, kh, kw, or kh, kw, c where C/G exceeds the kernel's width; bias last; padding skipped",
         used: "oneDNN ref:any: where the im2col buffer of its gemm convolution would be too large",
@@ -248,14 +316,17 @@ impl Family {
     }
 }
 
-/// Every member of every family that means something for `g`, without those that come to the same plan.
-pub fn search_space(g: &Geometry) -> Vec<Order> {
+/// Every member of every family that means something for `g` in `dtype`, without those that come to the same plan.
+pub fn search_space(g: &Geometry, dtype: FloatType) -> Vec<Order> {
     let mut seen = Vec::new();
     let mut orders = Vec::new();
     for member in FAMILIES.iter().flat_map(|family| family.members) {
         let Ok(order) = member.parse::<Order>() else {
             continue; // impossible: the conformance tests parse them all
         };
+        if !order.serves(dtype) {
+            continue;
+        }
         let plan = order.plan(g);
         if !seen.contains(&plan) {
             seen.push(plan);

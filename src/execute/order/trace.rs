@@ -185,6 +185,7 @@ impl<R: Real> Tracer<'_, R> {
         for step in steps {
             match step {
                 Step::Seek(tap) => self.next = *tap,
+                Step::Flush => total = total.map(R::flushed),
                 Step::Bias => total = self.bias(total, into),
                 Step::Sub(steps) => {
                     let met = self.met;
@@ -351,6 +352,18 @@ impl<R: Real> Tracer<'_, R> {
                 }
                 self.chain(false, sum, rest, into)
             }
+            Fold::FlushedChain => factors.iter().fold(init, |acc, &factors| {
+                let sum = factors
+                    .x
+                    .flushed()
+                    .mul_add(factors.w.flushed(), acc.flushed());
+                let what = What::Product {
+                    factors,
+                    fused: true,
+                };
+                self.row(what, into, sum.flushed())
+            }),
+            Fold::Interleaved { lanes } => self.interleaved(lanes, init, &factors, into),
             Fold::Pieces { lanes, fused } => self.pieces(lanes, fused, init, &factors, into),
         }
     }
@@ -371,6 +384,26 @@ impl<R: Real> Tracer<'_, R> {
             let lane = t % lanes;
             acc[lane] = self.product(fused, acc[lane], factors, Accumulator::Lane(lane));
         }
+        let sum = joined(join, acc.clone());
+        self.row(What::Joined { lanes: acc, join }, into, sum)
+    }
+
+    /// Whole rounds dealt out, what is left over onto lane 0, joined one after the other.
+    fn interleaved(
+        &mut self,
+        lanes: usize,
+        init: R,
+        factors: &[Factors<R>],
+        into: Accumulator,
+    ) -> R {
+        let whole = factors.len() / lanes * lanes;
+        let mut acc = vec![R::ZERO; lanes];
+        acc[0] = init;
+        for (t, &factors) in factors.iter().enumerate() {
+            let lane = if t < whole { t % lanes } else { 0 };
+            acc[lane] = self.product(false, acc[lane], factors, Accumulator::Lane(lane));
+        }
+        let join = Join::HalvingThenSequence;
         let sum = joined(join, acc.clone());
         self.row(What::Joined { lanes: acc, join }, into, sum)
     }

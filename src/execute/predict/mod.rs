@@ -14,9 +14,11 @@ use crate::execute::order::Order;
 use crate::execute::order::mkl;
 
 pub mod backend;
+mod narrow;
 pub mod onednn;
 
 pub use backend::Backend;
+pub use narrow::Narrow;
 pub use onednn::Isa;
 
 /// How the input lay in memory.
@@ -67,6 +69,9 @@ pub struct Origin {
     pub threads: Option<usize>,
     /// Whether mkldnn was enabled.
     pub mkldnn: Option<bool>,
+    /// What the processor has, in the words of Linux's /proc/cpuinfo, as far as it matters to bfloat16 and float16:
+    /// `avx512_bf16`, `avx512_fp16`, `amx_bf16`, ...
+    pub cpu_flags: Option<Vec<String>>,
     /// Level-1 data cache of one core, bytes.
     pub l1_bytes: Option<usize>,
     /// Level-2 cache of one core, bytes.
@@ -88,6 +93,8 @@ pub struct Machine {
     pub mkl_blocks: mkl::KBlocks,
     /// Level-1 data and level-2 cache of one core, bytes.
     pub caches: [usize; 2],
+    /// What oneDNN may use for bfloat16 and float16; matters for those alone.
+    pub narrow: Narrow,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -105,6 +112,9 @@ pub struct Prediction {
 ///
 /// Machines whose orders come to the same plan count once.
 pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
+    if call.dtype.is_narrow() {
+        return narrow::predict(call, origin);
+    }
     let mut predictions: Vec<Prediction> = Vec::new();
     for machine in origin.machines() {
         let Some(prediction) = predict_on(call, &machine) else {
@@ -124,6 +134,10 @@ pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
 
 /// What PyTorch does with `call` on `machine`; `None` where no rule is known.
 pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
+    if call.dtype.is_narrow() {
+        let mut all = narrow::predictions(call, machine);
+        return (all.len() == 1).then(|| all.remove(0));
+    }
     if call.dtype != FloatType::Float32 {
         return None;
     }
@@ -177,6 +191,7 @@ impl Origin {
             machine: text(&self.machine, &other.machine),
             cpu_capability: text(&self.cpu_capability, &other.cpu_capability),
             cpu_vendor: text(&self.cpu_vendor, &other.cpu_vendor),
+            cpu_flags: other.cpu_flags.clone().or_else(|| self.cpu_flags.clone()),
             threads: other.threads.or(self.threads),
             mkldnn: other.mkldnn.or(self.mkldnn),
             l1_bytes: other.l1_bytes.or(self.l1_bytes),
@@ -209,6 +224,7 @@ impl Origin {
                                     mkldnn,
                                     mkl_blocks,
                                     caches: [l1, l2],
+                                    narrow: Narrow::default(),
                                 });
                             }
                         }
@@ -281,6 +297,10 @@ impl FromStr for Origin {
                 "machine" => origin.machine = text(),
                 "cpu_capability" => origin.cpu_capability = text(),
                 "cpu_vendor" => origin.cpu_vendor = text(),
+                "cpu_flags" => {
+                    let flags = value.split('+').filter(|flag| !flag.is_empty());
+                    origin.cpu_flags = Some(flags.map(str::to_owned).collect());
+                }
                 "threads" => origin.threads = Some(size()?),
                 "l1_bytes" => origin.l1_bytes = Some(size()?),
                 "l2_bytes" => origin.l2_bytes = Some(size()?),
@@ -297,7 +317,7 @@ impl FromStr for Origin {
                 }
                 _ => {
                     return Err(Error::usage(format!("the origin has no key {key:?}")).with_hint(
-                        "the keys are torch, device, machine, cpu_capability, cpu_vendor, threads, mkldnn, \
+                        "the keys are torch, device, machine, cpu_capability, cpu_vendor, cpu_flags (A+B), threads, mkldnn, \
                          l1_bytes, l2_bytes, and environment variables in capitals",
                     ));
                 }

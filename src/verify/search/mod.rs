@@ -162,14 +162,14 @@ impl<'a, R: Real> Search<'a, R> {
         self.stage += 1;
         let orders = match stage {
             0 => std::mem::take(&mut self.first),
-            1 => table::search_space(g),
+            1 => table::search_space(g, self.problem.dtype),
             2 => relatives::all(g),
             3 => return Some(self.neighbours()),
             _ => return None,
         };
         let orders: Vec<Order> = orders
             .into_iter()
-            .filter(|o| self.seen.insert(*o))
+            .filter(|o| o.serves(self.problem.dtype) && self.seen.insert(*o))
             .collect();
         Some(self.try_all(&orders))
     }

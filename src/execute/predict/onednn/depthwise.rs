@@ -36,6 +36,11 @@ pub(super) const SSE41: Depthwise = Depthwise {
 };
 
 impl Depthwise {
+    /// The same with another number of outputs at a time.
+    pub(super) fn with_unroll(self, unroll: i64) -> Self {
+        Self { unroll, ..self }
+    }
+
     /// `init_conf` in src/cpu/x64/jit_uni_dw_conv_kernel_utils.cpp.
     pub(super) fn accepts(&self, s: &Sizes) -> bool {
         let depthwise = s.groups > 1 && s.group_in == 1 && s.group_out == 1;

@@ -10,6 +10,7 @@ use crate::execute::order::Order;
 use crate::execute::order::gemm;
 use crate::execute::predict::Machine;
 
+pub(super) mod bf16;
 mod brgemm;
 mod depthwise;
 mod direct;

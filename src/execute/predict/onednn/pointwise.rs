@@ -73,7 +73,7 @@ impl Pointwise {
 
     pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
         let reduce = match self.simd {
-            16 => reduce_block(s, machine.threads as i64) as usize,
+            16 => reduce_block(s, machine.threads as i64, &FLOAT) as usize,
             _ => REDUCE_BLOCK,
         };
         Order::Onednn1x1 {
@@ -93,8 +93,35 @@ enum Broadcast {
     Explicit,
 }
 
+/// Numbers in the rule for the reduce block.
+struct Limits {
+    /// Input channels at a time for layers of 11 to 27 rows and at most 256 output channels; up to 10 rows; else.
+    channels: [i64; 3],
+    /// Elements in one way of a level-2 cache of 1 MiB and 16 ways, the one that the rule is made for.
+    way: i64,
+    /// The product of pairs is emulated, which takes registers.
+    emulated: bool,
+}
+
+const FLOAT: Limits = Limits {
+    channels: [80, 256, 512],
+    way: 16384,
+    emulated: false,
+};
+
+/// Input channels per reduce block for bfloat16 (`init_conf` in
+/// src/cpu/x64/jit_avx512_core_bf16_1x1_conv_kernel.cpp).
+pub(super) fn bf16_reduce_block(s: &Sizes, threads: i64, emulated: bool) -> i64 {
+    let limits = Limits {
+        channels: [160, 512, 1024],
+        way: 32768,
+        emulated,
+    };
+    reduce_block(s, threads, &limits)
+}
+
 /// Input channels per reduce block with AVX-512 (`reduce_block` of `init_conf`).
-fn reduce_block(s: &Sizes, threads: i64) -> i64 {
+fn reduce_block(s: &Sizes, threads: i64, limits: &Limits) -> i64 {
     let in_channels = round_up(s.in_channels, 16);
     let out_channels = round_up(s.out_channels, 16);
     let rows = s.output[ROWS];
@@ -104,17 +131,17 @@ fn reduce_block(s: &Sizes, threads: i64) -> i64 {
     };
     let block = match broadcast {
         Broadcast::Explicit => in_channels.min(match rows {
-            11..28 if out_channels <= 256 => 80,
-            ..=10 => 256,
-            _ => 512,
+            11..28 if out_channels <= 256 => limits.channels[0],
+            ..=10 => limits.channels[1],
+            _ => limits.channels[2],
         }),
         Broadcast::Embedded => 16 * embedded_blocks(in_channels, rows),
     };
-    if s.pixels() * block <= WAYS * WAY {
+    if s.pixels() * block <= WAYS * limits.way {
         return block;
     }
-    let unroll = pixel_unroll(s.pixels(), rows, out_channels, broadcast);
-    aliasing_block(s.pixels(), block, unroll)
+    let unroll = pixel_unroll(s.pixels(), rows, out_channels, broadcast, limits.emulated);
+    aliasing_block(s.pixels(), block, unroll, limits.way / 16)
 }
 
 /// Blocks of 16 input channels that are reduced at a time: the largest divisor of all of them within a limit.
@@ -130,13 +157,24 @@ fn embedded_blocks(in_channels: i64, rows: i64) -> i64 {
 }
 
 /// Output pixels that the kernel computes at a time (`ur`).
-fn pixel_unroll(pixels: i64, rows: i64, out_channels: i64, broadcast: Broadcast) -> i64 {
+fn pixel_unroll(
+    pixels: i64,
+    rows: i64,
+    out_channels: i64,
+    broadcast: Broadcast,
+    emulated: bool,
+) -> i64 {
     let (most, least) = match broadcast {
         Broadcast::Embedded => (30, 9),
         Broadcast::Explicit if (129..256).contains(&out_channels) && (11..28).contains(&rows) => {
-            (6, 5)
+            (6, if emulated { 4 } else { 5 })
         }
         Broadcast::Explicit => (9, 6),
+    };
+    let most = if emulated {
+        (most / 3).max(least)
+    } else {
+        most
     };
     let divided = if rows >= 14 { rows } else { pixels };
     if let Some(whole) = (least..=most).rev().find(|&unroll| divided % unroll == 0) {
@@ -155,23 +193,20 @@ fn pixel_unroll(pixels: i64, rows: i64, out_channels: i64, broadcast: Broadcast)
     unroll
 }
 
-/// float32 numbers in one way of a level-2 cache of 1 MiB and 16 ways, the one that the rule is made for.
-const WAY: i64 = 16384;
-/// Pixels (16 channels each) from one way to the next.
-const WAY_PIXELS: i64 = WAY / 16;
 /// Ways of one set that the input may take.
 const WAYS: i64 = 7;
 
-/// Cuts `block` where the pixels read together would take more ways of one cache set than they may.
-fn aliasing_block(pixels: i64, block: i64, unroll: i64) -> i64 {
+/// Cuts `block` where the pixels read together would take more ways of one cache set than they may; from one way to
+/// the next are `way_pixels` pixels of 16 channels each.
+fn aliasing_block(pixels: i64, block: i64, unroll: i64, way_pixels: i64) -> i64 {
     let mut cut = block;
     for start in 0..unroll {
         let clash = (start..pixels * (block / 16))
-            .step_by(WAY_PIXELS as usize)
+            .step_by(way_pixels as usize)
             .filter(|offset| offset % pixels < unroll)
             .nth(WAYS as usize - 1);
         if let Some(offset) = clash {
-            cut = cut.min(16 * ((offset + WAY_PIXELS) / pixels).max(1));
+            cut = cut.min(16 * ((offset + way_pixels) / pixels).max(1));
         }
     }
     cut
