@@ -18,6 +18,15 @@ def _bf16_brgemm(setting, case, call):
     return setting["dtype"] == "bfloat16" and str(case.get("implementation")).startswith(("brg_conv_fwd", "brgconv_1x1"))
 
 
+def _bf16_matrix_products(setting, case, call):
+    implementation = str(case.get("implementation"))
+    return setting["dtype"] == "bfloat16" and implementation.startswith(("x64:gemm:jit", "ip:"))
+
+
+def _bf16_brgemm(setting, case, call):
+    return setting["dtype"] == "bfloat16" and str(case.get("implementation")).startswith(("brg_conv_fwd", "brgconv_1x1"))
+
+
 #: (name, does it explain this exception?)
 KNOWN = [
     ("PyTorch's own output is wrong: further from the real sum than rounding in any order can be", _torch_is_wrong),

@@ -170,7 +170,7 @@ impl<'a, R: Real> Search<'a, R> {
         };
         let orders: Vec<Order> = orders
             .into_iter()
-            .filter(|o| self.seen.insert(*o))
+            .filter(|o| o.serves(self.problem.dtype) && self.seen.insert(*o))
             .collect();
         Some(self.try_all(&orders))
     }
