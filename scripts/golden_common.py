@@ -178,7 +178,7 @@ def layout_name(tensor: torch.Tensor) -> str:
 def convolved_layout(x: torch.Tensor, weight: torch.Tensor) -> str:
     """The memory format torch's convolution works in: channels_last as soon as input or weight suggests it."""
     either = suggests_channels_last(x) or suggests_channels_last(weight)
-    return "channels_last" if either and x.dtype != torch.float64 else "contiguous"
+    return "channels_last" if either else "contiguous"
 
 
 def pair(value) -> list[int]:

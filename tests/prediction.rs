@@ -35,6 +35,7 @@ fn machine(origin: &Value, threads: usize) -> Machine {
         threads,
         mkldnn: true,
         mkl_blocks: KBlocks::Even(192),
+        mkl_cnr: false,
         caches: [size("l1_bytes"), size("l2_bytes")],
     }
 }

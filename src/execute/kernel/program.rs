@@ -94,6 +94,8 @@ impl Padded {
 pub(super) enum Op {
     /// total = +0
     Zero,
+    /// total = -0
+    NegativeZero,
     /// total = bias
     SetBias,
     /// total += bias
@@ -206,6 +208,16 @@ impl Compiler {
                 Step::Bias if !self.bias => {}
                 Step::Bias => {
                     self.ops.push(if set { Op::AddBias } else { Op::SetBias });
+                    set = true;
+                }
+                Step::Begin { .. } if set => {}
+                Step::Begin { negative } => {
+                    let zero = if *negative {
+                        Op::NegativeZero
+                    } else {
+                        Op::Zero
+                    };
+                    self.ops.push(zero);
                     set = true;
                 }
                 Step::Fold { len, fresh, .. } => {

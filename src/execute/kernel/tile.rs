@@ -42,6 +42,7 @@ fn total<R: Real, const L: usize, const P: usize>(
     for op in &program.ops {
         match *op {
             Op::Zero => acc = [[R::ZERO; L]; P],
+            Op::NegativeZero => acc = [[R::from_f64(-0.0); L]; P],
             Op::SetBias => acc = *bias,
             Op::AddBias => add(&mut acc, bias),
             Op::Chain { from, to, fresh } => {

@@ -136,6 +136,10 @@ impl<R: Real> Element<'_, R> {
         for step in steps {
             match step {
                 Step::Bias => total = self.bias(total),
+                Step::Begin { negative } => {
+                    let zero = if *negative { -0.0 } else { 0.0 };
+                    total = total.or(Some(R::from_f64(zero)));
+                }
                 Step::Sub(steps) => {
                     let met = self.met;
                     let sub = self.total(steps);
@@ -241,6 +245,10 @@ pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
         Join::HalfThenNeighbours => {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(4)) + (l(1) + l(5))) + ((l(2) + l(6)) + (l(3) + l(7)))
+        }
+        Join::Registers => {
+            let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
+            ((l(0) + l(2)) + (l(4) + l(6))) + ((l(1) + l(3)) + (l(5) + l(7)))
         }
     }
 }

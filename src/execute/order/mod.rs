@@ -156,6 +156,8 @@ pub enum Join {
     Horizontal,
     /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).
     HalfThenNeighbours,
+    /// Registers of two lanes, neighbours first, then the two: ((0+2)+(4+6)) + ((1+3)+(5+7)).
+    Registers,
 }
 
 /// How the products of one segment become one number.
@@ -207,6 +209,11 @@ pub enum Step {
         /// How their products become one number.
         fold: Fold,
     },
+    /// A total that is unset becomes a zero: +0; or -0, to which every term adds as itself.
+    Begin {
+        /// -0 instead of +0.
+        negative: bool,
+    },
     /// These steps have a total of their own, which is then added to the outer one.
     Sub(Vec<Step>),
     /// The next fold takes the taps from this one on, counted in walk order: partial sums of several threads may be
@@ -236,7 +243,7 @@ impl Step {
     /// Taps that are folded.
     pub fn taps(&self) -> usize {
         match self {
-            Step::Bias | Step::Seek(_) => 0,
+            Step::Bias | Step::Begin { .. } | Step::Seek(_) => 0,
             Step::Fold { len, .. } => *len,
             Step::Sub(steps) => steps.iter().map(Step::taps).sum(),
         }
@@ -259,7 +266,7 @@ impl Recipe {
     pub fn chained(&self) -> Option<bool> {
         fn visit(steps: &[Step], kind: &mut Option<bool>) -> bool {
             steps.iter().all(|step| match step {
-                Step::Bias | Step::Seek(_) => true,
+                Step::Bias | Step::Begin { .. } | Step::Seek(_) => true,
                 Step::Sub(steps) => visit(steps, kind),
                 Step::Fold {
                     fold: Fold::Chain { fused },

@@ -42,7 +42,7 @@ pub(super) fn geometry() -> impl Strategy<Value = Geometry> {
 fn folded(steps: &[Step], at: &mut usize, taps: &mut Vec<usize>) {
     for step in steps {
         match step {
-            Step::Bias => {}
+            Step::Bias | Step::Begin { .. } => {}
             Step::Sub(steps) => folded(steps, at, taps),
             Step::Seek(tap) => *at = *tap,
             Step::Fold { len, .. } => {

@@ -49,6 +49,15 @@ pub fn select(g: &Geometry, threads: usize, mkldnn: bool) -> Backend {
     }
 }
 
+/// The backend for float64, which neither oneDNN nor NNPACK takes.
+pub fn select_double(g: &Geometry) -> Backend {
+    if g.dilation == [1, 1] {
+        Backend::Slow2d
+    } else {
+        Backend::SlowDilated2d
+    }
+}
+
 /// `use_nnpack`: reached with mkldnn disabled only, because a batch of 16 is oneDNN's otherwise.
 fn nnpack(g: &Geometry) -> bool {
     g.batch >= 16 && (0..2).all(|axis| g.kernel[axis] < 17 && g.padding[axis] < g.kernel[axis])

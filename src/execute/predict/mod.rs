@@ -86,6 +86,8 @@ pub struct Machine {
     pub mkldnn: bool,
     /// How MKL cuts K.
     pub mkl_blocks: mkl::KBlocks,
+    /// Whether `MKL_CBWR` is set.
+    pub mkl_cnr: bool,
     /// Level-1 data and level-2 cache of one core, bytes.
     pub caches: [usize; 2],
 }
@@ -124,18 +126,31 @@ pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
 
 /// What PyTorch does with `call` on `machine`; `None` where no rule is known.
 pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
-    if call.dtype != FloatType::Float32 {
-        return None;
-    }
     let g = &call.geometry;
-    let backend = backend::select(g, machine.threads, machine.mkldnn);
+    let double = match call.dtype {
+        FloatType::Float32 => false,
+        FloatType::Float64 => true,
+        _ => return None,
+    };
+    let backend = match double {
+        false => backend::select(g, machine.threads, machine.mkldnn),
+        true => backend::select_double(g),
+    };
+    let blocks = match machine.mkl_blocks {
+        mkl::KBlocks::Even(_) if double => mkl::KBlocks::Even(256),
+        mkl::KBlocks::Halves(_) if double => return None, // not measured
+        blocks => blocks,
+    };
     let mkl = |caller, threads| {
         let variant = mkl::Variant {
             caller,
-            blocks: machine.mkl_blocks,
+            blocks,
+            double,
+            cnr: machine.mkl_cnr,
             threads,
         };
-        ("mkl sgemm", Order::Mkl(variant))
+        let library = if double { "mkl dgemm" } else { "mkl sgemm" };
+        (library, Order::Mkl(variant))
     };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
     let (implementation, order) = match (backend, call.memory_format) {
@@ -208,6 +223,7 @@ impl Origin {
                                     threads: threads.max(1),
                                     mkldnn,
                                     mkl_blocks,
+                                    mkl_cnr: self.env.contains_key("MKL_CBWR"),
                                     caches: [l1, l2],
                                 });
                             }
@@ -246,6 +262,11 @@ impl Origin {
     /// MKL looks at the vendor: on AMD it takes its AVX2 kernels whatever the processor has.
     fn mkl_blocks(&self, isa: Isa) -> Vec<mkl::KBlocks> {
         let (amd, intel) = (mkl::KBlocks::Even(192), mkl::KBlocks::Halves(384));
+        let mode = self.env.get("MKL_CBWR");
+        // followed by ",STRICT" or nothing; other words, and this one in small letters, change no kernel
+        if mode.is_some_and(|mode| mode.split(',').next() == Some("COMPATIBLE")) {
+            return vec![mkl::KBlocks::Compatible];
+        }
         match self.cpu_vendor.as_deref() {
             Some("AuthenticAMD") => vec![amd],
             Some("GenuineIntel") if isa == Isa::Avx512 => vec![intel],

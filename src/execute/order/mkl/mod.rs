@@ -1,21 +1,25 @@
-//! im2col + MKL sgemm: PyTorch's Slow2d and SlowDilated2d backends.
+//! im2col + MKL's gemm: PyTorch's Slow2d and SlowDilated2d backends.
 //!
 //! A layer is one matrix product per image and group, over K = (C/G)*KH*KW products with the total starting as the
-//! bias (beta = 1) and padding taps multiplied as +0. Contiguous input is handed over as columns ([`nchw`]),
-//! channels_last input as rows ([`nhwc`]). Measured against torch 2.0 to 2.15 (MKL 2022.2 and 2024.2), on AMD
-//! processors with and without AVX-512:
+//! bias (beta = 1) and padding taps multiplied as +0. Contiguous input is handed over as columns, channels_last input
+//! as rows. What MKL does with a product is told in three places:
 //!
-//! * *big* products: K is cut into blocks; each block is one fused chain from +0, added to the total;
-//! * *small* ones: plain SSE code, product and sum rounded separately, no blocks. Which of its loops an element falls
-//!   into depends on 16-byte alignment, which PyTorch's 64-byte aligned buffers make predictable;
-//! * several threads split the product, and a last share that is too narrow takes the small path.
+//! * [`threads`]: several threads cut the product into a grid of shares, by rules of its sizes alone;
+//! * [`product`]: a share is computed by *big* kernels, K cut into blocks and each block one chain, where it is large
+//!   enough; what is left at the edges, and small products as a whole, by *small* ones;
+//! * [`edges`]: those are plain SSE code, product and sum rounded separately. Which of its loops an element falls into
+//!   depends on 16-byte alignment, which PyTorch's 64-byte aligned buffers make predictable.
+//!
+//! Where `MKL_CBWR` is set, to whatever, MKL looks at no alignment ("conditional numerical reproducibility"); only the
+//! value COMPATIBLE chooses other kernels.
+//!
+//! MKL's source is closed. All of this was measured on AMD processors, with and without AVX-512, by calling the
+//! library with values that tell one summation tree from another, and then held against random products: 2,500 of
+//! float32 and 1,500 of float64, with up to 24 threads and any alignment, all of them identical in every element.
 
 use std::fmt;
-use std::ops::Range;
 
 use crate::execute::Geometry;
-use crate::execute::order::Fold;
-use crate::execute::order::Join;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
@@ -23,49 +27,15 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::name::number;
 
-mod nchw;
-mod nhwc;
+mod blocks;
+mod edges;
+mod product;
+mod threads;
 
-/// How the big path cuts K.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KBlocks {
-    /// Blocks of at most this many, as on AMD (192): up to one block whole; below two blocks floor(K/2) (an odd K
-    /// leaves a last block of 1); from two blocks on, whole blocks, the rest last.
-    Even(usize),
-    /// As MKL's AVX-512 kernels on Intel (384): whole blocks while two or more are left, then two halves, the first
-    /// rounded up.
-    Halves(usize),
-}
-
-impl KBlocks {
-    /// The block lengths for K = `total`.
-    pub fn lengths(self, total: usize) -> Vec<usize> {
-        match self {
-            KBlocks::Even(most) => {
-                let block = match total {
-                    k if k <= most => k,
-                    k if k < 2 * most => k / 2,
-                    _ => most,
-                };
-                super::blocks(total, block).collect()
-            }
-            KBlocks::Halves(most) => {
-                let mut lengths = Vec::new();
-                let mut rest = total;
-                while rest >= 2 * most {
-                    lengths.push(most);
-                    rest -= most;
-                }
-                if rest > most {
-                    lengths.push(rest.div_ceil(2));
-                    rest /= 2;
-                }
-                lengths.extend((rest > 0).then_some(rest));
-                lengths
-            }
-        }
-    }
-}
+pub use blocks::KBlocks;
+use product::Form;
+use product::Part;
+use product::Product;
 
 /// Which of PyTorch's callers, with which input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +70,11 @@ impl Caller {
     fn keeps_buffers(self) -> bool {
         matches!(self, Caller::Slow2d | Caller::Slow2dNhwc)
     }
+
+    /// Whether the product is weight * rows instead of columns * weight.
+    fn is_channels_last(self) -> bool {
+        matches!(self, Caller::Slow2dNhwc | Caller::SlowDilated2dNhwc)
+    }
 }
 
 /// What the order depends on besides the geometry.
@@ -107,34 +82,42 @@ impl Caller {
 pub struct Variant {
     /// Caller.
     pub caller: Caller,
-    /// K blocks of the big path.
+    /// MKL's kernels, known by their blocks of K.
     pub blocks: KBlocks,
-    /// Threads that one sgemm runs with.
+    /// dgemm instead of sgemm.
+    pub double: bool,
+    /// Conditional numerical reproducibility: with `MKL_CBWR` set, to whatever, no loop looks at alignment.
+    pub cnr: bool,
+    /// Threads that one product runs with.
     pub threads: usize,
 }
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let blocks = match self.blocks {
-            KBlocks::Even(most) => format!("kb{most}"),
-            KBlocks::Halves(most) => format!("halves{most}"),
-        };
-        write!(f, "{}/{blocks}-t{}", self.caller.name(), self.threads)
+        let double = if self.double { "f64-" } else { "" };
+        let cnr = if self.cnr { "-cnr" } else { "" };
+        let (caller, blocks, threads) = (self.caller.name(), self.blocks, self.threads);
+        write!(f, "{caller}/{double}{blocks}{cnr}-t{threads}")
     }
 }
 
 impl Variant {
     /// Reads what `Display` writes: the family, and the words after its slash.
     pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
-        let [blocks, threads] = words else {
-            return None;
+        let (double, words) = match words {
+            ["f64", rest @ ..] => (true, rest),
+            words => (false, words),
+        };
+        let (blocks, cnr, threads) = match words {
+            [blocks, threads] => (blocks, false, threads),
+            [blocks, "cnr", threads] => (blocks, true, threads),
+            _ => return None,
         };
         Some(Self {
             caller: Caller::ALL.iter().find(|(_, name)| *name == family)?.0,
-            blocks: match number(blocks, "kb") {
-                Some(most) => KBlocks::Even(most),
-                None => KBlocks::Halves(number(blocks, "halves")?),
-            },
+            blocks: KBlocks::parse(blocks)?,
+            double,
+            cnr,
             threads: number(threads, "t")?,
         })
     }
@@ -142,103 +125,97 @@ impl Variant {
 
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
-    match variant.caller {
-        Caller::Slow2d | Caller::SlowDilated2d => nchw::plan(g, variant),
-        Caller::Slow2dNhwc | Caller::SlowDilated2dNhwc => nhwc::plan(g, variant),
+    let mut plan = Plan::default();
+    for group in 0..g.groups {
+        for image in 0..g.batch {
+            let layer = Layer {
+                g,
+                variant,
+                group,
+                image,
+            };
+            let product = layer.product();
+            for part in product.parts() {
+                layer.add(&mut plan, &product, part);
+            }
+        }
     }
+    plan
 }
 
-/// One matrix product: one image of one group, its taps in one sequence.
-struct Product<'a> {
+/// One image of one group.
+struct Layer<'a> {
     g: &'a Geometry,
+    variant: &'a Variant,
     group: usize,
     image: usize,
-    walk: Walk,
 }
 
-impl Product<'_> {
-    /// Adds a region, of channels counted within the group: the folds onto the bias.
-    fn add(
-        &self,
-        plan: &mut Plan,
-        channels: Range<usize>,
-        pixels: Range<usize>,
-        folds: impl IntoIterator<Item = Step>,
-    ) {
+impl Layer<'_> {
+    /// As PyTorch hands it over. The output and what is unfolded are buffers of their own, for each group.
+    fn product(&self) -> Product {
+        let (pixels, channels, k) = (self.g.pixels(), self.g.group_out(), self.g.taps());
+        let weight = self.group * channels * k;
+        let unfolded = self.unfolded();
+        let output = self.image * channels * pixels;
+        let (form, [rows, columns], [a, b]) = if self.variant.caller.is_channels_last() {
+            (Form::Transposed, [channels, pixels], [weight, unfolded])
+        } else {
+            (Form::Plain, [pixels, channels], [unfolded, weight])
+        };
+        Product {
+            form,
+            blocks: self.variant.blocks,
+            double: self.variant.double,
+            cnr: self.variant.cnr,
+            threads: self.variant.threads,
+            rows,
+            columns,
+            k,
+            offsets: [a, b, output],
+        }
+    }
+
+    /// Elements from a 16-byte boundary to what this product reads of the input.
+    fn unfolded(&self) -> usize {
+        let (g, k) = (self.g, self.g.taps());
+        let image = match self.variant.caller.keeps_buffers() {
+            true => self.image * k * g.pixels(),
+            false => 0,
+        };
+        let pointwise = g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == [0, 0];
+        // a single image is not unfolded and not copied, the input itself is narrowed to the group; of channels_last
+        // input that is only so where channels are all there is
+        let narrowed = pointwise && g.batch == 1;
+        if narrowed && (!self.variant.caller.is_channels_last() || g.pixels() == 1) {
+            image + self.group * k * g.pixels()
+        } else {
+            image
+        }
+    }
+
+    /// Adds a part of the product to the plan.
+    ///
+    /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
+    /// unless it is only to multiply.
+    fn add(&self, plan: &mut Plan, product: &Product, part: Part) {
+        let (channels, pixels, walk) = if self.variant.caller.is_channels_last() {
+            (part.rows, part.columns, Walk::CHANNELS_LAST)
+        } else {
+            (part.columns, part.rows, Walk::IM2COL)
+        };
+        let negative = product.is_outer() && self.variant.caller.keeps_buffers();
+        let start = [Step::Bias, Step::Begin { negative }];
         let first = self.group * self.g.group_out();
         plan.add(
             self.image..self.image + 1,
             first + channels.start..first + channels.end,
             pixels,
             Recipe {
-                walk: self.walk,
+                walk,
                 padding: PaddingTaps::Zero,
-                steps: std::iter::once(Step::Bias).chain(folds).collect(),
+                steps: start.into_iter().chain(part.steps).collect(),
             },
         );
-    }
-}
-
-/// Whether MKL uses more than one thread for `rows` by `k`.
-fn is_threaded(variant: &Variant, rows: usize, k: usize) -> bool {
-    variant.threads > 1 && (rows > 100 || (rows > 16 && k > 4) || k > 16)
-}
-
-/// How many of `width` columns the big kernels take, at least `least` at a time, when two threads share them; the
-/// rest, a last share that is too narrow, takes the small path.
-fn big_width(threaded: bool, width: usize, least: usize) -> usize {
-    let share = width.div_ceil(2).next_multiple_of(4);
-    if threaded && share < width && width - share < least {
-        share
-    } else {
-        width
-    }
-}
-
-/// The big path: a fused chain from +0 per block of K, each added to the total.
-fn big(blocks: KBlocks, k: usize) -> Vec<Step> {
-    let lengths = blocks.lengths(k);
-    lengths
-        .into_iter()
-        .map(|len| Step::fresh_chain(len, true))
-        .collect()
-}
-
-/// A dot product by SSE lanes: `head` products in sequence, then groups, then the rest in sequence.
-fn dot(k: usize, head: usize, lanes: usize, group: usize) -> Step {
-    Step::Fold {
-        len: k,
-        fresh: true,
-        fold: Fold::Lanes {
-            head,
-            lanes,
-            group,
-            join: Join::Halving,
-            fused: false,
-        },
-    }
-}
-
-/// Elements from `offset` to the next multiple of four float32.
-fn to_boundary(offset: usize) -> usize {
-    offset.wrapping_neg() % 4
-}
-
-#[cfg(test)]
-mod tests {
-    use super::KBlocks;
-
-    #[test]
-    fn k_blocks_as_measured() {
-        let amd = KBlocks::Even(192);
-        assert_eq!(amd.lengths(192), [192]);
-        assert_eq!(amd.lengths(193), [96, 96, 1]);
-        assert_eq!(amd.lengths(383), [191, 191, 1]);
-        assert_eq!(amd.lengths(400), [192, 192, 16]);
-        let intel = KBlocks::Halves(384);
-        assert_eq!(intel.lengths(384), [384]);
-        assert_eq!(intel.lengths(577), [289, 288]);
-        assert_eq!(intel.lengths(1152), [384, 384, 384]);
-        assert_eq!(intel.lengths(1000), [384, 308, 308]);
     }
 }
