@@ -22,7 +22,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 
 import torch
 
-LIMIT = 5_000_000
+LIMIT = 8_000_000
 PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "predict", "order")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
@@ -39,6 +39,18 @@ GOLDENS = [
     ("mkl_t2", "AVX2", {}, "mkl {} --threads 2"),
     ("without_mkldnn_t1", "AVX2", {}, "without_mkldnn {} --threads 1 --no-mkldnn"),
     ("without_mkldnn_t2", "AVX2", {}, "without_mkldnn {} --threads 2 --no-mkldnn"),
+    ("mkl_products_t1", "AVX2", {}, "products {} --threads 1 --no-mkldnn"),
+    ("mkl_products_t4", "AVX2", {}, "products {} --threads 4 --no-mkldnn"),
+    ("mkl_products_t8", "AVX2", {}, "products {} --threads 8 --no-mkldnn"),
+    ("mkl_products_channels_last_t3", "AVX2", {}, "products {} --threads 3 --no-mkldnn --channels-last"),
+    ("mkl_float64_t1", "AVX2", {}, "products {} --threads 1 --double"),
+    ("mkl_float64_t4", "AVX2", {}, "products {} --threads 4 --double"),
+    ("mkl_float64_channels_last_t3", "AVX2", {}, "products {} --threads 3 --double --channels-last"),
+    ("knobs/mkl_auto_t3", "AVX2", {"MKL_CBWR": "AUTO"}, "products {} --threads 3 --no-mkldnn"),
+    ("knobs/mkl_compatible_t2", "AVX2", {"MKL_CBWR": "COMPATIBLE"}, "products {} --threads 2 --no-mkldnn"),
+    ("knobs/mkl_compatible_channels_last_t1", "AVX2", {"MKL_CBWR": "COMPATIBLE"},
+     "products {} --threads 1 --no-mkldnn --channels-last"),
+    ("knobs/mkl_compatible_float64_t3", "AVX2", {"MKL_CBWR": "COMPATIBLE"}, "products {} --threads 3 --double"),
     ("knobs/avx_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_short {} --threads 1"),
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
     ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),

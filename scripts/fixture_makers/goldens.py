@@ -107,6 +107,28 @@ def without_mkldnn():
     }
 
 
+def products():
+    """MKL's matrix products at their edges: shares of threads that are too small, one channel, one pixel, one product."""
+    return {
+        "last_rows": conv((1, 5, 3, 11), 11, 3, padding=1),
+        "few_channels": conv((1, 6, 9, 12), 3, 3, padding=1),
+        "wide": conv((1, 3, 3, 6), 43, 3, padding=1),
+        "tall": conv((1, 4, 13, 12), 9, 3, padding=1, bias=False),
+        "two_k_blocks": conv((1, 32, 5, 5), 5, 3, padding=1),
+        "dilated": conv((2, 7, 7, 7), 9, 3, padding=2, dilation=2),
+        "groups": conv((1, 12, 5, 5), 15, 3, padding=1, groups=3),
+        "images": conv((3, 5, 5, 5), 6, 3, padding=1),
+        "one_channel": conv((1, 9, 8, 7), 1, 2, padding=1),
+        "one_channel_groups": conv((1, 10, 4, 5), 2, (1, 3), groups=2),
+        "one_pixel": conv((2, 37, 1, 1), 7, 1),
+        "one_pixel_groups": conv((1, 9, 2, 2), 21, 2, groups=3),
+        "one_product": conv((1, 1, 5, 5), 13, 1, bias=False),
+        "zeros": conv((1, 3, 5, 5), 14, 2, bias=False),
+        "zeros_one_product": conv((1, 1, 5, 5), 5, 1, bias=False),
+        "zeros_one_product_dilated": conv((1, 1, 5, 5), 5, 1, dilation=2, bias=False),
+    }
+
+
 def nnpack():
     """Winograd and FFT tiles, not a sum over taps: 16 images and oneDNN switched off."""
     return {"nnpack": conv((16, 4, 8, 8), 4, 3, padding=1)}
@@ -167,7 +189,7 @@ def blocks():
 
 
 SETS = {make.__name__: make for make in
-        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, nnpack, channels_last)}
+        (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, products, nnpack, channels_last)}
 
 
 def main():
@@ -177,6 +199,7 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--no-mkldnn", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--double", action="store_true", help="float64")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.no_mkldnn:
@@ -191,10 +214,13 @@ def main():
     cases = {name: case for chosen in args.sets.split(",") for name, case in SETS[chosen]().items()}
     net = nn.ModuleDict({name: layer for name, (layer, _) in cases.items()})
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    net = net.to(memory_format=layout)
+    net = net.to(torch.float64 if args.double else torch.float32).to(memory_format=layout)
     with capture(net, args.output):
         for index, (name, (_, shape)) in enumerate(cases.items()):
-            net[name](image(200 + index, *shape).to(memory_format=layout))
+            x = image(200 + index, *shape)
+            if name.startswith("zeros"):
+                x = x * 0.0  # of both signs
+            net[name](x.to(torch.float64 if args.double else torch.float32).to(memory_format=layout))
 
 
 if __name__ == "__main__":

@@ -262,6 +262,7 @@ fn lanes(word: &str) -> Option<(usize, Join)> {
     let possible = match join {
         Join::Halving => lanes.is_power_of_two() && (2..=MOST_LANES).contains(&lanes),
         Join::Horizontal | Join::HalfThenNeighbours => matches!(lanes, 4 | 8),
+        Join::Registers => lanes == 8,
     };
     possible.then_some((lanes, join))
 }
@@ -277,6 +278,7 @@ impl fmt::Display for Variant {
             Parts::Blocks(k) => write!(f, "-kb{k}")?,
             Parts::Library(KBlocks::Halves(most)) => write!(f, "-halves{most}")?,
             Parts::Library(KBlocks::Even(most)) => write!(f, "-even{most}")?,
+            Parts::Library(KBlocks::Compatible) => f.write_str("-compatible")?,
             Parts::EachBlock => write!(f, "-each_block")?,
             Parts::EachLoop(outer) => write!(f, "-each_{}", letters(&self.loops[..outer]))?,
         }

@@ -167,6 +167,7 @@ pub const FAMILIES: &[Family] = &[
             "mkl-slow2d/f64-kb256-t2",
             "mkl-slow2d/f64-kb256-t4",
             "mkl-slow2d/kb192-cnr-t1",
+            "mkl-slow2d/kb192-cnr-t2",
             "mkl-slow2d/compatible-cnr-t1",
             "mkl-slow2d/compatible-cnr-t2",
             "mkl-slow2d/f64-compatible-cnr-t1",

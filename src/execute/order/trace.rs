@@ -185,6 +185,10 @@ impl<R: Real> Tracer<'_, R> {
         for step in steps {
             match step {
                 Step::Seek(tap) => self.next = *tap,
+                Step::Begin { negative } => {
+                    let zero = if *negative { -0.0 } else { 0.0 };
+                    total = total.or(Some(R::from_f64(zero)));
+                }
                 Step::Bias => total = self.bias(total, into),
                 Step::Sub(steps) => {
                     let met = self.met;

@@ -58,6 +58,8 @@ pub(super) fn all(g: &Geometry) -> Vec<Order> {
                     orders.push(Order::Mkl(mkl::Variant {
                         caller,
                         blocks,
+                        double: false,
+                        cnr: false,
                         threads,
                     }));
                 }

@@ -46,6 +46,12 @@ impl KBlocks {
         }
     }
 
+    /// The lengths of the blocks of K = `total` of float32, in the sequence in which they are added.
+    pub fn lengths(self, total: usize) -> Vec<usize> {
+        let ranges = self.ranges(false, total);
+        ranges.into_iter().map(|range| range.len()).collect()
+    }
+
     /// The blocks of K = `total`, in the sequence in which they are added.
     pub fn ranges(self, double: bool, total: usize) -> Vec<Range<usize>> {
         let block = match self {

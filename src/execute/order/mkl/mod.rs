@@ -10,8 +10,8 @@
 //! * [`edges`]: those are plain SSE code, product and sum rounded separately. Which of its loops an element falls into
 //!   depends on 16-byte alignment, which PyTorch's 64-byte aligned buffers make predictable.
 //!
-//! Where `MKL_CBWR` is set, to whatever, MKL looks at no alignment ("conditional numerical reproducibility"); only the
-//! value COMPATIBLE chooses other kernels.
+//! Where `MKL_CBWR` is set, to whatever, MKL looks at no alignment and deals out rows or columns evenly ("conditional
+//! numerical reproducibility"); only the value COMPATIBLE chooses other kernels.
 //!
 //! MKL's source is closed. All of this was measured on AMD processors, with and without AVX-512, by calling the
 //! library with values that tell one summation tree from another, and then held against random products: 2,500 of
@@ -86,7 +86,7 @@ pub struct Variant {
     pub blocks: KBlocks,
     /// dgemm instead of sgemm.
     pub double: bool,
-    /// Conditional numerical reproducibility: with `MKL_CBWR` set, to whatever, no loop looks at alignment.
+    /// Conditional numerical reproducibility: `MKL_CBWR` is set, to whatever.
     pub cnr: bool,
     /// Threads that one product runs with.
     pub threads: usize,

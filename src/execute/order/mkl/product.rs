@@ -23,7 +23,7 @@ pub(super) struct Product {
     pub(super) blocks: KBlocks,
     /// dgemm instead of sgemm.
     pub(super) double: bool,
-    /// Alignment plays no part.
+    /// `MKL_CBWR` is set: alignment plays no part.
     pub(super) cnr: bool,
     pub(super) threads: usize,
     /// m.

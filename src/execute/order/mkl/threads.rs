@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::blocks::KBlocks;
 use super::product::Product;
 
 /// Rows of a share are a multiple of this: float32, float64.
@@ -14,15 +13,16 @@ impl Product {
     /// The shares, rows and columns; a single one where MKL stays on one thread.
     pub(super) fn shares(&self) -> Vec<[Range<usize>; 2]> {
         let [m, n] = [self.rows, self.columns];
-        let (rows, columns) = match self.blocks {
-            _ if !self.is_threaded() => (vec![0..m], vec![0..n]),
-            KBlocks::Compatible if m > n => (deal(m, self.threads), vec![0..n]),
-            KBlocks::Compatible => (vec![0..m], deal(n, self.threads)),
-            _ => {
-                let [rows, columns] = self.grid();
-                let unit = ROWS[usize::from(self.double)];
-                (cut(m, rows, unit), cut(n, columns, COLUMNS))
-            }
+        let (rows, columns) = if !self.is_threaded() {
+            (vec![0..m], vec![0..n])
+        } else if self.cnr && m > n {
+            (deal(m, self.threads), vec![0..n])
+        } else if self.cnr {
+            (vec![0..m], deal(n, self.threads))
+        } else {
+            let [rows, columns] = self.grid();
+            let unit = ROWS[usize::from(self.double)];
+            (cut(m, rows, unit), cut(n, columns, COLUMNS))
         };
         let with_columns = |rows: Range<usize>| {
             let shares = columns.iter().cloned();
@@ -96,6 +96,7 @@ fn deal(total: usize, parts: usize) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execute::order::mkl::KBlocks;
     use crate::execute::order::mkl::product::Form;
 
     fn product(rows: usize, columns: usize, threads: usize) -> Product {
