@@ -46,6 +46,12 @@ impl KBlocks {
         }
     }
 
+    /// The lengths of the blocks of K = `total` of float32, in the sequence in which they are added.
+    pub fn lengths(self, total: usize) -> Vec<usize> {
+        let ranges = self.ranges(false, total);
+        ranges.into_iter().map(|range| range.len()).collect()
+    }
+
     /// The blocks of K = `total`, in the sequence in which they are added.
     pub fn ranges(self, double: bool, total: usize) -> Vec<Range<usize>> {
         let block = match self {
@@ -133,7 +139,7 @@ mod tests {
     #[test]
     fn compatible_blocks_begin_with_the_rest() {
         let compatible = KBlocks::Compatible;
-        assert_eq!(compatible.ranges(false, 112), [0..112]);
+        assert_eq!(lengths(compatible, false, 112), [112]);
         assert_eq!(compatible.ranges(false, 224), [0..112, 112..224]);
         assert_eq!(compatible.ranges(false, 300), [224..300, 0..112, 112..224]);
         assert_eq!(lengths(compatible, true, 128), [128]);

@@ -18,7 +18,7 @@ const GROUP: usize = 8;
 
 impl Product {
     /// Elements from `offset` to the next 16-byte boundary.
-    fn to_boundary(&self, offset: usize) -> usize {
+    fn short_of_boundary(&self, offset: usize) -> usize {
         offset.wrapping_neg() % self.alignment()
     }
 
@@ -37,14 +37,14 @@ impl Product {
     ) -> Vec<(Range<usize>, Step)> {
         let whole = width / 4 * 4;
         // four rows at once: the boundary is that of the fourth one, past its first element
-        let head = 1 + self.to_boundary(matrix + 3 * self.k + 1);
+        let head = 1 + self.short_of_boundary(matrix + 3 * self.k + 1);
         // the sum begins with the first product, not with +0
         let dot = |head, lanes, group| {
             let begin = Step::Begin { negative: true };
             Step::Sub(vec![begin, self.dot(self.k, false, head, lanes, group)])
         };
         let mut dots = vec![(0..whole, dot(head, self.lanes(), self.lanes()))];
-        let head = 1 + self.to_boundary(vector + 1);
+        let head = 1 + self.short_of_boundary(vector + 1);
         let rest = width - whole;
         for at in 0..rest {
             // the rows that are left take as many registers as there are to spare
@@ -68,8 +68,10 @@ impl Product {
         parts: &mut Vec<Part>,
     ) {
         let misaligned = |column| match self.form {
-            Form::Plain => self.to_boundary(self.offsets[2] + column * self.rows + rows.start),
-            Form::Transposed => self.to_boundary(self.offsets[1] + column * self.k),
+            Form::Plain => {
+                self.short_of_boundary(self.offsets[2] + column * self.rows + rows.start)
+            }
+            Form::Transposed => self.short_of_boundary(self.offsets[1] + column * self.k),
         };
         let mut start = columns.start;
         while start < columns.end {

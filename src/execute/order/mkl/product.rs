@@ -120,14 +120,13 @@ impl Product {
     /// What one thread does.
     fn share(&self, rows: Range<usize>, columns: Range<usize>, parts: &mut Vec<Part>) {
         let tile = self.tile();
-        let uncut = [0..self.k];
         let [m, n] = [rows.len(), columns.len()];
         if m < tile.least[0] || n < tile.least[1] || self.k < tile.least_k {
             let compatible_dgemm = self.blocks == KBlocks::Compatible && self.double;
             if compatible_dgemm && m > 1 && n > 1 && self.form == Form::Transposed {
                 return self.right_edge(&rows, &columns, parts);
             }
-            return self.small(&rows, &columns, &uncut, parts);
+            return self.small(&rows, &columns, &self.uncut(), parts);
         }
         let below = rows.start + m / tile.unit[0] * tile.unit[0];
         let beside = columns.start + n / tile.unit[1] * tile.unit[1];
@@ -144,8 +143,7 @@ impl Product {
     /// Columns that the tiles leave over, in full height.
     fn right_edge(&self, rows: &Range<usize>, columns: &Range<usize>, parts: &mut Vec<Part>) {
         if self.form == Form::Plain {
-            let uncut = [0..self.k];
-            return self.small(rows, columns, &uncut, parts);
+            return self.small(rows, columns, &self.uncut(), parts);
         }
         let [a, b, _] = self.offsets;
         for column in columns.clone() {
@@ -154,6 +152,11 @@ impl Product {
                 parts.push(Part::new(at, column..column + 1, vec![step]));
             }
         }
+    }
+
+    /// K as a whole.
+    fn uncut(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.k).collect()
     }
 
     /// Blocks of K. From 16 threads on, dgemm has sgemm's.

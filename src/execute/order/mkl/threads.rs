@@ -14,11 +14,11 @@ impl Product {
     pub(super) fn shares(&self) -> Vec<[Range<usize>; 2]> {
         let [m, n] = [self.rows, self.columns];
         let (rows, columns) = if !self.is_threaded() {
-            (vec![0..m], vec![0..n])
+            (deal(m, 1), deal(n, 1))
         } else if self.cnr && m > n {
-            (deal(m, self.threads), vec![0..n])
+            (deal(m, self.threads), deal(n, 1))
         } else if self.cnr {
-            (vec![0..m], deal(n, self.threads))
+            (deal(m, 1), deal(n, self.threads))
         } else {
             let [rows, columns] = self.grid();
             let unit = ROWS[usize::from(self.double)];
