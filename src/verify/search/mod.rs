@@ -19,6 +19,7 @@ use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Order;
 use crate::execute::Real;
+use crate::execute::nnpack;
 use crate::execute::order::interpret::Operands;
 use crate::execute::order::interpret::Unrolled;
 use crate::execute::order::table;
