@@ -231,6 +231,13 @@ impl<R: Tiled> Wanted<'_, R> {
     /// Its sum in `order`, with coordinates of the input as the user knows it.
     fn trace(&self, order: Order) -> Result<(Order, Trace<R>)> {
         let at = self.place()?;
+        let plan = order.plan(self.geometry);
+        if plan.nnpack.is_some() && plan.regions.is_empty() {
+            return Err(Error::unsupported(format!(
+                "{order} transforms tiles of this layer, so that an output is no sum of products that could be shown"
+            ))
+            .with_hint("--order names another one"));
+        }
         let trace = Trace::of(&order, self.geometry, self.operands, self.dtype, at);
         let mut trace = trace.ok_or_else(|| self.refused())?;
         trace.relocate(|[n, c, y, x]| {

@@ -101,7 +101,8 @@ pub struct Factors<R = f32> {
 }
 
 impl<R: Real> Trace<R> {
-    /// How `order` sums the output element `at` (image, output channel, pixel); `None` where `g` has no such element.
+    /// How `order` sums the output element `at` (image, output channel, pixel); `None` where `g` has no such element,
+    /// and where the output is no sum over taps (NNPACK's tiles).
     pub fn of(
         order: &Order,
         g: &Geometry,
@@ -569,6 +570,9 @@ mod tests {
             for member in FAMILIES.iter().flat_map(|family| family.members) {
                 let order: Order = member.parse().unwrap();
                 let plan = order.plan(&g);
+                if plan.nnpack.is_some() {
+                    continue; // tiles have no sum to be traced; strided layers flush, which their traces do not
+                }
                 let fast = kernel::run(&operands, &g, &plan, Kernel::Fast);
                 for spot in 0..3u64 {
                     let flat = (place.wrapping_mul(2 * spot + 1) % g.output_len() as u64) as usize;
