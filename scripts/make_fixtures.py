@@ -52,7 +52,7 @@ GOLDENS = [
     ("knobs/mkl_compatible_t2", "AVX2", {"MKL_CBWR": "COMPATIBLE"}, "products {} --threads 2 --no-mkldnn"),
     ("knobs/mkl_compatible_channels_last_t1", "AVX2", {"MKL_CBWR": "COMPATIBLE"},
      "products {} --threads 1 --no-mkldnn --channels-last"),
-    ("knobs/mkl_compatible_float64_t3", "AVX2", {"MKL_CBWR": "COMPATIBLE"}, "products {} --threads 3 --dtype float64"),
+    ("knobs/mkl_compatible_float64_t1", "AVX2", {"MKL_CBWR": "COMPATIBLE"}, "products {} --threads 1 --dtype float64"),
     ("knobs/avx_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_short {} --threads 1"),
     ("knobs/sse41_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, "onednn_short {} --threads 1"),
     ("knobs/avx_gemm_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX"}, "onednn_gemm {} --threads 1"),

@@ -157,66 +157,6 @@ fn refusals_name_what_is_wrong_and_leave_nothing_behind() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// A golden holds its layers under their names, so it serves as checkpoint, input and expectation.
-#[test]
-fn the_output_has_the_dtype_of_layer_and_input() {
-    let folder = TempDir::new().unwrap();
-    for (file, origin) in [
-        (
-            "bf16_t1",
-            "threads=1,cpu_capability=AVX512,cpu_flags=avx512_bf16",
-        ),
-        (
-            "bf16_emulated",
-            "threads=1,cpu_capability=AVX512,cpu_flags=avx512f",
-        ),
-        ("f16_t1", "threads=1"),
-    ] {
-        let file = format!("fixtures/goldens/narrow/{file}.golden.safetensors");
-        let bytes = std::fs::read(support::fixture(&file["fixtures/".len()..])).unwrap();
-        let golden = SafeTensors::deserialize(&bytes).unwrap();
-        let expected = golden.tensor("direct_odd_channels.output").unwrap();
-        let output = folder.path().join("y.safetensors");
-        for ending in ["y.npy", "y.pt", "y.safetensors"] {
-            let output = folder.path().join(ending);
-            let done = run([
-                "run",
-                "direct_odd_channels",
-                &file,
-                "--input",
-                &format!("{file}:direct_odd_channels.input"),
-                "--output",
-                output.to_str().unwrap(),
-                "--stride",
-                "2",
-                "--padding",
-                "1",
-                "--origin",
-                origin,
-            ]);
-            assert_eq!(done.code, Some(0), "{done:?}");
-            let written = std::fs::read(&output).unwrap();
-            let found = written
-                .windows(expected.data().len())
-                .any(|window| window == expected.data());
-            assert!(found, "{file} {ending}");
-        }
-        let bytes = std::fs::read(&output).unwrap();
-        let computed = SafeTensors::deserialize(&bytes).unwrap();
-        assert_eq!(computed.tensor("output").unwrap().dtype(), expected.dtype());
-    }
-    let refused = run([
-        "run",
-        "conv1",
-        Q1,
-        "--input",
-        "fixtures/goldens/narrow/f16_t1.golden.safetensors:direct_rgb.input",
-        "--output",
-        folder.path().join("z.npy").to_str().unwrap(),
-    ]);
-    assert!(refused.refusal().contains("the input is float16"));
-}
-
 /// `run conv1` of question 1 with one output element explained.
 fn explained(more: &str) -> String {
     format!("run conv1 {Q1} --input {CORNER} --padding 2 --origin {NATIVE} {more}")
@@ -226,11 +166,11 @@ fn explained(more: &str) -> String {
 fn one_output_element_is_explained() {
     support::snapshot(
         "explain_output",
-        &explained("--explain-output 0,7,0,1 --limit 24"),
+        &explained("--explain-output 0,7,0,1 --rows 24"),
     );
-    let against = "--explain-output 0,7,4,1 --limit 24 --against sequential/chw-fma-bias-first";
+    let against = "--explain-output 0,7,4,1 --rows 24 --against sequential/chw-fma-bias-first";
     support::snapshot("explain_output_against", &explained(against));
-    let lanes = "--explain-output 0,7,4,4 --limit 24 --order custom/chw-kb40-lanes4_halving-muladd-bias_second";
+    let lanes = "--explain-output 0,7,4,4 --rows 24 --order custom/chw-kb40-lanes4_halving-muladd-bias_second";
     support::snapshot("explain_output_lanes", &explained(lanes));
 }
 

@@ -1,21 +1,13 @@
 """What is known to be missing, by name: an exception that none of these explains is news."""
 from __future__ import annotations
 
+
 def _torch_is_wrong(setting, case, call):
     return case.get("no_rounding", 0) > 0
 
 
 def _brgemm_edges(setting, case, call):
     return str(case.get("implementation")).startswith("brg_conv_fwd")
-
-
-def _bf16_matrix_products(setting, case, call):
-    implementation = str(case.get("implementation"))
-    return setting["dtype"] == "bfloat16" and implementation.startswith(("x64:gemm:jit", "ip:"))
-
-
-def _bf16_brgemm(setting, case, call):
-    return setting["dtype"] == "bfloat16" and str(case.get("implementation")).startswith(("brg_conv_fwd", "brgconv_1x1"))
 
 
 def _bf16_matrix_products(setting, case, call):

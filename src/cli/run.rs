@@ -74,7 +74,7 @@ pub struct Args {
         requires = "explain_output",
         default_value_t = 100
     )]
-    limit: usize,
+    rows: usize,
     #[command(flatten)]
     convolution: ConvolutionFlags,
     /// Groups
@@ -201,7 +201,7 @@ fn execute<R: Tiled>(
         if io.json {
             document["explain"] = explain_output::json(&explained);
         } else {
-            explain_output::text(io.out, io.paint, &explained, args.limit, io.width)?;
+            explain_output::text(io.out, io.paint, &explained, args.rows, io.width)?;
         }
     }
     if io.json {

@@ -358,7 +358,7 @@ fn is_dangerous(module: &str, name: &str) -> bool {
         full.strip_prefix(*start)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || start.ends_with('.'))
     };
-    if RUNNING.iter().any(|start| begins(start)) {
+    if RUNNING.iter().any(begins) {
         return true;
     }
     let walks = name.split('.').rev().skip(1).any(|part| {

@@ -326,14 +326,6 @@ fn parse(name: &str) -> Option<Order> {
             bf16::Variant::parse(family, words).map(Order::OnednnBf16)
         }
         ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
-        ("native-dot", ["avx2"]) => Some(Order::NativeDot { sequential: false }),
-        ("native-dot", ["default"]) => Some(Order::NativeDot { sequential: true }),
-        ("native-gemm", [lanes]) => Some(Order::NativeGemm {
-            lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 8)?,
-        }),
-        (family, words) if family.starts_with("onednn-bf16-") => {
-            bf16::Variant::parse(family, words).map(Order::OnednnBf16)
-        }
         (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
     }
 }

@@ -409,26 +409,6 @@ impl<R: Real> Tracer<'_, R> {
         self.row(What::Joined { lanes: acc, join }, into, sum)
     }
 
-    /// Whole rounds dealt out, what is left over onto lane 0, joined one after the other.
-    fn interleaved(
-        &mut self,
-        lanes: usize,
-        init: R,
-        factors: &[Factors<R>],
-        into: Accumulator,
-    ) -> R {
-        let whole = factors.len() / lanes * lanes;
-        let mut acc = vec![R::ZERO; lanes];
-        acc[0] = init;
-        for (t, &factors) in factors.iter().enumerate() {
-            let lane = if t < whole { t % lanes } else { 0 };
-            acc[lane] = self.product(false, acc[lane], factors, Accumulator::Lane(lane));
-        }
-        let join = Join::HalvingThenSequence;
-        let sum = joined(join, acc.clone());
-        self.row(What::Joined { lanes: acc, join }, into, sum)
-    }
-
     fn pieces(
         &mut self,
         lanes: usize,

@@ -325,7 +325,7 @@ fn table<R: Real>(
 
 fn hidden(out: &mut dyn Write, paint: Paint, n: usize, width: usize) -> Result<()> {
     let n = number::count(n as u64, "more line");
-    let text = format!("… {n}: --limit shows more, --json all");
+    let text = format!("… {n}: --rows shows more, --json all");
     writeln!(out, "  {:width$} {}", "", paint.dim(text))
 }
 

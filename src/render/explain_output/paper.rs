@@ -19,6 +19,9 @@ const SMALL: usize = 8;
 /// Channels shown, from the first on, and the last.
 const CHANNELS: usize = 4;
 
+/// Input, `None` in the padding, and weight.
+type Tap = (Option<f64>, f64);
+
 /// Window, filter and products of one channel.
 struct Channel {
     /// Within the group.
@@ -26,12 +29,12 @@ struct Channel {
     /// Of the input.
     plane: usize,
     /// Rows of input, weight and product; `None` in the padding.
-    rows: Vec<Vec<(Option<f64>, f64)>>,
+    rows: Vec<Vec<Tap>>,
 }
 
 impl Channel {
     fn sum(&self) -> f64 {
-        let product = |&(x, w): &(Option<f64>, f64)| x.map_or(0.0, |x| x * w);
+        let product = |&(x, w): &Tap| x.map_or(0.0, |x| x * w);
         self.rows.iter().flatten().map(product).sum()
     }
 }
@@ -119,8 +122,8 @@ fn grids(
     width: usize,
 ) -> Result<()> {
     let columns = channel.rows.first().map_or(0, Vec::len);
-    let texts = |pick: &dyn Fn(&(Option<f64>, f64)) -> Option<f64>| -> Vec<String> {
-        let text = |taps: &Vec<(Option<f64>, f64)>| -> String {
+    let texts = |pick: &dyn Fn(&Tap) -> Option<f64>| -> Vec<String> {
+        let text = |taps: &Vec<Tap>| -> String {
             let cells = taps
                 .iter()
                 .map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));

@@ -79,7 +79,9 @@ fn many_headers_take_no_longer_than_few() {
     let bytes = header.repeat(100_000);
     let survey = Survey::of(&bytes, &Limits::default()).unwrap();
     assert_eq!(survey.members.len(), 100_000);
-    let mut limits = Limits::default();
-    limits.records = 10;
+    let limits = Limits {
+        records: 10,
+        ..Limits::default()
+    };
     assert!(Survey::of(&bytes, &limits).is_err());
 }
