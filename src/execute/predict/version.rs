@@ -24,11 +24,15 @@ impl Onednn {
 }
 
 /// The first torch with each oneDNN.
-const TORCH: [((u32, u32), Onednn); 4] = [
+const TORCH: [((u32, u32), Onednn); 8] = [
     ((2, 0), Onednn(2, 7)),
+    ((2, 1), Onednn(3, 1)),
+    ((2, 2), Onednn(3, 3)),
     ((2, 4), Onednn(3, 4)),
+    ((2, 5), Onednn(3, 5)),
     ((2, 7), Onednn(3, 7)),
     ((2, 11), Onednn(3, 10)),
+    ((2, 15), Onednn(3, 13)),
 ];
 
 /// `2.4` of `2.4.1+cpu`.

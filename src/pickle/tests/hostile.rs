@@ -79,7 +79,7 @@ fn limits_are_reached_before_memory_is() {
         assert_eq!(error.kind(), ErrorKind::Limit, "{name}: {error}");
         assert_eq!(
             error.message(),
-            "the values of the pickle would take more than 1048576 bytes of memory"
+            "the values of the pickle (pickle_memory) would take more than 1048576 bytes of memory"
         );
         assert!(error.location().offset.is_some());
     }

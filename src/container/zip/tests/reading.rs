@@ -100,7 +100,7 @@ fn deflated_records_are_inflated_and_checked() {
         (error.kind(), error.to_string().as_str()),
         (
             ErrorKind::Limit,
-            "m/data.pkl: has 25000 bytes, the limit is 24999"
+            "m/data.pkl: has 25000 bytes, the limit is 24999 (pickle_bytes, tensor_bytes)"
         )
     );
 

@@ -212,7 +212,8 @@ fn channels_last_avx512(s: &Sizes, machine: &Machine) -> Option<Option<Choice>> 
 
 /// The same for AVX2.
 fn channels_last_avx2(s: &Sizes, machine: &Machine) -> Option<Option<Choice>> {
-    if let Some(choice) = brdgmm(s, "brdgmm_dw:avx2") {
+    // there was none for AVX2 before oneDNN 3.1
+    if let Some(choice) = brdgmm(s, "brdgmm_dw:avx2").filter(|_| machine.onednn >= Onednn(3, 1)) {
         return Some(Some(choice));
     }
     if depthwise::AVX2.accepts(s, MemoryFormat::ChannelsLast) {
