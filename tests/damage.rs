@@ -95,7 +95,7 @@ fn whatever_lies_before_the_cut_is_there() {
     }
 }
 
-/// The program, on files cut at 60 % (those that are mostly header: at 90 %): what it saves are torch's own numbers.
+/// The program, on files cut at 60 % (those that are mostly header: at 96 %): what it saves are torch's own numbers.
 #[test]
 fn recovered_tensors_are_torchs() {
     let folder = tempfile::tempdir().unwrap();

@@ -62,7 +62,7 @@ limits! {
     tree_depth: usize = 1000;
     /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
-    tree_bytes: usize = 64 << 20;
+    tree_bytes: usize = 48 << 20;
     /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB.
     inflate_ratio: u64 = 200;
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
