@@ -341,7 +341,10 @@ fn help_goes_to_stdout_and_every_command_has_examples() {
         .skip(1)
         .take_while(|line| !line.is_empty())
         // not the second line of a description
-        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+        .filter_map(|line| {
+            line.strip_prefix("  ")
+                .filter(|rest| !rest.starts_with(' '))
+        })
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .collect();

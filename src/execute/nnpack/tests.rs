@@ -16,7 +16,7 @@ type Layer = ([usize; 3], [usize; 2], [usize; 2], [usize; 2], [usize; 2]);
 
 const LAYERS: [(Layer, Algorithm); 12] = [
     (
-        ([3, 5, 1], [13, 8], [3, 3], [1, 1], [1, 1]),
+        ([3, 5, 1], [12, 8], [3, 3], [1, 1], [1, 1]),
         Algorithm::Winograd,
     ),
     (
@@ -28,7 +28,7 @@ const LAYERS: [(Layer, Algorithm); 12] = [
         Algorithm::Winograd,
     ),
     (
-        ([5, 3, 1], [9, 7], [2, 5], [1, 1], [1, 4]),
+        ([5, 3, 1], [6, 5], [2, 5], [1, 1], [1, 4]),
         Algorithm::Fourier8,
     ),
     (
@@ -36,7 +36,7 @@ const LAYERS: [(Layer, Algorithm); 12] = [
         Algorithm::Fourier8,
     ),
     (
-        ([2, 3, 1], [8, 15], [8, 8], [1, 1], [7, 0]),
+        ([2, 3, 1], [1, 8], [8, 8], [1, 1], [4, 0]),
         Algorithm::Fourier8,
     ),
     (
@@ -220,12 +220,7 @@ fn subnormal_numbers_are_zeros_of_their_sign() {
 #[test]
 fn a_result_is_small_before_it_is_rounded_to_few_bits() {
     const LEAST: f32 = f32::MIN_POSITIVE;
-    // (1 - 2^-24) * (1 + 2^-23) = 1 + 2^-24 - 2^-47, and its neighbours just below 1, all times 2^-126
     let [down, up] = [1f32.next_down(), 1f32.next_up()];
-    assert_eq!(
-        Flushing::product(down * 2.0, up * LEAST / 2.0 * 2.0),
-        2.0 * LEAST
-    );
     // 1 - 2^-24: rounds to the smallest normal number where subnormal numbers exist, but is below it in 24 bits
     let least = LEAST * 2f32.powi(20);
     let small = 2f32.powi(-20) * down;
@@ -238,8 +233,7 @@ fn a_result_is_small_before_it_is_rounded_to_few_bits() {
     let (a, b) = (2f32.powi(-76) * up, 2f32.powi(-75));
     assert_eq!((-a).mul_add(b, LEAST), LEAST);
     assert_eq!(Flushing::fused(-a, b, LEAST), 0.0);
-    // and the same far below the last bit of float64
-    let (a, b) = (2f32.powi(-76) * up, 2f32.powi(-75));
+    // in either sign
     assert_eq!(Flushing::fused(a, -b, LEAST).to_bits(), 0);
     assert_eq!(Flushing::fused(a, b, -LEAST).to_bits(), 1 << 31);
 }

@@ -161,6 +161,9 @@ fn end_records_that_disagree() {
     let error = Zip::open(&ByteSource::from(build(&[entry(b"r/a", b"a")])), &limits).unwrap_err();
     assert_eq!(
         (error.kind(), error.message()),
-        (ErrorKind::Limit, "the zip has 1 records, the limit is 0 (records)")
+        (
+            ErrorKind::Limit,
+            "the zip has 1 records, the limit is 0 (records)"
+        )
     );
 }
