@@ -104,7 +104,7 @@ fn recovered_tensors_are_torchs() {
         let bytes = fs::read(&path).unwrap();
         let broken = folder.path().join(file);
         let percent = if file.starts_with("legacy") || file.ends_with("safetensors") {
-            90
+            96
         } else {
             60
         };
