@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,malformed,malicious,predict,order,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,predict,order,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -25,7 +25,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 8_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "malformed", "malicious", "predict", "order")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "predict", "order")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -106,6 +106,8 @@ def commands(part: str, goldens: str):
         yield "checkpoints", {}, "fixture_makers/checkpoints.py {}"
     elif part == "programs":
         yield "checkpoints", {}, "fixture_makers/programs.py {}"
+    elif part == "distributed":
+        yield "checkpoints", {}, "fixture_makers/distributed.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
     elif part == "versions":
@@ -151,7 +153,7 @@ def make(part: str, folder: Path, made: dict, goldens: str) -> None:
         how = f"{knobs}python scripts/{words.replace('{}', 'fixtures/' + target)}"
         threads = int(words.split("--threads ")[1].split()[0]) if "--threads " in words else 1
         for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-            if part in ("checkpoints", "programs") and file.stat().st_mtime < start:
+            if part in ("checkpoints", "programs", "distributed") and file.stat().st_mtime < start:
                 continue  # another command's, or an older torch's
             made[file.relative_to(folder).as_posix()] = {"command": how, "threads": threads}
 

@@ -126,7 +126,8 @@ fn every_fixture_is_read_as_torch_reads_it() {
             serde_json::from_slice(&expected.expect("torch's answer")).expect("JSON");
         let mut ours: Vec<&TensorEntry> = checkpoint.tensors().iter().collect();
         let mut theirs: Vec<&Value> = expected.iter().collect();
-        if name.ends_with("safetensors") || name == "sharded_disagrees" {
+        if name.ends_with("safetensors") || name == "sharded_disagrees" || name.starts_with("dcp_")
+        {
             // the library hands them out in an order of its own; ours is the header's
             ours.sort_by(|a, b| a.name.cmp(&b.name));
             theirs.sort_by_key(|tensor| tensor["name"].as_str());

@@ -135,10 +135,15 @@ fn ls_agrees_with_torch_on_every_fixture() {
         };
         let expected: Vec<Value> = serde_json::from_slice(&expected).unwrap();
         let listed = run(["ls", path.to_str().unwrap(), "--json", "--sha256"]);
-        let listed = listed.json();
-        let listed = listed["tensors"].as_array().unwrap();
+        let mut listed = listed.json()["tensors"].as_array().unwrap().clone();
+        let mut expected = expected;
+        if path.to_string_lossy().contains("dcp_") {
+            // in the order in which the ranks' lists were joined; torch puts the dict together by keys
+            listed.sort_by_key(|tensor| tensor["name"].to_string());
+            expected.sort_by_key(|tensor| tensor["name"].to_string());
+        }
         let names = |list: &[Value]| list.iter().map(|t| t["name"].clone()).collect::<Vec<_>>();
-        assert_eq!(names(listed), names(&expected), "{}", path.display());
+        assert_eq!(names(&listed), names(&expected), "{}", path.display());
         for (found, expected) in listed.iter().zip(&expected) {
             same_tensor(&path, found, expected);
         }

@@ -162,6 +162,23 @@ fn cases() -> u32 {
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
 
+/// The metadata of a distributed checkpoint, of which `from_bytes` knows nothing: it needs the folder.
+fn distributed_metadata() -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints");
+    std::fs::read(folder.join("dcp_two_ranks/.metadata")).expect("a fixture")
+}
+
+#[test]
+fn every_prefix_of_distributed_metadata_is_refused() {
+    let bytes = distributed_metadata();
+    let names = pthinspect::checkpoint::distributed_names(&bytes, &Limits::default());
+    assert!(names.expect("names").contains(&"parts.rows".to_owned()));
+    for end in (0..bytes.len()).step_by(37) {
+        let names = pthinspect::checkpoint::distributed_names(&bytes[..end], &Limits::default());
+        assert!(names.is_err(), "{end} bytes");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -179,6 +196,13 @@ proptest! {
         if let Some(bytes) = rezipped(&files[which % files.len()], |pickle| damage(pickle, &changes)) {
             let _ = exercise("damaged", bytes);
         }
+    }
+
+    #[test]
+    fn damaged_distributed_metadata_is_survived(changes in prop::collection::vec(any::<(usize, u8, u8)>(), 1..6)) {
+        let mut bytes = distributed_metadata();
+        damage(&mut bytes, &changes);
+        let _ = pthinspect::checkpoint::distributed_names(&bytes, &Limits::default());
     }
 
     #[test]

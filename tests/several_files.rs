@@ -50,23 +50,23 @@ fn indexes_that_cannot_be_followed_are_refused() {
         ),
         (
             "{\"weight_map\": {\"a\": \"../one.safetensors\"}}",
-            "not a file beside the index",
+            "which is not a file beside the index",
         ),
         (
             "{\"weight_map\": {\"a\": \"/etc/passwd\"}}",
-            "not a file beside the index",
+            "which is not a file beside the index",
         ),
         (
             "{\"weight_map\": {\"a\": \"\"}}",
-            "not a file beside the index",
+            "which is not a file beside the index",
         ),
         (
             "{\"weight_map\": {\"a\": \".\"}}",
-            "not a file beside the index",
+            "which is not a file beside the index",
         ),
         (
             "{\"weight_map\": {\"a\": \"c\\\\one.safetensors\"}}",
-            "not a file beside the index",
+            "which is not a file beside the index",
         ),
         (
             "{\"weight_map\": {\"a\": \"one.safetensors\", \"a\": \"two.safetensors\"}}",
@@ -156,4 +156,124 @@ fn shards_may_lie_in_folders_of_their_own() {
             .ends_with("parts/two.safetensors")
     );
     assert_eq!(checkpoint.storages()[1].key, "parts/two.safetensors");
+}
+
+/// A distributed checkpoint that torch wrote, in a folder of its own; then one thing is changed.
+fn damaged_dcp(change: impl FnOnce(&Path)) -> Result<Checkpoint, pthinspect::Error> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoints/dcp_two_ranks");
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a fixture") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name");
+        std::fs::copy(&path, folder.path().join(name)).expect("copied");
+    }
+    change(folder.path());
+    open(folder.path())
+}
+
+/// Replaces the first such bytes of a file.
+fn replace(path: &Path, from: &[u8], to: &[u8]) {
+    let bytes = std::fs::read(path).expect("a file");
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from)
+        .expect("such bytes");
+    let changed = [&bytes[..at], to, &bytes[at + from.len()..]].concat();
+    std::fs::write(path, changed).expect("written");
+}
+
+#[test]
+fn distributed_checkpoints_that_miss_something_are_refused() {
+    type Change = fn(&Path);
+    let cases: &[(Change, &str)] = &[
+        (
+            |folder| std::fs::remove_file(folder.join("__1_0.distcp")).expect("removed"),
+            "which is not there",
+        ),
+        (
+            |folder| std::fs::write(folder.join("__1_0.distcp"), b"PK\x03\x04").expect("written"),
+            "bytes from byte",
+        ),
+        (
+            |folder| replace(&folder.join(".metadata"), b"__1_0.distcp", b"../_0.distcp"),
+            "not a file beside the index",
+        ),
+        (
+            |folder| {
+                replace(
+                    &folder.join(".metadata"),
+                    b"TensorStorageMetadata",
+                    b"TensorStorageMetadatX",
+                )
+            },
+            "where a TensorStorageMetadata is expected",
+        ),
+        (
+            |folder| replace(&folder.join(".metadata"), b"storage_data", b"storage_datX"),
+            "has no storage_data",
+        ),
+        (
+            |folder| replace(&folder.join(".metadata"), b"float32", b"float3x"),
+            "its dtype is torch.float3x",
+        ),
+        (
+            |folder| std::fs::write(folder.join(".metadata"), b"\x80\x04}.").expect("written"),
+            "where a Metadata is expected",
+        ),
+        (
+            |folder| std::fs::write(folder.join(".metadata"), b"\x80\x04").expect("written"),
+            "STOP",
+        ),
+    ];
+    for (change, expected) in cases {
+        let error = damaged_dcp(change).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+    assert!(damaged_dcp(|_| ()).is_ok());
+}
+
+#[test]
+fn pieces_in_safetensors_files_must_fit() {
+    let shard = |offsets: &str, shape: &str, bytes: usize| {
+        let sharding = format!("{{\\\"a\\\": {{\\\"saved_offsets\\\": {offsets}}}}}");
+        let header = format!(
+            "{{\"__metadata__\":{{\"DCP_SHARDING_INFO\":\"{sharding}\"}},\"a\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[0,{bytes}]}}}}"
+        );
+        let length = (header.len() as u64).to_le_bytes();
+        [&length[..], header.as_bytes(), &vec![7; bytes]].concat()
+    };
+    let two = |first: Vec<u8>, second: Vec<u8>| {
+        let folder = folder(&[
+            ("shard-1.safetensors", first),
+            ("shard-2.safetensors", second),
+        ]);
+        open(folder.path())
+    };
+    let good = two(shard("[0, 0]", "[1,2]", 8), shard("[1, 0]", "[2,2]", 16)).expect("whole");
+    assert_eq!(good.tensors()[0].layout.shape(), [3, 2]);
+    assert_eq!(good.format().name(), "dcp");
+    let bytes = good
+        .view(&good.tensors()[0])
+        .expect("a view")
+        .to_bytes()
+        .expect("bytes")
+        .into_owned();
+    assert_eq!(bytes, [7; 24]);
+    for (second, expected) in [
+        (shard("[2, 0]", "[1,2]", 8), "4 of its 6 elements"),
+        (shard("[0, 0]", "[2,2]", 16), "overlap"),
+        (shard("[1]", "[2]", 8), "does not fit"),
+        (shard("[1, 0, 0]", "[2,2]", 16), "does not fit"),
+        (shard("[-1, 0]", "[2,2]", 16), "DCP_SHARDING_INFO"),
+        (
+            shard("[18446744073709551615, 0]", "[2,2]", 16),
+            "does not fit",
+        ),
+    ] {
+        let error = two(shard("[0, 0]", "[1,2]", 8), second)
+            .expect_err(expected)
+            .to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
 }

@@ -9,7 +9,6 @@ use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
-use crate::checkpoint::places::Place;
 
 /// Where the contents of the other checkpoint go.
 pub(super) struct Under<'a> {
@@ -35,11 +34,9 @@ impl Checkpoint {
         let tensors = self.tensors.len();
         self.bytes.files.extend(other.bytes.files);
         let places = other.bytes.places.into_iter();
-        self.bytes.places.extend(places.map(|place| match place {
-            Place::File(file, range) => Place::File(files + file, range),
-            Place::Record(file, record, nbytes) => Place::Record(files + file, record, nbytes),
-            Place::Owned(bytes) => Place::Owned(bytes),
-        }));
+        self.bytes
+            .places
+            .extend(places.map(|place| place.moved(files)));
         for mut storage in other.storages {
             if let Some((file, shown)) = under.file {
                 storage.file.get_or_insert_with(|| file.clone());

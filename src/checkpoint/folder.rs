@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::dcp;
 use crate::checkpoint::open;
 use crate::checkpoint::sharded;
 use crate::error::{Error, Result};
@@ -24,6 +25,10 @@ const ENDINGS: &[&str] = &[
 ];
 
 pub(super) fn open(folder: &Path, limits: &Limits) -> Result<Checkpoint> {
+    let index = folder.join(dcp::METADATA);
+    if index.is_file() {
+        return dcp::open(folder, &index, limits).map_err(|e| e.in_file(&index));
+    }
     let files = files(folder)?;
     if let Some(index) = sharded::index_in(folder, &files)? {
         let source = ByteSource::open(&index)?;
@@ -34,6 +39,15 @@ pub(super) fn open(folder: &Path, limits: &Limits) -> Result<Checkpoint> {
         ENDINGS.iter().any(|ending| name.ends_with(ending))
     };
     let candidates: Vec<&PathBuf> = files.iter().filter(weights).collect();
+    let is_safetensors = |path: &&PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    if candidates.iter().all(is_safetensors)
+        && candidates
+            .first()
+            .is_some_and(|first| dcp::holds_pieces(first, limits))
+    {
+        let candidates: Vec<PathBuf> = candidates.into_iter().cloned().collect();
+        return dcp::open_safetensors(folder, &candidates, limits);
+    }
     match &candidates[..] {
         [only] => {
             let source = ByteSource::open(only)?;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod absorb;
+mod dcp;
 mod exported;
 mod folder;
 mod legacy;
@@ -20,6 +21,7 @@ mod names;
 mod nested;
 mod objects;
 mod open;
+mod pieces;
 mod places;
 mod python;
 mod raw_pickle;
@@ -39,6 +41,16 @@ use places::Bytes;
 pub use salvage::{Damage, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
+/// The names that the `.metadata` of a distributed checkpoint gives, in its order; the pieces are not looked at.
+///
+/// # Errors
+///
+/// `Malformed` for what is not such a file, `Unsupported` for pieces written by extensions and unknown dtypes, `Limit`
+/// as for any pickle.
+pub fn distributed_names(metadata: &[u8], limits: &Limits) -> Result<Vec<String>> {
+    dcp::names(metadata, limits)
+}
+
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,6 +67,8 @@ pub enum Format {
     TorchScript,
     /// `torch.export.save`: a graph and its weights.
     TorchExport,
+    /// A distributed checkpoint: a folder of pieces.
+    Dcp,
     /// An index, and the shards that it names.
     Sharded,
     /// safetensors.
@@ -71,6 +85,7 @@ impl Format {
             Format::Pickle => "pickle",
             Format::TorchScript => "torchscript",
             Format::TorchExport => "torch-export",
+            Format::Dcp => "dcp",
             Format::Sharded => "sharded",
             Format::Safetensors => "safetensors",
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::dcp;
 use crate::checkpoint::folder;
 use crate::checkpoint::legacy;
 use crate::checkpoint::raw_pickle;
@@ -19,6 +20,9 @@ use crate::error::{Error, Result};
 pub(super) fn at(path: &Path, limits: &Limits) -> Result<Checkpoint> {
     if path.is_dir() {
         return folder::open(path, limits);
+    }
+    if path.file_name().is_some_and(|name| name == dcp::METADATA) {
+        return dcp::open(path, path, limits);
     }
     let source = ByteSource::open(path)?;
     match FileKind::detect(&source, path) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::bytes::ByteSource;
 use crate::checkpoint::StorageId;
+use crate::checkpoint::pieces::Pieces;
 use crate::container::Zip;
 use crate::container::zip::Record;
 use crate::error::{Error, Result};
@@ -53,6 +54,20 @@ pub(crate) enum Place {
     Record(usize, Box<Record>, usize),
     /// Taken out of a pickle that has them as text.
     Owned(Arc<[u8]>),
+    /// In several files, to be put together.
+    Pieces(Arc<Pieces>),
+}
+
+impl Place {
+    /// The same place where the files are numbered from `first` on.
+    pub(crate) fn moved(self, first: usize) -> Self {
+        match self {
+            Place::File(file, range) => Place::File(first + file, range),
+            Place::Record(file, record, nbytes) => Place::Record(first + file, record, nbytes),
+            // of checkpoints in pieces none is a part of another
+            Place::Owned(_) | Place::Pieces(_) => self,
+        }
+    }
 }
 
 fn of_another() -> Error {
@@ -71,7 +86,12 @@ impl Bytes {
 
     /// The whole bytes of a storage: borrowed from the map, or inflated.
     pub(crate) fn get(&self, id: StorageId) -> Result<Cow<'_, [u8]>> {
-        match self.places.get(id.0).ok_or_else(of_another)? {
+        self.at(self.places.get(id.0).ok_or_else(of_another)?)
+    }
+
+    /// The bytes of that place.
+    pub(crate) fn at(&self, place: &Place) -> Result<Cow<'_, [u8]>> {
+        match place {
             Place::File(file, range) => {
                 let source = &self.files.get(*file).ok_or_else(of_another)?.source;
                 source
@@ -90,15 +110,23 @@ impl Bytes {
                     }
                 }
             }
-            Place::Owned(bytes) => Ok(Cow::Borrowed(bytes)),
+            // a copy, so that what is handed out does not hold on to the place
+            Place::Owned(bytes) => Ok(Cow::Owned(bytes.to_vec())),
+            Place::Pieces(pieces) => pieces.assemble(self).map(Cow::Owned),
         }
     }
 
     /// The byte order of a storage's elements.
     pub(crate) fn byte_order(&self, id: StorageId) -> ByteOrder {
-        let file = match self.places.get(id.0) {
-            Some(Place::File(file, _) | Place::Record(file, ..)) => self.files.get(*file),
-            Some(Place::Owned(_)) | None => None,
+        let place = self.places.get(id.0);
+        place.map_or(ByteOrder::Little, |place| self.byte_order_at(place))
+    }
+
+    /// The byte order of the elements in that place.
+    pub(crate) fn byte_order_at(&self, place: &Place) -> ByteOrder {
+        let file = match place {
+            Place::File(file, _) | Place::Record(file, ..) => self.files.get(*file),
+            Place::Owned(_) | Place::Pieces(_) => None,
         };
         file.map_or(ByteOrder::Little, |file| file.byte_order)
     }

@@ -70,7 +70,7 @@ pub(super) fn open(
 ) -> Result<Checkpoint> {
     let index_map = read(source, limits)?;
     let folder = index.parent().unwrap_or(Path::new(""));
-    let mut whole = empty(shown, limits);
+    let mut whole = empty(shown, Format::Sharded, limits);
     let mut held = Held::default();
     for shard in shards(&index_map)? {
         let path = folder.join(&shard);
@@ -104,12 +104,12 @@ pub(super) fn open(
 }
 
 /// A checkpoint of no files yet: a dict of nothing.
-fn empty(path: &Path, limits: &Limits) -> Checkpoint {
+pub(super) fn empty(path: &Path, format: Format, limits: &Limits) -> Checkpoint {
     let mut tree = Tree::default();
     tree.push(None, String::new(), NodeValue::Dict { class: None });
     Checkpoint {
         path: path.to_owned(),
-        format: Format::Sharded,
+        format,
         byte_order: ByteOrder::Little,
         tensors: Vec::new(),
         storages: Vec::new(),
@@ -152,15 +152,7 @@ fn shards(index: &Index) -> Result<Vec<String>> {
     let mut seen = HashSet::new();
     let mut shards = Vec::new();
     for (_, shard) in &index.weight_map.0 {
-        let inside = Path::new(shard)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if !inside || shard.is_empty() || shard.contains('\\') {
-            return Err(Error::malformed(format!(
-                "names the shard {:?}, which is not a file beside the index",
-                names::shorten(shard)
-            )));
-        }
+        check_inside(shard)?;
         if seen.insert(shard) {
             shards.push(shard.clone());
         }
@@ -168,6 +160,20 @@ fn shards(index: &Index) -> Result<Vec<String>> {
     // the index is often sorted by tensor; the shards' own numbers are their order
     shards.sort();
     Ok(shards)
+}
+
+/// That a file named in an index lies beside it, or below.
+pub(super) fn check_inside(name: &str) -> Result<()> {
+    let inside = Path::new(name)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if !inside || name.is_empty() || name.contains('\\') {
+        return Err(Error::malformed(format!(
+            "names the file {:?}, which is not a file beside the index",
+            names::shorten(name)
+        )));
+    }
+    Ok(())
 }
 
 /// Which tensors the shards hold.

@@ -209,7 +209,7 @@ impl<'z> Storages<'z> {
                 let from = start.min(bytes.len());
                 Place::Owned(bytes[from..bytes.len().min(from + nbytes)].into())
             }
-            Place::Record(..) => {
+            Place::Record(..) | Place::Pieces(_) => {
                 return Err(Error::unsupported("a storage view in a compressed record"));
             }
         };
@@ -406,14 +406,14 @@ impl<'z> Storages<'z> {
                 let bytes = zip.read(record, INFLATED_EARLY).ok()?;
                 Some(Cow::Owned(bytes.get(..*nbytes)?.to_vec()))
             }
-            (Place::Record(..), _) => None,
+            (Place::Record(..) | Place::Pieces(_), _) => None,
         }
     }
 
     /// Bytes that [`Storages::early`] has to inflate.
     pub(super) fn early_cost(&self, id: StorageId) -> usize {
         match &self.places[id.0] {
-            Place::File(..) | Place::Owned(_) => 0,
+            Place::File(..) | Place::Owned(_) | Place::Pieces(_) => 0,
             Place::Record(_, _, nbytes) => *nbytes,
         }
     }
