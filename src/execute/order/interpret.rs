@@ -227,7 +227,7 @@ pub fn fold<R: Real>(fold: Fold, init: R, products: &[Product<R>]) -> R {
             let sum = x.flushed().mul_add(w.flushed(), acc.flushed());
             sum.flushed()
         }),
-        Fold::Interleaved { lanes } => interleaved(lanes, init, products),
+        Fold::Interleaved { lanes, fused } => interleaved(lanes, fused, init, products),
         Fold::Pieces { lanes, fused } => pieces(lanes, fused, init, products),
     }
 }
@@ -272,14 +272,14 @@ pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
     }
 }
 
-fn interleaved<R: Real>(lanes: usize, init: R, products: &[Product<R>]) -> R {
+fn interleaved<R: Real>(lanes: usize, fused: bool, init: R, products: &[Product<R>]) -> R {
     let whole = products.len() / lanes * lanes;
     let mut acc = vec![R::ZERO; lanes];
     acc[0] = init;
     for (t, &p) in products[..whole].iter().enumerate() {
-        acc[t % lanes] = step(false, acc[t % lanes], p);
+        acc[t % lanes] = step(fused, acc[t % lanes], p);
     }
-    acc[0] = chain(false, acc[0], &products[whole..]);
+    acc[0] = chain(fused, acc[0], &products[whole..]);
     joined(Join::Sequence, acc)
 }
 

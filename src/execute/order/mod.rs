@@ -212,10 +212,12 @@ pub enum Fold {
     /// subnormal count as zeros of their sign.
     FlushedChain,
     /// As many accumulators as `lanes`: whole groups of products dealt out one after the other, what is left over onto
-    /// the first, then ((0+1)+2)+... Two roundings.
+    /// the first, then ((0+1)+2)+...
     Interleaved {
         /// Accumulators.
         lanes: usize,
+        /// One rounding per step instead of two.
+        fused: bool,
     },
     /// Pieces: as many times twice the lanes as there are, then half of that again and again down to one product.
     /// In each, lanes by position in the piece, joined as [`Join::Horizontal`] and added to the sum.

@@ -92,6 +92,8 @@ pub enum Order {
     NativeGemm {
         /// Accumulators.
         lanes: usize,
+        /// One rounding per step instead of two.
+        fused: bool,
     },
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
@@ -142,7 +144,7 @@ impl Order {
             Order::OnednnReference => onednn::reference(g),
             Order::OnednnGemm(variant) => return gemm::plan(g, &variant),
             Order::OnednnBf16(variant) => return bf16::plan(g, &variant),
-            Order::NativeGemm { lanes } => native::interleaved(g, lanes),
+            Order::NativeGemm { lanes, fused } => native::interleaved(g, lanes, fused),
             Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
             Order::Custom(variant) => variant.recipe(g),
@@ -222,7 +224,10 @@ impl fmt::Display for Order {
             Order::OnednnReference => f.write_str("onednn-ref/muladd"),
             Order::OnednnGemm(variant) => write!(f, "onednn-gemm/{variant}"),
             Order::OnednnBf16(variant) => write!(f, "{variant}"),
-            Order::NativeGemm { lanes } => write!(f, "native-gemm/lanes{lanes}"),
+            Order::NativeGemm { lanes, fused } => {
+                let step = if fused { "" } else { "-muladd" };
+                write!(f, "native-gemm/lanes{lanes}{step}")
+            }
             Order::NativeDot { sequential: false } => f.write_str("native-dot/avx2"),
             Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
@@ -319,9 +324,12 @@ fn parse(name: &str) -> Option<Order> {
         ("onednn-gemm", words) => gemm::Variant::parse(words).map(Order::OnednnGemm),
         ("native-dot", ["avx2"]) => Some(Order::NativeDot { sequential: false }),
         ("native-dot", ["default"]) => Some(Order::NativeDot { sequential: true }),
-        ("native-gemm", [lanes]) => Some(Order::NativeGemm {
-            lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 64)?,
-        }),
+        ("native-gemm", [lanes, rest @ ..]) if matches!(rest, [] | ["muladd"]) => {
+            Some(Order::NativeGemm {
+                lanes: number(lanes, "lanes").filter(|&lanes| lanes <= 64)?,
+                fused: rest.is_empty(),
+            })
+        }
         (family, words) if family.starts_with("onednn-bf16-") => {
             bf16::Variant::parse(family, words).map(Order::OnednnBf16)
         }

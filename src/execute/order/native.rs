@@ -13,12 +13,13 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 
 /// Contiguous input (`gemm_notrans_`): im2col's sequence, padding multiplied, `lanes` accumulators (`sum` unrolls its
-/// loop by four), the bias last.
-pub fn interleaved(g: &Geometry, lanes: usize) -> Recipe {
+/// loop by four), the bias last. The compiler fuses the steps where the file is compiled for AVX2; products of bfloat16 are
+/// exact in float32, so that shows where one of them overflows and nowhere else.
+pub fn interleaved(g: &Geometry, lanes: usize, fused: bool) -> Recipe {
     let fold = Step::Fold {
         len: g.taps(),
         fresh: true,
-        fold: Fold::Interleaved { lanes },
+        fold: Fold::Interleaved { lanes, fused },
     };
     Recipe {
         walk: Walk::IM2COL,

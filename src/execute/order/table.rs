@@ -208,11 +208,11 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
-        form: "native-gemm/lanesL",
+        form: "native-gemm/lanesL[-muladd]",
         rule: "bfloat16, float16: L float32 accumulators take the products (c, kh, kw) in turn, what is left over goes onto the first; ((0+1)+2)+3; bias last; rounded once",
-        used: "PyTorch's own matrix product (lanes4): float16 without AVX512-FP16, bfloat16 without AVX-512, contiguous input",
+        used: "PyTorch's own matrix product (lanes4; muladd where ATen's kernels are those without AVX2): float16 without AVX512-FP16, bfloat16 without AVX-512, contiguous input",
         evidence: "verified on live torch 2.15 (AMD)",
-        members: &["native-gemm/lanes4"],
+        members: &["native-gemm/lanes4", "native-gemm/lanes4-muladd"],
     },
     Family {
         form: "native-dot/avx2|default",

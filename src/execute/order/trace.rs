@@ -372,14 +372,14 @@ impl<R: Real> Tracer<'_, R> {
                 };
                 self.row(what, into, sum.flushed())
             }),
-            Fold::Interleaved { lanes } => {
+            Fold::Interleaved { lanes, fused } => {
                 let whole = factors.len() / lanes * lanes;
                 let mut acc = vec![R::ZERO; lanes];
                 acc[0] = init;
                 // what does not fill all lanes goes onto the first
                 for (t, &factors) in factors.iter().enumerate() {
                     let lane = if t < whole { t % lanes } else { 0 };
-                    acc[lane] = self.product(false, acc[lane], factors, Accumulator::Lane(lane));
+                    acc[lane] = self.product(fused, acc[lane], factors, Accumulator::Lane(lane));
                 }
                 let join = Join::Sequence;
                 let sum = joined(join, acc.clone());

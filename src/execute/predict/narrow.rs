@@ -150,12 +150,13 @@ fn native(call: &Call, machine: &Machine) -> Prediction {
         [1, 1] => Backend::Slow2d,
         _ => Backend::SlowDilated2d,
     };
+    let sequential = machine.narrow.default_kernels;
     let (implementation, order) = match call.memory_format {
-        MemoryFormat::Contiguous => ("native gemm", Order::NativeGemm { lanes: 4 }),
-        MemoryFormat::ChannelsLast => {
-            let sequential = machine.narrow.default_kernels;
-            ("native dot", Order::NativeDot { sequential })
+        MemoryFormat::Contiguous => {
+            let (lanes, fused) = (4, !sequential);
+            ("native gemm", Order::NativeGemm { lanes, fused })
         }
+        MemoryFormat::ChannelsLast => ("native dot", Order::NativeDot { sequential }),
     };
     Prediction {
         backend,
