@@ -12,7 +12,7 @@
 //! | question | module |
 //! |---|---|
 //! | what kind of file is it, and which pickles are in it? | [`files`], [`archive`] |
-//! | what does one pickle name and call? | [`program`], by [`pickle::trace`](crate::pickle::trace) |
+//! | what does one pickle name and call? | [`program`], by [`pickle::trace`](crate::pickle::trace()) |
 //! | where in the object does a value lie? | [`paths`] |
 //! | who vouches for a name? | [`known`] |
 //! | is this the call that a correct writer makes? | [`arguments`], [`tensors`] |

@@ -7,7 +7,7 @@
 //! Every addition, product and fused step is where NNPACK's kernels for AVX2 have it (src/x86_64-fma, written in
 //! PeachPy's Python: facts from there, no code), in arithmetic without subnormal numbers ([`arithmetic`]).
 //!
-//! [`reference`] calculates one output element at a time, straight from those words: it is the definition. [`fast`] and
+//! [`mod@reference`] calculates one output element at a time, straight from those words: it is the definition. [`fast`] and
 //! [`gemm`] give the same bits in vectors and threads.
 
 use crate::execute::Geometry;
