@@ -8,6 +8,8 @@ const MEMORY_RATIO: u64 = 128;
 const MEMORY_FREE: u64 = 64 << 20;
 /// Bytes that a record may inflate to, however few it is kept in.
 const INFLATED_FREE: u64 = 16 << 20;
+/// The same of a storage, whose numbers may be all alike: it is inflated when somebody asks for it, and then dropped.
+const STORAGE_FREE: u64 = 64 << 20;
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)+) => {
@@ -27,7 +29,7 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// Name, value and meaning of each.
+            /// Name, value and meaning (on one line) of each.
             pub fn table(&self) -> Vec<(&'static str, u64, &'static str)> {
                 vec![$((stringify!($name), self.$name as u64, concat!($($doc),+).trim_ascii()),)+]
             }
@@ -63,21 +65,27 @@ limits! {
     /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
     tree_bytes: usize = 48 << 20;
-    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB.
+    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB (of a storage 64 MiB).
     inflate_ratio: u64 = 200;
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     tensor_bytes: usize = 64 << 30;
 }
 
 impl Limits {
-    /// Bytes that a compressed pickle of `stored_len` bytes may inflate to.
+    /// Bytes that a compressed record of `stored_len` bytes may inflate to.
     pub fn inflated(&self, stored_len: u64) -> usize {
-        let most = stored_len
-            .saturating_mul(self.inflate_ratio)
-            .max(INFLATED_FREE);
-        usize::try_from(most)
-            .unwrap_or(usize::MAX)
-            .min(self.pickle_bytes)
+        self.inflated_beyond(stored_len, INFLATED_FREE)
+    }
+
+    /// Bytes that a compressed storage of `stored_len` bytes may inflate to; also all those of a file of that length
+    /// together, where one after another is inflated to be checked.
+    pub fn inflated_storage(&self, stored_len: u64) -> usize {
+        self.inflated_beyond(stored_len, STORAGE_FREE)
+    }
+
+    fn inflated_beyond(&self, stored_len: u64, free: u64) -> usize {
+        let most = stored_len.saturating_mul(self.inflate_ratio).max(free);
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// These limits for a pickle of `stored_len` bytes in the file: its values may take no more than what a pickle of
@@ -90,6 +98,14 @@ impl Limits {
             .pickle_memory
             .min(usize::try_from(most).unwrap_or(usize::MAX));
         limits
+    }
+
+    /// These limits where `held` bytes are taken already: those of a pickle that had to be inflated count as its
+    /// values do.
+    #[must_use]
+    pub fn beside(mut self, held: usize) -> Self {
+        self.pickle_memory = self.pickle_memory.saturating_sub(held);
+        self
     }
 }
 
@@ -171,9 +187,15 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.inflated(1000), 16 << 20);
         assert_eq!(limits.inflated(1 << 20), 200 << 20);
-        assert_eq!(limits.inflated(1 << 40), 1 << 30);
+        assert_eq!(limits.inflated_storage(1000), 64 << 20);
+        assert_eq!(limits.inflated_storage(1 << 20), 200 << 20);
         assert_eq!(limits.for_pickle(1000).pickle_memory, 64 << 20);
         assert_eq!(limits.for_pickle(1 << 20).pickle_memory, 128 << 20);
         assert_eq!(limits.for_pickle(1 << 30).pickle_memory, 2 << 30);
+        assert_eq!(
+            limits.for_pickle(1000).beside(60 << 20).pickle_memory,
+            4 << 20
+        );
+        assert_eq!(limits.for_pickle(1000).beside(65 << 20).pickle_memory, 0);
     }
 }

@@ -110,10 +110,12 @@ fn archive(survey: &Survey, storages: &[Span], spans: &mut Vec<Span>) {
             Owner::Header,
             &record.name,
         ));
-        match storages
+        // they are sorted: a file has as many storages as records, and both may be many
+        let first = storages.partition_point(|storage| storage.from < record.data_at);
+        let mut here = storages[first..]
             .iter()
-            .find(|s| s.from == record.data_at && s.to > s.from)
-        {
+            .take_while(|storage| storage.from == record.data_at);
+        match here.find(|storage| storage.to > storage.from) {
             Some(storage) => spans.push(Span {
                 to: end,
                 ..storage.clone()

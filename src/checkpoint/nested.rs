@@ -41,7 +41,9 @@ pub(super) fn record(
     let opened = match (record.method, place) {
         (Method::Stored, Some((start, end))) => part(path, source, start..end, limits),
         _ => {
-            let bytes = zip.read(record, limits.pickle_bytes)?.into_owned();
+            let bytes = zip
+                .read_limited(record, limits.pickle_bytes, "pickle_bytes")?
+                .into_owned();
             open::single(path, ByteSource::from(bytes), limits).map(|mut inner| {
                 for storage in &mut inner.storages {
                     storage.file_offset = None;

@@ -9,6 +9,7 @@
 //!
 //! All lie in one folder, whose name is free. Source: `torch/serialization.py`, `_save` and `_load` of torch 2.15.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::bytes::ByteSource;
@@ -41,9 +42,8 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         let record = record.clone();
         return torchscript::open(path, source, zip, (record, prefix), byte_order, limits);
     }
-    let bytes = zip.read(record, most_of(record, limits))?;
-    let graph = pickle::read(&bytes, &limits.for_pickle(record.stored_len))
-        .map_err(|e| e.in_record(PICKLE))?;
+    let (bytes, for_pickle) = read_pickle(&zip, record, limits)?;
+    let graph = pickle::read(&bytes, &for_pickle).map_err(|e| e.in_record(PICKLE))?;
     let backing = Backing::Zip {
         zip: &zip,
         folder: format!("{prefix}data/"),
@@ -74,12 +74,18 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     Ok(unpickled.into_checkpoint(path, Format::TorchZip, byte_order, bytes))
 }
 
-/// How many bytes a pickle's record may have.
-fn most_of(record: &Record, limits: &Limits) -> usize {
-    match record.method {
-        Method::Stored => limits.pickle_bytes,
-        Method::Deflated => limits.inflated(record.stored_len),
-    }
+/// The bytes of a pickle's record, and the limits for what it builds.
+pub(super) fn read_pickle<'z>(
+    zip: &'z Zip,
+    record: &Record,
+    limits: &Limits,
+) -> Result<(Cow<'z, [u8]>, Limits)> {
+    let bytes = zip.read_limited(record, limits.pickle_bytes, "pickle_bytes")?;
+    let held = match record.method {
+        Method::Stored => 0,
+        Method::Deflated => bytes.len(),
+    };
+    Ok((bytes, limits.for_pickle(record.stored_len).beside(held)))
 }
 
 /// The pickle's record, and the folder it is in, with its slash.

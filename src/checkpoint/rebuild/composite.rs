@@ -208,7 +208,7 @@ impl<'g> Rebuilder<'g, '_> {
                 "a jagged tensor without values and offsets",
             ));
         };
-        let axis = usize::try_from(ragged - 1).ok();
+        let axis = usize::try_from(ragged.saturating_sub(1)).ok();
         let rows = self
             .integers(offsets)
             .zip(axis)

@@ -21,6 +21,7 @@ use crate::checkpoint::NodeId;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::storages::Backing;
+use crate::checkpoint::torch;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
 use crate::container::Zip;
@@ -46,8 +47,8 @@ pub(super) fn open(
     );
     let part = |record: &Record, folder: &'static str, listed: bool, bytes: Bytes| {
         let name = &record.name[prefix.len()..];
-        let pickle = zip.read(record, limits.pickle_bytes)?;
-        let graph = pickle::read(&pickle, limits).map_err(|e| e.in_record(name))?;
+        let (pickle, for_pickle) = torch::read_pickle(&zip, record, limits)?;
+        let graph = pickle::read(&pickle, &for_pickle).map_err(|e| e.in_record(name))?;
         let backing = Backing::Zip {
             zip: &zip,
             folder: format!("{prefix}{folder}"),
