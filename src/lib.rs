@@ -26,6 +26,7 @@
 //! | what would unpickling it run? | [`scan`] |
 //! | is the file whole, and whose is each of its bytes? | [`check`] |
 //! | what can be saved of a damaged one? | [`recover`] |
+//! | how do pictures become tensors, and numbers colours? | [`picture`] |
 //! | how do weights leave the file? | [`export`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
@@ -46,12 +47,13 @@
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
+//! | picture | bytes |
 //! | recover | bytes, checkpoint, safetensors |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | check, checkpoint, execute, explain, export, recover, scan, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, tensor, verify |
+//! | render | check, checkpoint, execute, explain, export, picture, recover, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -81,6 +83,7 @@ pub mod explain;
 pub mod export;
 pub mod npy;
 pub mod pickle;
+pub mod picture;
 pub mod recover;
 pub mod render;
 pub mod safetensors;

@@ -14,6 +14,7 @@ mod layer;
 mod ls;
 mod names;
 mod orders;
+mod picture;
 mod recover;
 mod run;
 mod scan;
