@@ -27,6 +27,7 @@
 //! | is the file whole, and whose is each of its bytes? | [`check`] |
 //! | what can be saved of a damaged one? | [`recover`] |
 //! | how do weights leave the file? | [`export`] |
+//! | what does the page about a file hold, cut to a budget? | [`report`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
 //! # Who may use whom
@@ -50,8 +51,9 @@
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | check, checkpoint, execute, explain, export, recover, scan, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, tensor, verify |
+//! | report | bytes, check, checkpoint, explain, tensor |
+//! | render | check, checkpoint, execute, explain, export, recover, report, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, report, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -83,6 +85,7 @@ pub mod npy;
 pub mod pickle;
 pub mod recover;
 pub mod render;
+pub mod report;
 pub mod safetensors;
 pub mod scan;
 pub mod tensor;

@@ -15,6 +15,7 @@ mod ls;
 mod names;
 mod orders;
 mod recover;
+mod report;
 mod run;
 mod scan;
 mod tree;
