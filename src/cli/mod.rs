@@ -16,6 +16,7 @@ mod names;
 mod orders;
 mod picture;
 mod recover;
+mod report;
 mod run;
 mod scan;
 mod tree;
