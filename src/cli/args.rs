@@ -34,6 +34,9 @@ pub struct Global {
     /// Colours: auto looks at the terminal and at NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    /// Print nothing but ASCII: no line drawing, no blocks; other letters of names are escaped
+    #[arg(long, global = true)]
+    pub ascii: bool,
     /// Raise (or lower) a limit that protects against hostile files; an error names the one that it ran into
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = limit)]
     pub limit: Vec<(String, u64)>,

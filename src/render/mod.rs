@@ -1,6 +1,7 @@
 //! The only formatter: report values in, text or JSON out. No computation, and no terminal: colour and width are
 //! arguments.
 
+pub mod ascii;
 pub mod check;
 mod diagnosis;
 pub mod escape;
