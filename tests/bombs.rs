@@ -6,14 +6,18 @@
 #![cfg(target_os = "linux")] // it asks the system for the memory of a child
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/bombs.rs"]
+mod bombs;
+#[path = "support/measured.rs"]
+mod measured;
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::bombs::BOMBS;
-use support::measured::{Measured, measure};
+use bombs::BOMBS;
+use measured::{Measured, measure};
 use support::{fixture, pthinspect};
 
 /// Bytes of memory at most.

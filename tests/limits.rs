@@ -2,6 +2,8 @@
 //! that flag letting the file through.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/bombs.rs"]
+mod bombs;
 mod support;
 
 use std::collections::BTreeSet;
@@ -12,7 +14,6 @@ use pthinspect::bytes::Limits;
 use pthinspect::checkpoint::Checkpoint;
 use pthinspect::container::Zip;
 use pthinspect::pickle;
-use support::bombs;
 use support::{fixture, run};
 
 /// A file, what is done with it, and the least value of the limit that lets it through.

@@ -62,6 +62,16 @@ impl Where {
         }
     }
 
+    /// One of several archives in a file.
+    pub(super) fn part(&self, offset: u64) -> Self {
+        Self {
+            label: self.join(&format!("zip+{offset:#x}")),
+            whole: false,
+            base: self.base.map(|base| base.saturating_add(offset)),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn deeper(&self) -> Self {
         Self {
             depth: self.depth + 1,
@@ -270,7 +280,7 @@ impl<'o> Scanner<'o> {
         if !foreign.hint.contains("another framework's format") {
             return Err(foreign_error(foreign));
         }
-        self.strays(bytes, 0, Vec::new(), at, &|offset| (None, offset));
+        self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
         Ok(())
     }
 
@@ -308,7 +318,7 @@ impl<'o> Scanner<'o> {
             );
         }
         let done = 0..end;
-        self.strays(bytes, 0, vec![done], at, &|offset| (None, offset));
+        self.strays(bytes, vec![done], at, &|offset| (None, offset));
     }
 
     /// Five pickles in a row, then storages.
@@ -322,7 +332,7 @@ impl<'o> Scanner<'o> {
             }
         }
         let done = 0..end;
-        self.strays(bytes, 0, vec![done], at, &|offset| (None, offset));
+        self.strays(bytes, vec![done], at, &|offset| (None, offset));
     }
 
     /// Checkpoints that a pickle holds as bytes.
@@ -389,7 +399,7 @@ impl<'o> Scanner<'o> {
             }
             header_at = from + size.div_ceil(BLOCK) * BLOCK;
         }
-        self.strays(bytes, 0, known, at, &|offset| (None, offset));
+        self.strays(bytes, known, at, &|offset| (None, offset));
     }
 
     /// An array of objects is a pickle behind the header.
@@ -409,9 +419,9 @@ impl<'o> Scanner<'o> {
         if objects && len < bytes.len() {
             let (end, _) = self.pickle_at(bytes, len, at);
             let done = len..end;
-            self.strays(bytes, 0, vec![done], at, &|offset| (None, offset));
+            self.strays(bytes, vec![done], at, &|offset| (None, offset));
         } else {
-            self.strays(bytes, 0, Vec::new(), at, &|offset| (None, offset));
+            self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
         }
     }
 
@@ -426,7 +436,7 @@ impl<'o> Scanner<'o> {
                 error.message(),
             );
         }
-        self.strays(bytes, 0, Vec::new(), at, &|offset| (None, offset));
+        self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
     }
 }
 

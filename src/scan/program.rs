@@ -19,6 +19,16 @@ use crate::pickle::ValueId;
 /// Checkpoints inside the pickle that are looked into; each may hold more.
 const NESTED: usize = 1000;
 
+/// Attributes of an object that only look like those by which Python finds what to run: `torch.jit` and `typing` leave
+/// them behind.
+const NOTES: &[&str] = &[
+    "__overloads__",
+    "__constants__",
+    "__orig_class__",
+    "__annotations__",
+    "__doc__",
+];
+
 /// What a pickle is part of.
 pub(super) struct Context<'c> {
     /// The record, as findings name it: `data.pkl`.
@@ -246,7 +256,7 @@ impl Program<'_, '_> {
             let special = entries.iter().find_map(|(key, _)| {
                 let key = self.values.text(*key)?;
                 let dunder = key.len() > 4 && key.starts_with("__") && key.ends_with("__");
-                dunder.then_some(key)
+                (dunder && !NOTES.contains(&key)).then_some(key)
             });
             if let Some(special) = special {
                 self.report(id, Kind::State, Level::Dangerous, special, || {

@@ -1,8 +1,7 @@
 //! The real binary, run as a user would, and snapshots of what it prints.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-pub mod bombs;
-pub mod measured;
+pub mod golden;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

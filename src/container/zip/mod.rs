@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
-pub use survey::{Member, Problem, ProblemKind, Survey};
+pub use survey::{Member, Problem, ProblemKind, Survey, one_after_another};
 
 /// How a record's bytes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
