@@ -19,11 +19,13 @@ mod legacy;
 mod module;
 mod names;
 mod nested;
+mod numpy;
 mod objects;
 mod open;
 mod pieces;
 mod places;
 mod python;
+mod quantized;
 mod raw_pickle;
 mod rebuild;
 mod safetensors;
@@ -150,7 +152,7 @@ impl TensorEntry {
         nbytes.unwrap_or(usize::MAX)
     }
 
-    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`; `None` for an ordinary (strided) tensor. Stride and
+    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`, `uninitialized`; `None` for an ordinary (strided) tensor. Stride and
     /// storage offset of [`TensorEntry::layout`] mean nothing where there is such a name, and of a nested or jagged
     /// tensor the shape is that of its buffer of values.
     pub fn layout_name(&self) -> Option<&str> {
@@ -273,9 +275,18 @@ impl Checkpoint {
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
         let Some(id) = tensor.storage else {
             let (what, hint) = match tensor.layout_name() {
+                Some("uninitialized") => (
+                    "is uninitialized: the file holds no elements of it, not even a shape"
+                        .to_owned(),
+                    "save the model after it has seen an input",
+                ),
                 Some(layout) => (
                     format!("is {layout}: it has no single run of elements"),
                     "its parts can be read",
+                ),
+                None if tensor.extra.contains_key("subclass") => (
+                    "is of a class that makes its elements of other tensors".to_owned(),
+                    "the tensors that it is made of are listed below its name, and can be read",
                 ),
                 None => (
                     "is on the meta device: the file holds no elements of it".to_owned(),

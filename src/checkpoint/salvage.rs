@@ -180,10 +180,12 @@ impl Salvage {
         let damage = checkpoint
             .storages()
             .iter()
-            .map(|storage| {
+            .zip(&checkpoint.bytes.places)
+            .map(|(storage, place)| {
                 let key = storage.key.rsplit('/').next().unwrap_or(&storage.key);
                 let Some(found) = wreck.get(key).or_else(|| wreck.get(&storage.key)) else {
-                    return (storage.nbytes > 0).then_some(Damage::Missing);
+                    let in_pickle = matches!(place, Place::Owned(_));
+                    return (storage.nbytes > 0 && !in_pickle).then_some(Damage::Missing);
                 };
                 let has = found.bytes.len();
                 match &found.damage {
