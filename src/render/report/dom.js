@@ -27,9 +27,10 @@ function dress(node, attributes, children) {
   return node;
 }
 
-function clear(node) {
+/** Puts children, as `el` takes them, in place of those that were. */
+function fill(node, ...children) {
   node.replaceChildren();
-  return node;
+  return dress(node, null, children);
 }
 
 /** Characters that hide or reorder what follows are shown by their code: names come from files of strangers. */

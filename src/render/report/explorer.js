@@ -119,7 +119,9 @@ class Explorer {
   }
 
   /** Selects, for good or while the pointer is there. */
-  select(index) {
+  select(index, anew) {
+    // cells that are drawn anew under a still pointer say that it came in: nothing to do
+    if (!anew && this.element !== undefined && flatOf(this.tensor, index) === flatOf(this.tensor, this.index)) return;
     this.index = index;
     this.element = elementOf(this.tensor, index);
     this.fields.forEach((field, axis) => {
@@ -146,7 +148,7 @@ class Explorer {
     const bytes = bytesAt(tensor, flat);
     const where = isInFile(tensor) ? 'file bytes' : 'storage bytes';
     const pair = (name, label, text) => el('div', { class: `r-${name}` }, el('dt', {}, label), el('dd', {}, text));
-    clear(this.readout).append(
+    fill(this.readout, 
       pair('value', 'value', value ? value.text : 'not embedded'),
       pair('index', 'index', `[${index.join(', ')}]`),
       pair('flat', 'flat', grouped(flat)),
@@ -205,7 +207,7 @@ class Explorer {
       panels.push(el('div', { class: 'panel' }, caption && el('div', { class: 'caption' }, caption), rows));
     }
     const label = `Weights ${this.axes.slice(0, Math.max(0, rank - 3)).map((axis, k) => `${axis.letter} = ${shown.lead[k]}`).join(', ')}`;
-    clear(this.grids).append(this.pager(shown), el('div', { class: `panels${large ? ' large' : ''}`, role: 'grid', 'aria-label': label,
+    fill(this.grids, this.pager(shown), el('div', { class: `panels${large ? ' large' : ''}`, role: 'grid', 'aria-label': label,
       onkeydown: (event) => this.gridKeys(event) }, panels));
   }
 
@@ -217,7 +219,7 @@ class Explorer {
     const cell = el('div', {
       role: 'gridcell', class: `cell${value ? '' : ' unknown'}`, tabindex: -1, 'aria-label': name, title: name,
       onpointerenter: (event) => event.pointerType !== 'touch' && this.select(index), onclick: () => this.pin(index),
-    }, large && (value ? figure(value.number) : '·'));
+    }, large && (value ? brief(value.number) : '·'));
     if (colour) {
       cell.style.backgroundColor = css(colour);
       cell.style.color = inkOn(colour);
@@ -271,7 +273,7 @@ class Explorer {
     if (!this.node.isConnected || this.width === this.node.clientWidth) return;
     this.width = this.node.clientWidth;
     this.stripFrom = undefined;
-    this.select(this.index);
+    this.select(this.index, true);
   }
 
   /** The whole run of memory: what the tensor reaches, the chosen filter in it, the weight. */
@@ -340,7 +342,12 @@ class Explorer {
     }
     const cells = [];
     for (let element = this.stripFrom; element < Math.min(limit, this.stripFrom + shown); element++) cells.push(this.stripCell(element));
-    this.refill(this.strip, [el('div', { role: 'row', class: 'stripcells' }, cells)], (event) => this.stripKeys(event));
+    this.refill(this.strip, [el('div', { role: 'row', class: 'stripcells' }, this.stripLetters(), cells)], (event) => this.stripKeys(event));
+  }
+
+  /** What the numbers in the cells count. */
+  stripLetters() {
+    return this.rank > 0 && this.rank <= 6 ? el('div', { class: 'mem letters', role: 'rowheader' }, el('i', {}), this.axes.map((axis) => el('span', {}, axis.letter))) : null;
   }
 
   stripCell(element) {

@@ -39,7 +39,7 @@ function find(name) {
 function show() {
   const { key, node, make } = route();
   const main = document.getElementById('main');
-  clear(main).append(make());
+  fill(main, make());
   main.scrollTop = 0;
   window.scrollTo(0, 0);
   for (const link of document.querySelectorAll('.views a')) {
@@ -60,7 +60,7 @@ function header() {
   const name = data.file.split(/[\\/]/).pop();
   const size = data.maps.reduce((sum, map) => sum + map.size, 0) || (data.check && data.check.size) || 0;
   const hasVerify = Boolean(data.verify);
-  clear(document.getElementById('top')).append(
+  fill(document.getElementById('top'), 
     el('div', { class: 'brand' }, button('☰', () => openSide(), { class: 'menu', 'aria-label': 'Tensors' }), el('div', { class: 'filename', title: visible(data.file) }, shorten(name || data.file, 60)),
       el('div', { class: 'about' }, `${data.format}${size ? ` · ${inBytes(size)}` : ''}`)),
     el('nav', { class: 'views', 'aria-label': 'Views' }, VIEWS.map(([key, label]) => el('a', { href: `#${key}`, 'data-view': key }, label,
@@ -109,7 +109,7 @@ function start() {
     if (location.hash === target) show();
     else location.hash = target;
   });
-  clear(document.getElementById('side')).append(sidebar.node);
+  fill(document.getElementById('side'), sidebar.node);
   window.addEventListener('hashchange', show);
   document.addEventListener('keydown', keys);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show);
@@ -133,5 +133,5 @@ function start() {
 
 load().then(start).catch((error) => {
   const hint = typeof DecompressionStream === 'undefined' ? ' This browser is too old to unpack the data: any of 2023 or later can.' : '';
-  clear(document.getElementById('main')).append(el('p', { class: 'bad' }, `The page cannot be shown: ${error.message}.${hint}`));
+  fill(document.getElementById('main'), el('p', { class: 'bad' }, `The page cannot be shown: ${error.message}.${hint}`));
 });

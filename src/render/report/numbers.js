@@ -47,6 +47,14 @@ function figure(value) {
   return size >= 1e-3 && size < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(3);
 }
 
+/** Three digits, for the cells of a grid. */
+function brief(value) {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '−inf';
+  const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e5) return String(value);
+  return size >= 1e-3 && size < 1e4 ? String(Number(value.toPrecision(3))) : value.toExponential(1);
+}
+
 /** Significant bits and least exponent of the float types that are wider than a byte. */
 const FLOATS = {
   float64: [53, -1022], complex128: [53, -1022], float32: [24, -126], complex64: [24, -126],

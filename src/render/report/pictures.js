@@ -89,7 +89,7 @@ class Filters {
       this.tile(context, number, numbers, channel, shared);
     });
     this.mark(context);
-    clear(this.scale).append(this.mode === 'rgb'
+    fill(this.scale, this.mode === 'rgb'
       ? el('p', { class: 'note' }, `Red, green and blue are the weights of channels 0, 1 and 2: ${this.ownScale ? 'from the least to the most of each filter' : `mid-grey is 0, full colour ±${figure(shared)}`}.`)
       : this.ownScale ? el('p', { class: 'note' }, 'Each picture has its own scale: blue is negative, orange positive, its largest size in full colour.') : legend(shared, this.tensor.dtype));
     this.say(null);

@@ -258,12 +258,12 @@ function chainPart(chain) {
       return;
     }
     const rows = walk(chain, sizesIn);
-    clear(body).append(...rows.map(walkRow));
+    fill(body, ...rows.map(walkRow));
     const last = rows[rows.length - 1];
     const total = rows.reduce((sum, row) => sum + (row.macs || 0), 0);
     verdict.className = `verdict ${last && last.problem ? 'bad' : 'good'}`;
     if (last && last.problem) {
-      clear(verdict).append(el('strong', {}, last.isUnknown ? 'It ends here: ' : `Breaks at ${visible(last.module.path)}: `), last.problem, last.isUnknown ? '' : fitWords(chain, sizesIn, dims));
+      fill(verdict, el('strong', {}, last.isUnknown ? 'It ends here: ' : `Breaks at ${visible(last.module.path)}: `), last.problem, last.isUnknown ? '' : fitWords(chain, sizesIn, dims));
     } else {
       verdict.textContent = `${sizesIn.join(' × ')} → ${last ? last.output.join(' × ') : ''}; ${grouped(total)} multiply-adds.`;
     }
@@ -322,8 +322,8 @@ function convolutionPart(tensor) {
     return perAxis(numbers, dims, 0);
   };
   const update = () => {
-    clear(out);
-    clear(picture);
+    fill(out);
+    fill(picture);
     try {
       for (const [name, field] of fields) said[name] = read(name, field.value);
       const shape = parseSizes(input.value);

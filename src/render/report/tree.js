@@ -24,7 +24,6 @@ function nodeAt(root, name) {
 /** Tensors, modules and the rest, joined by their names. */
 function buildTree() {
   const root = newNode('', '', null);
-  for (const { name, text } of model.document.contents) nodeAt(root, name).text = text;
   for (const module of model.document.modules) nodeAt(root, module.path).module = module;
   for (const tensor of model.tensors) {
     let node;
@@ -46,6 +45,7 @@ function buildTree() {
       up.numel += tensor.numel;
     }
   }
+  for (const { name, text } of model.document.contents) nodeAt(root, name).text = text;
   model.root = root;
 }
 

@@ -176,7 +176,7 @@ function tensorView(tensor) {
     explorer.select(explorer.index);
     return section('Layout', 'Point at a weight or a byte: its place lights up everywhere. Click to hold it; arrow keys move.', explorer.node);
   };
-  return el('div', { class: 'view' }, crumbs(node), el('h1', {}, shorten(node.key || '(the tensor)', 100), el('small', {}, ` ${shapeText(tensor)} ${tensor.dtype}`)),
+  return el('div', { class: 'view' }, crumbs(node), el('h1', {}, shorten(tensor.name || '(the tensor)', 120), el('small', {}, ` ${shapeText(tensor)} ${tensor.dtype}`)),
     kind && kind.name && layerLead(tensor, kind), tensorFacts(tensor), embedNote(tensor),
     siblings.length > 0 && siblings.length <= 40 && el('p', { class: 'siblings' }, 'beside it: ', siblings.map((other, k) => [k ? ', ' : '', tensorLink(other, other.node.key)])),
     parts.length > 0 && section('Parts', 'What this tensor is made of.', tensorTable(parts)),
