@@ -46,7 +46,7 @@
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
-//! | recover | bytes, checkpoint, safetensors |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |

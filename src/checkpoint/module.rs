@@ -46,6 +46,7 @@ pub(super) fn parts(
     python: Python<'_>,
     object: &Object,
     classes: Option<&Classes>,
+    lenient: bool,
 ) -> Option<ModuleParts> {
     let [state] = object.state[..] else {
         return None;
@@ -54,7 +55,11 @@ pub(super) fn parts(
         return script_parts(python, object, state, classes);
     }
     let parameters = named(python, python.entry(state, "_parameters")?)?;
-    let modules = named(python, python.entry(state, "_modules")?)?;
+    // of a pickle that breaks off they may not have come yet
+    let modules = match python.entry(state, "_modules") {
+        None if lenient => Vec::new(),
+        modules => named(python, modules?)?,
+    };
     let buffers = python
         .entry(state, "_buffers")
         .and_then(|id| named(python, id));
