@@ -42,7 +42,11 @@ impl Scale {
             return Cell::Nan;
         }
         if value.is_infinite() {
-            return if value > 0.0 { Cell::Infinite } else { Cell::NegativeInfinite };
+            return if value > 0.0 {
+                Cell::Infinite
+            } else {
+                Cell::NegativeInfinite
+            };
         }
         let each = self.each.as_ref().and_then(|each| each.get(filter));
         let (low, high) = each.copied().unwrap_or(self.range);
@@ -125,7 +129,9 @@ fn summary(block: impl Iterator<Item = Cell>, is_mean: bool) -> Cell {
             }
             Cell::Rgb(parts) => {
                 (count, is_rgb) = (count + 1.0, true);
-                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+                sums.iter_mut()
+                    .zip(parts)
+                    .for_each(|(sum, part)| *sum += part);
             }
             Cell::Absent => {}
             Cell::Nan => odd = Some(Cell::Nan),
@@ -158,11 +164,20 @@ mod tests {
     #[test]
     fn zero_is_the_middle_whatever_the_ends() {
         let lopsided = scale(Shade::Diverging, -1.0, 4.0);
-        for (value, at) in [(0.0, 0.0), (-0.5, -0.5), (2.0, 0.5), (9.0, 1.0), (-9.0, -1.0)] {
+        for (value, at) in [
+            (0.0, 0.0),
+            (-0.5, -0.5),
+            (2.0, 0.5),
+            (9.0, 1.0),
+            (-9.0, -1.0),
+        ] {
             assert_eq!(lopsided.place(value, 0), Cell::At(at), "{value}");
         }
         assert_eq!(scale(Shade::Rgb, -2.0, 2.0).place(1.0, 0), Cell::At(0.75));
-        assert_eq!(scale(Shade::Sequential, 1.0, 3.0).place(1.5, 0), Cell::At(0.25));
+        assert_eq!(
+            scale(Shade::Sequential, 1.0, 3.0).place(1.5, 0),
+            Cell::At(0.25)
+        );
         let widest = scale(Shade::Sequential, -f64::MAX, f64::MAX);
         assert_eq!(widest.place(0.0, 0), Cell::At(0.5));
         let flat = scale(Shade::Sequential, 1.0, 1.0);

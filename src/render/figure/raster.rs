@@ -61,7 +61,11 @@ impl Plan {
     /// Pixels of all panels with their labels.
     fn extent(&self) -> (usize, usize) {
         let (across, down) = self.step();
-        let top = if self.above == 0 && self.left > 0 { TEXT_HEIGHT + 2 } else { 0 };
+        let top = if self.above == 0 && self.left > 0 {
+            TEXT_HEIGHT + 2
+        } else {
+            0
+        };
         (
             self.left + self.grid.0 * across - self.gap,
             top + self.grid.1 * down - self.gap,
@@ -142,7 +146,11 @@ fn plan_flow(panel: &Panel, count: usize) -> Plan {
     let factor = (rows.max(columns) * cell).div_ceil(limit).max(1);
     let size = (columns.div_ceil(factor), rows.div_ceil(factor));
     let label = TEXT_WIDTH * format!("o={count}").len();
-    let above = if size.0 * cell + GAP >= label { TEXT_HEIGHT } else { 0 };
+    let above = if size.0 * cell + GAP >= label {
+        TEXT_HEIGHT
+    } else {
+        0
+    };
     let down = size.1 * cell + GAP + above;
     let fits = (2 * MOST / down).max(1) * across;
     let shown = count.min(fits);
@@ -167,7 +175,10 @@ fn plan_table(figure: &Figure, panel: &Panel, columns: usize, most: usize) -> Pl
     let cell = wide.min(high.max(3)).clamp(1, 16);
     let gap = if cell * panel.columns < 8 { 1 } else { 3 };
     let most = |size: usize| (MOST / (size * cell + gap)).max(1);
-    let grid = (columns.min(most(panel.columns)), filters.min(most(panel.rows)));
+    let grid = (
+        columns.min(most(panel.columns)),
+        filters.min(most(panel.rows)),
+    );
     Plan {
         factor: 1,
         cell,
@@ -243,7 +254,13 @@ impl Page {
             }
         }
         for (number, text) in lines.iter().enumerate() {
-            raster.text(MARGIN, bottom + legend + number * line, text, Weight::Regular, PALE);
+            raster.text(
+                MARGIN,
+                bottom + legend + number * line,
+                text,
+                Weight::Regular,
+                PALE,
+            );
         }
         Self {
             raster,
@@ -265,7 +282,11 @@ impl Page {
                         let mut color = [128; 3];
                         color[channel] = (at * 255.0).round() as u8;
                         let part = height / 3;
-                        let rest = if channel == 2 { height - 2 * part } else { part };
+                        let rest = if channel == 2 {
+                            height - 2 * part
+                        } else {
+                            part
+                        };
                         self.raster.fill(x + dx, y + channel * part, 1, rest, color);
                     }
                 }
@@ -274,7 +295,8 @@ impl Page {
                     self.raster.fill(x + dx, y, 1, height, color);
                 }
                 Shade::Sequential | Shade::Grey => {
-                    self.raster.fill(x + dx, y, 1, height, map_of(scale.shade).color(at));
+                    self.raster
+                        .fill(x + dx, y, 1, height, map_of(scale.shade).color(at));
                 }
             }
         }
@@ -304,12 +326,24 @@ fn flow(raster: &mut Raster, figure: &Figure, plan: &Plan, (x, y): (usize, usize
     }
 }
 
-fn table(raster: &mut Raster, figure: &Figure, plan: &Plan, columns: &[String], (x, y): (usize, usize)) {
+fn table(
+    raster: &mut Raster,
+    figure: &Figure,
+    plan: &Plan,
+    columns: &[String],
+    (x, y): (usize, usize),
+) {
     let (across, down) = plan.step();
     let (x, top) = (x + plan.left, y + TEXT_HEIGHT + 2);
     let widest = columns.iter().map(String::len).max().unwrap_or(0);
     for column in labelled(plan.grid.0, across, (widest + 1) * TEXT_WIDTH) {
-        raster.text(x + column * across, y, &columns[column], Weight::Regular, PALE);
+        raster.text(
+            x + column * across,
+            y,
+            &columns[column],
+            Weight::Regular,
+            PALE,
+        );
     }
     let every = labelled(plan.grid.1, down, TEXT_HEIGHT);
     for row in 0..plan.grid.1 {
@@ -334,13 +368,24 @@ fn matrix(raster: &mut Raster, figure: &Figure, plan: &Plan, (x, y): (usize, usi
     draw_panel(raster, figure, panel, plan, (x, top));
     let (columns, rows) = plan.size;
     let column_label = |column: usize| match &figure.arrangement {
-        Arrangement::Matrix(_, letter, columns) => format!("{letter}={}", columns[column * plan.factor]),
+        Arrangement::Matrix(_, letter, columns) => {
+            format!("{letter}={}", columns[column * plan.factor])
+        }
         _ => String::new(),
     };
-    let widest = (0..columns).map(|column| column_label(column).len()).max().unwrap_or(0);
+    let widest = (0..columns)
+        .map(|column| column_label(column).len())
+        .max()
+        .unwrap_or(0);
     if widest > 0 {
         for column in labelled(columns, plan.cell, (widest + 1) * TEXT_WIDTH) {
-            raster.text(x + column * plan.cell, y, &column_label(column), Weight::Regular, PALE);
+            raster.text(
+                x + column * plan.cell,
+                y,
+                &column_label(column),
+                Weight::Regular,
+                PALE,
+            );
         }
     }
     for row in labelled(rows, plan.cell, TEXT_HEIGHT) {
@@ -351,7 +396,13 @@ fn matrix(raster: &mut Raster, figure: &Figure, plan: &Plan, (x, y): (usize, usi
             }
             _ => (row * plan.factor * panel.columns).to_string(),
         };
-        row_label(raster, &label, plan, x, middle.saturating_sub(TEXT_HEIGHT / 2));
+        row_label(
+            raster,
+            &label,
+            plan,
+            x,
+            middle.saturating_sub(TEXT_HEIGHT / 2),
+        );
     }
 }
 
@@ -377,7 +428,13 @@ fn labelled(count: usize, step: usize, size: usize) -> Vec<usize> {
     (0..count).step_by(every.max(1)).collect()
 }
 
-fn draw_panel(raster: &mut Raster, figure: &Figure, panel: &Panel, plan: &Plan, (x, y): (usize, usize)) {
+fn draw_panel(
+    raster: &mut Raster,
+    figure: &Figure,
+    panel: &Panel,
+    plan: &Plan,
+    (x, y): (usize, usize),
+) {
     let Cells {
         rows,
         columns,

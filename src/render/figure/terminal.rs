@@ -46,7 +46,13 @@ struct Canvas {
 }
 
 /// Prints a figure; says what of it was drawn.
-pub fn text(out: &mut dyn Write, paint: Paint, figure: &Figure, about: &About, look: &Look) -> Result<Drawn> {
+pub fn text(
+    out: &mut dyn Write,
+    paint: Paint,
+    figure: &Figure,
+    about: &About,
+    look: &Look,
+) -> Result<Drawn> {
     let width = look.width.max(20);
     writeln!(out, "{}", paint.name(notes::title(figure, about)))?;
     for line in notes::wrapped(&notes::summary(figure, about), width - 2) {
@@ -66,7 +72,10 @@ pub fn text(out: &mut dyn Write, paint: Paint, figure: &Figure, about: &About, l
     canvas.gap();
     canvas.legend(figure);
     canvas.write(out)?;
-    for note in notes::notes(figure, &drawn).iter().chain(&canvas.key(figure)) {
+    for note in notes::notes(figure, &drawn)
+        .iter()
+        .chain(&canvas.key(figure))
+    {
         for line in notes::wrapped(note, width - 2) {
             writeln!(out, "  {line}")?;
         }
@@ -123,10 +132,16 @@ impl Canvas {
         let count = all.min(self.look.most.unwrap_or(usize::MAX));
         let indent = 2;
         let room = self.look.width.saturating_sub(indent).max(8);
-        let label = figure.panels.iter().map(|panel| panel.label.chars().count()).max().unwrap_or(0);
+        let label = figure
+            .panels
+            .iter()
+            .map(|panel| panel.label.chars().count())
+            .max()
+            .unwrap_or(0);
         let across = |width: usize| ((room + 2) / (width.max(label) + 2)).max(1);
         let lines = |width: usize, height: usize| count.div_ceil(across(width)) * (height + 2) - 1;
-        let fits = |(width, height): (usize, usize)| width <= room && lines(width, height) <= SCREEN;
+        let fits =
+            |(width, height): (usize, usize)| width <= room && lines(width, height) <= SCREEN;
         // as large as all of them fit; not so small that nothing is seen
         let larger = (2..=4).rev().find(|&scale| {
             let extent = self.extent(first, 1, scale);
@@ -143,7 +158,9 @@ impl Canvas {
         let per_row = across(width);
         let rows = match self.look.most {
             Some(_) => count.div_ceil(per_row),
-            None => count.div_ceil(per_row).min(((SCREEN + 1) / (height + 2)).max(1)),
+            None => count
+                .div_ceil(per_row)
+                .min(((SCREEN + 1) / (height + 2)).max(1)),
         };
         let shown = count.min(rows * per_row);
         let start = self.lines.len();
@@ -166,7 +183,10 @@ impl Canvas {
         };
         let left = 2 + widest(figure) + 1;
         let room = self.look.width.saturating_sub(left).max(8);
-        let filters = figure.filters.len().min(self.look.most.unwrap_or(usize::MAX));
+        let filters = figure
+            .filters
+            .len()
+            .min(self.look.most.unwrap_or(usize::MAX));
         let (_, halves) = self.cell();
         // at least half a line between them
         let step = |scale: usize| {
@@ -269,7 +289,10 @@ impl Canvas {
         for (number, &cell) in cells.cells.iter().enumerate() {
             let (row, column) = (number / cells.columns, number % cells.columns);
             for (down, across) in (0..scale * scale).map(|at| (at / scale, at % scale)) {
-                let (y, x) = (row * scale + down, x + (column * scale + across) * if colored { 1 } else { 2 });
+                let (y, x) = (
+                    row * scale + down,
+                    x + (column * scale + across) * if colored { 1 } else { 2 },
+                );
                 if !colored {
                     let [sign, block] = shaded(cell, shade);
                     *self.slot(x, line + y) = Slot::Letter(sign);
@@ -321,7 +344,11 @@ impl Canvas {
         let width = count * per_cell;
         if !zero.is_empty() {
             // below, where it does not hide the middle
-            self.put(x + width / 2 - usize::from(self.is_colored()), line + 1, &zero);
+            self.put(
+                x + width / 2 - usize::from(self.is_colored()),
+                line + 1,
+                &zero,
+            );
         }
         self.put(x + width + 1, line, &high);
     }
@@ -343,14 +370,19 @@ impl Canvas {
 
     fn write(&self, out: &mut dyn Write) -> Result<()> {
         for line in &self.lines {
-            let end = line.iter().rposition(|&slot| slot != BLANK).map_or(0, |at| at + 1);
+            let end = line
+                .iter()
+                .rposition(|&slot| slot != BLANK)
+                .map_or(0, |at| at + 1);
             let mut state = (None, None);
             for &slot in &line[..end] {
                 let (letter, front, back) = match slot {
                     Slot::Letter(letter) => (letter, None, None),
                     Slot::Halves(None, None) => (' ', None, None),
                     // one colour as a blank: seamless in every font
-                    Slot::Halves(Some(top), Some(bottom)) if top == bottom => (' ', None, Some(top)),
+                    Slot::Halves(Some(top), Some(bottom)) if top == bottom => {
+                        (' ', None, Some(top))
+                    }
                     Slot::Halves(Some(top), bottom) => ('▀', Some(top), bottom),
                     Slot::Halves(None, bottom) => ('▄', bottom, None),
                 };
