@@ -11,13 +11,14 @@
 //!
 //! A colour that no screen has keeps lightness and hue and loses chroma until one has it.
 
+use std::f64::consts::PI;
 use std::sync::LazyLock;
 
 /// sRGB, 8 bits each.
 pub type Rgb = [u8; 3];
 
-/// Steps of a map: odd, so that one of them is the middle.
-const STEPS: usize = 511;
+/// Steps of a map: odd, so that one of them is the middle; together with the text they fit into a palette of 256.
+const STEPS: usize = 201;
 
 /// A map from numbers to colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,8 @@ impl ColorMap {
     /// The colour of `at`: from -1 to 1 for [`ColorMap::Diverging`], from 0 to 1 for the others; what lies outside has the
     /// end's colour.
     pub fn color(self, at: f64) -> Rgb {
-        static DIVERGING: LazyLock<Vec<Rgb>> = LazyLock::new(|| table(|t| diverging(2.0 * t - 1.0)));
+        static DIVERGING: LazyLock<Vec<Rgb>> =
+            LazyLock::new(|| table(|t| diverging(2.0 * t - 1.0)));
         static SEQUENTIAL: LazyLock<Vec<Rgb>> = LazyLock::new(|| table(sequential));
         let step = |t: f64| (t.clamp(0.0, 1.0) * (STEPS - 1) as f64).round() as usize;
         match self {
@@ -82,15 +84,19 @@ fn table(color: impl Fn(f64) -> Rgb) -> Vec<Rgb> {
 fn diverging(at: f64) -> Rgb {
     let far = at.abs();
     let lightness = 0.985 - 0.545 * far;
-    let chroma = 0.175 * (far * std::f64::consts::FRAC_PI_2).sin();
-    // towards the ends orange turns redder and blue more violet, where screens have more of them
-    let hue = if at < 0.0 { 245.0 + 18.0 * far } else { 70.0 - 22.0 * far };
+    // towards the ends orange turns redder and blue more violet, where screens have more of them; dark orange they have
+    // hardly any, so that its chroma is largest on the way
+    let (chroma, hue) = match at < 0.0 {
+        true => (0.175 * (far * 0.5 * PI).sin(), 245.0 + 18.0 * far),
+        false => (0.145 * (far * 0.72 * PI).sin(), 70.0 - 22.0 * far),
+    };
     in_gamut(lightness, chroma, hue)
 }
 
 fn sequential(at: f64) -> Rgb {
     let lightness = 0.18 + 0.78 * at;
-    let chroma = 0.09 + 0.06 * (at * std::f64::consts::PI).sin();
+    // as much as screens have all the way
+    let chroma = 0.084 + 0.045 * at.powi(3);
     in_gamut(lightness, chroma, 300.0 - 195.0 * at)
 }
 
@@ -164,7 +170,10 @@ mod tests {
     /// Colour blindness in linear light, at full strength: Machado, Oliveira and Fernandes, "A Physiologically-based
     /// Model for Simulation of Color Vision Deficiency", 2009.
     const KINDS: [(&str, [[f64; 3]; 3]); 4] = [
-        ("normal", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        (
+            "normal",
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        ),
         (
             "protanopia",
             [
@@ -221,7 +230,10 @@ mod tests {
         for (name, kind) in KINDS {
             for sign in [-1.0, 1.0] {
                 let lightness = |step: i32| {
-                    seen(ColorMap::Diverging.color(sign * f64::from(step) / 50.0), &kind)[0]
+                    seen(
+                        ColorMap::Diverging.color(sign * f64::from(step) / 50.0),
+                        &kind,
+                    )[0]
                 };
                 for step in 0..50 {
                     let fall = lightness(step) - lightness(step + 1);
@@ -240,7 +252,8 @@ mod tests {
     #[test]
     fn the_sequential_map_grows_lighter_for_everybody() {
         for (name, kind) in KINDS {
-            let lightness = |step: i32| seen(ColorMap::Sequential.color(f64::from(step) / 50.0), &kind)[0];
+            let lightness =
+                |step: i32| seen(ColorMap::Sequential.color(f64::from(step) / 50.0), &kind)[0];
             for step in 0..50 {
                 assert!(lightness(step + 1) > lightness(step), "{name} {step}");
             }

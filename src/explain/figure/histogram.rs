@@ -38,7 +38,12 @@ pub struct Histogram {
 impl Histogram {
     /// Of all values of a figure, over its scale's range, in `bins` bins.
     pub fn of(figure: &Figure, bins: usize) -> Self {
-        let values = || figure.panels.iter().flat_map(|panel| panel.values.iter().copied());
+        let values = || {
+            figure
+                .panels
+                .iter()
+                .flat_map(|panel| panel.values.iter().copied())
+        };
         let (mut low, mut high) = figure.scale.range;
         if low == high {
             // all alike: one step to both sides
@@ -86,7 +91,9 @@ impl Histogram {
         }
         if finite > 0 {
             found.mean = sum / finite as f64;
-            let squares = values().filter(|value| value.is_finite()).map(|value| (value - found.mean).powi(2));
+            let squares = values()
+                .filter(|value| value.is_finite())
+                .map(|value| (value - found.mean).powi(2));
             found.std = (squares.sum::<f64>() / finite as f64).sqrt();
         }
         found
