@@ -288,6 +288,8 @@ impl FilterFigures {
 
 impl Scale {
     /// The scale that fits `filters`, or that `options` ask for. `usual` is the shade where they do not say.
+    ///
+    /// Norms are measured from 0.
     fn of(
         panels: &[Panel],
         filters: &[FilterFigures],
@@ -306,6 +308,7 @@ impl Scale {
                 let largest = min.abs().max(max.abs()).max(0.0);
                 (-largest, largest)
             }
+            false if options.norms => (0.0, max.max(0.0)),
             false => (min.min(f64::INFINITY), max.max(f64::NEG_INFINITY)),
         };
         let settled = |(low, high): (f64, f64)| if low <= high { (low, high) } else { (0.0, 0.0) };

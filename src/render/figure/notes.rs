@@ -136,11 +136,25 @@ pub(super) fn notes(figure: &Figure, drawn: &Drawn) -> Vec<String> {
             _ if scale.shade == Shade::Rgb => {
                 format!("each cell is the mean of {size} x {size} weights")
             }
-            _ => format!("each cell is the value farthest from zero of {size} x {size}"),
+            _ => format!(
+                "every {} row and column is drawn, and whatever is not finite",
+                ordinal(size)
+            ),
         });
     }
     notes.extend(left_out(figure, drawn));
     notes
+}
+
+/// `2nd`, `3rd`, `4th`
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 fn groups(figure: &Figure) -> Option<String> {

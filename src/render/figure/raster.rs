@@ -168,12 +168,12 @@ fn plan_flow(panel: &Panel, count: usize) -> Plan {
 
 fn plan_table(figure: &Figure, panel: &Panel, columns: usize, most: usize) -> Plan {
     let filters = figure.filters.len().min(most);
-    let fitting = |room: usize, count: usize, size: usize| (room / count).saturating_sub(3) / size;
+    let fitting = |room: usize, count: usize, size: usize| (room / count).saturating_sub(5) / size;
     let wide = fitting(USUAL, columns, panel.columns);
     let high = fitting(USUAL * 3 / 2, filters, panel.rows);
     // few channels, many filters: rather high than too small to see
     let cell = wide.min(high.max(3)).clamp(1, 16);
-    let gap = if cell * panel.columns < 8 { 1 } else { 3 };
+    let gap = if cell * panel.columns < 8 { 1 } else { 5 };
     let most = |size: usize| (MOST / (size * cell + gap)).max(1);
     let grid = (
         columns.min(most(panel.columns)),
@@ -235,14 +235,18 @@ impl Page {
         let letters = width / TEXT_WIDTH;
         let title = notes::wrapped(&notes::title(figure, about), letters);
         let summary = notes::wrapped(&notes::summary(figure, about), letters);
-        let lines: Vec<String> = notes::notes(figure, drawn)
+        let mut notes = notes::notes(figure, drawn);
+        if figure.odd() != [0; 3] {
+            notes.push("magenta with a cross: NaN; with a plus or a minus: infinities".into());
+        }
+        let lines: Vec<String> = notes
             .iter()
             .flat_map(|note| notes::wrapped(note, letters))
             .collect();
         let line = TEXT_HEIGHT + 2;
         let top = MARGIN + line * (title.len() + summary.len()) + 14;
         let bottom = top + height + 18;
-        let legend = BAR.1 + TEXT_HEIGHT + 10;
+        let legend = bar_height(&figure.scale) + TEXT_HEIGHT + 10;
         let all = bottom + legend + line * lines.len() + MARGIN - 4;
         let mut raster = Raster::new(width + 2 * MARGIN, all, PAPER);
         let mut y = MARGIN;
@@ -271,7 +275,7 @@ impl Page {
 
     /// The scale with its numbers.
     fn legend(&mut self, scale: &Scale) {
-        let (width, height) = BAR;
+        let (width, height) = (BAR.0, bar_height(scale));
         let (x, y) = (MARGIN, self.bottom);
         for dx in 0..width {
             let at = dx as f64 / (width - 1) as f64;
@@ -281,13 +285,8 @@ impl Page {
                     for channel in 0..3 {
                         let mut color = [128; 3];
                         color[channel] = (at * 255.0).round() as u8;
-                        let part = height / 3;
-                        let rest = if channel == 2 {
-                            height - 2 * part
-                        } else {
-                            part
-                        };
-                        self.raster.fill(x + dx, y + channel * part, 1, rest, color);
+                        self.raster
+                            .fill(x + dx, y + channel * BAR.1, 1, BAR.1, color);
                     }
                 }
                 Shade::Diverging => {
@@ -301,6 +300,13 @@ impl Page {
             }
         }
         self.raster.frame(x, y, width, height, EDGE);
+        if scale.shade == Shade::Rgb {
+            for (channel, name) in ["i=0 red", "i=1 green", "i=2 blue"].iter().enumerate() {
+                let y = (y + channel * BAR.1).saturating_sub(1);
+                self.raster
+                    .text(x + width + 8, y, name, Weight::Regular, PALE);
+            }
+        }
         let [low, zero, high] = notes::ends(scale);
         let below = y + height + 1;
         let middle = x + width / 2 - TEXT_WIDTH / 2;
@@ -308,6 +314,15 @@ impl Page {
         for (x, text) in [(x, low), (middle, zero), (right, high)] {
             self.raster.text(x, below, &text, Weight::Regular, INK);
         }
+    }
+}
+
+/// Pixels of the scale's colours.
+fn bar_height(scale: &Scale) -> usize {
+    if scale.shade == Shade::Rgb {
+        3 * BAR.1
+    } else {
+        BAR.1
     }
 }
 

@@ -25,8 +25,10 @@ use crate::render::Paint;
 const SCREEN: usize = 40;
 /// Characters of the scale.
 const BAR: usize = 32;
-/// Lightest first.
+/// Magnitudes, after a sign.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+/// Least first.
+const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// One place on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +325,11 @@ impl Canvas {
         self.put(x, line, &low);
         x += low.chars().count() + 1;
         let (per_cell, _) = self.cell();
-        let count = if self.is_colored() { BAR } else { 9 };
+        let count = match (self.is_colored(), self.shade) {
+            (true, _) => BAR,
+            (false, Shade::Diverging) => 9,
+            (false, _) => RAMP.len(),
+        };
         for number in 0..count {
             let at = number as f32 / (count - 1) as f32;
             let cell = match self.shade {
@@ -357,7 +363,7 @@ impl Canvas {
     fn key(&self, figure: &Figure) -> Vec<String> {
         let mut key = Vec::new();
         if !self.is_colored() && figure.scale.shade == Shade::Rgb {
-            key.push("without colours: the mean of the three channels".into());
+            key.push("without colours: the mean of the three channels; --apart shows each".into());
         }
         if figure.odd() != [0; 3] {
             key.push(match self.is_colored() {
@@ -435,9 +441,10 @@ fn widest(figure: &Figure) -> usize {
     }
 }
 
-/// A sign and a block of one of five shades; without a sign, two blocks.
+/// A sign and a block of one of five shades; what has no sign, twice one of ten characters.
 fn shaded(cell: Cell, shade: Shade) -> [char; 2] {
     let block = |at: f32| SHADES[((at * 4.0).ceil() as usize).min(4)];
+    let ramp = |at: f32| [RAMP[((at * 10.0) as usize).min(9)]; 2];
     match cell {
         Cell::At(at) if map_of(shade) == ColorMap::Diverging => {
             // what is next to nothing has no sign
@@ -446,8 +453,8 @@ fn shaded(cell: Cell, shade: Shade) -> [char; 2] {
             }
             [if at < 0.0 { '-' } else { '+' }, block(at.abs())]
         }
-        Cell::At(at) => [block((at - 0.1).max(0.0)); 2],
-        Cell::Rgb(parts) => [block((parts.iter().sum::<f32>() / 3.0 - 0.1).max(0.0)); 2],
+        Cell::At(at) => ramp(at),
+        Cell::Rgb(parts) => ramp(parts.iter().sum::<f32>() / 3.0),
         Cell::Nan => ['?', '?'],
         Cell::Infinite => ['+', '!'],
         Cell::NegativeInfinite => ['-', '!'],
