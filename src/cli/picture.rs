@@ -43,7 +43,12 @@ pub(super) struct PictureFlags {
     #[arg(long, value_name = "H,W")]
     resize: Option<Sizes>,
     /// Filter of --resize: bilinear, bicubic, lanczos or box, as in PIL (antialiased)
-    #[arg(long, value_name = "NAME", requires = "resize", default_value = "bilinear")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "resize",
+        default_value = "bilinear"
+    )]
     resize_filter: Filter,
     /// Cut out the middle, after resizing (torchvision's CenterCrop)
     #[arg(long, value_name = "H,W")]
@@ -99,8 +104,9 @@ impl InputFile {
                 None => file.read(&io.limits),
             },
             Self::Picture(path) => {
-                let (picture, is_turned) =
-                    flags.picture(path, &io.limits).map_err(|e| e.in_file(path))?;
+                let (picture, is_turned) = flags
+                    .picture(path, &io.limits)
+                    .map_err(|e| e.in_file(path))?;
                 if is_turned {
                     io.warn(&format!(
                         "{}: EXIF says that the picture lies turned; it is taken as stored, as PIL does (--exif-transpose turns it)",
@@ -178,7 +184,8 @@ impl PictureFlags {
                 _ => "a picture is the input of a first layer; deeper ones take an array of feature maps",
             }));
         }
-        let numbers = |numbers: &Option<Numbers>| numbers.as_ref().map(|Numbers(values)| values.clone());
+        let numbers =
+            |numbers: &Option<Numbers>| numbers.as_ref().map(|Numbers(values)| values.clone());
         let normalization = Normalization {
             mean: numbers(&self.mean),
             std: numbers(&self.std),
@@ -217,7 +224,9 @@ fn new_size(sizes: &[usize], picture: &Picture) -> Result<(usize, usize)> {
         _ => return Err(Error::usage("--resize takes one number or two: H,W")),
     };
     if size.0 == 0 || size.1 == 0 {
-        return Err(Error::usage("--resize to nothing: sizes must be at least 1"));
+        return Err(Error::usage(
+            "--resize to nothing: sizes must be at least 1",
+        ));
     }
     Ok(size)
 }

@@ -40,7 +40,11 @@ impl FromStr for Numbers {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let inner = text.trim().trim_start_matches(['[', '(']);
         let number = |part: &str| {
-            let number = part.trim().parse().ok().filter(|value: &f64| value.is_finite());
+            let number = part
+                .trim()
+                .parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite());
             number.ok_or_else(|| format!("`{}` is not a number", part.trim()))
         };
         let parts = inner.trim_end_matches([']', ')']).split(',');

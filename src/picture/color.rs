@@ -37,7 +37,8 @@ impl ColorMap {
     /// The colour of `at`: from -1 to 1 for [`ColorMap::Diverging`], from 0 to 1 for the others; what lies outside has the
     /// end's colour.
     pub fn color(self, at: f64) -> Rgb {
-        static DIVERGING: LazyLock<Vec<Rgb>> = LazyLock::new(|| table(|t| diverging(2.0 * t - 1.0)));
+        static DIVERGING: LazyLock<Vec<Rgb>> =
+            LazyLock::new(|| table(|t| diverging(2.0 * t - 1.0)));
         static SEQUENTIAL: LazyLock<Vec<Rgb>> = LazyLock::new(|| table(sequential));
         let step = |t: f64| (t.clamp(0.0, 1.0) * (STEPS - 1) as f64).round() as usize;
         match self {
@@ -84,7 +85,11 @@ fn diverging(at: f64) -> Rgb {
     let lightness = 0.985 - 0.545 * far;
     let chroma = 0.175 * (far * std::f64::consts::FRAC_PI_2).sin();
     // towards the ends orange turns redder and blue more violet, where screens have more of them
-    let hue = if at < 0.0 { 245.0 + 18.0 * far } else { 70.0 - 22.0 * far };
+    let hue = if at < 0.0 {
+        245.0 + 18.0 * far
+    } else {
+        70.0 - 22.0 * far
+    };
     in_gamut(lightness, chroma, hue)
 }
 
@@ -164,7 +169,10 @@ mod tests {
     /// Colour blindness in linear light, at full strength: Machado, Oliveira and Fernandes, "A Physiologically-based
     /// Model for Simulation of Color Vision Deficiency", 2009.
     const KINDS: [(&str, [[f64; 3]; 3]); 4] = [
-        ("normal", [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        (
+            "normal",
+            [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        ),
         (
             "protanopia",
             [
@@ -221,7 +229,10 @@ mod tests {
         for (name, kind) in KINDS {
             for sign in [-1.0, 1.0] {
                 let lightness = |step: i32| {
-                    seen(ColorMap::Diverging.color(sign * f64::from(step) / 50.0), &kind)[0]
+                    seen(
+                        ColorMap::Diverging.color(sign * f64::from(step) / 50.0),
+                        &kind,
+                    )[0]
                 };
                 for step in 0..50 {
                     let fall = lightness(step) - lightness(step + 1);
@@ -240,7 +251,8 @@ mod tests {
     #[test]
     fn the_sequential_map_grows_lighter_for_everybody() {
         for (name, kind) in KINDS {
-            let lightness = |step: i32| seen(ColorMap::Sequential.color(f64::from(step) / 50.0), &kind)[0];
+            let lightness =
+                |step: i32| seen(ColorMap::Sequential.color(f64::from(step) / 50.0), &kind)[0];
             for step in 0..50 {
                 assert!(lightness(step + 1) > lightness(step), "{name} {step}");
             }

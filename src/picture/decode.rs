@@ -81,7 +81,8 @@ impl PictureFormat {
         if bytes.is_empty() {
             return Err(Error::malformed("is empty"));
         }
-        let begins = |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(magic));
+        let begins =
+            |at: usize, magic: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(magic));
         let name = OTHERS
             .iter()
             .find(|(at, magic, _)| begins(*at, magic))

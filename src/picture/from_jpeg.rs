@@ -46,7 +46,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
     decoder.set_max_decoding_buffer_size(width * height * channels);
     let samples = decoder.decode().map_err(error)?;
     if samples.len() != width * height * channels {
-        return Err(Error::malformed("the JPEG is damaged: its frame changed on the way"));
+        return Err(Error::malformed(
+            "the JPEG is damaged: its frame changed on the way",
+        ));
     }
     let orientation = decoder.exif_data().map_or(1, exif::orientation);
     Ok(Picture {

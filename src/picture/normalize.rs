@@ -26,7 +26,9 @@ impl Normalization {
         let mean = per_channel(self.mean.as_deref(), picture, 0.0, "--mean")?;
         let std = per_channel(self.std.as_deref(), picture, 1.0, "--std")?;
         if std.contains(&0.0) {
-            return Err(Error::usage("--std is 0 in float32, and cannot be divided by"));
+            return Err(Error::usage(
+                "--std is 0 in float32, and cannot be divided by",
+            ));
         }
         let pixels = picture.width * picture.height;
         let unit = |index: usize| match &picture.samples {

@@ -94,7 +94,9 @@ impl Raster {
     /// `Usage` for a raster without pixels, which PNG does not have.
     pub fn png(&self) -> Result<Vec<u8>> {
         let error = |e: png::EncodingError| Error::usage(format!("no PNG can be made: {e}"));
-        let size = |n: usize| u32::try_from(n).map_err(|_| Error::limit("more pixels than a PNG can have"));
+        let size = |n: usize| {
+            u32::try_from(n).map_err(|_| Error::limit("more pixels than a PNG can have"))
+        };
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, size(self.width)?, size(self.height)?);
         encoder.set_color(ColorType::Rgb);
@@ -129,7 +131,10 @@ mod tests {
         raster.blend(2, 2, [0, 0, 0], 51);
         let picture = Picture::decode(&raster.png().unwrap(), &Limits::default()).unwrap();
         assert_eq!((picture.width, picture.height, picture.channels), (5, 4, 3));
-        assert_eq!(picture.samples, Samples::Eight(raster.pixels.as_flattened().to_vec()));
+        assert_eq!(
+            picture.samples,
+            Samples::Eight(raster.pixels.as_flattened().to_vec())
+        );
         assert_eq!(raster.pixel(2, 2), [204; 3]);
         assert_eq!(raster.pixel(3, 1), [1, 2, 3]);
         assert!(Raster::new(0, 4, [0; 3]).png().is_err());

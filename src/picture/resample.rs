@@ -57,7 +57,13 @@ impl Filter {
 
     fn weight(self, at: f64) -> f64 {
         let x = at.abs();
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
+        let sinc = |x: f64| {
+            if x == 0.0 {
+                1.0
+            } else {
+                (x * PI).sin() / (x * PI)
+            }
+        };
         match self {
             Filter::Box => f64::from(at > -0.5 && at <= 0.5),
             Filter::Bilinear => (1.0 - x).max(0.0),
@@ -126,7 +132,9 @@ impl Sample for u16 {
     }
 
     fn sum(samples: impl Iterator<Item = (Self, f64)>) -> Self {
-        let sum = samples.fold(0.0, |sum, (sample, weight)| sum + f64::from(sample) * weight);
+        let sum = samples.fold(0.0, |sum, (sample, weight)| {
+            sum + f64::from(sample) * weight
+        });
         sum.round().clamp(0.0, 65535.0) as u16
     }
 }
@@ -176,11 +184,23 @@ fn resized<T: Sample>(
 ) -> Vec<T> {
     let mut samples = old.to_vec();
     if new.0 != size.0 {
-        samples = pass(&samples, size, channels, true, &windows(size.0, new.0, filter));
+        samples = pass(
+            &samples,
+            size,
+            channels,
+            true,
+            &windows(size.0, new.0, filter),
+        );
     }
     if new.1 != size.1 {
         let size = (new.0, size.1);
-        samples = pass(&samples, size, channels, false, &windows(size.1, new.1, filter));
+        samples = pass(
+            &samples,
+            size,
+            channels,
+            false,
+            &windows(size.1, new.1, filter),
+        );
     }
     samples
 }
@@ -196,7 +216,9 @@ impl Picture {
         }
         let channels = self.channels;
         let samples = match self.samples {
-            Samples::Sixteen(words) => Samples::Sixteen(resized(&words, old, new, channels, filter)),
+            Samples::Sixteen(words) => {
+                Samples::Sixteen(resized(&words, old, new, channels, filter))
+            }
             Samples::Eight(mut bytes) if channels % 2 == 0 => {
                 bytes.chunks_exact_mut(channels).for_each(premultiply);
                 let mut bytes = resized(&bytes, old, new, channels, filter);
@@ -241,7 +263,12 @@ mod tests {
 
     #[test]
     fn flat_pictures_stay_flat() {
-        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos, Filter::Box] {
+        for filter in [
+            Filter::Bilinear,
+            Filter::Bicubic,
+            Filter::Lanczos,
+            Filter::Box,
+        ] {
             let picture = Picture {
                 width: 7,
                 height: 5,
