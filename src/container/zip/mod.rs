@@ -5,6 +5,7 @@
 
 mod audit;
 mod directory;
+mod row;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
-pub use survey::{Member, Problem, ProblemKind, Survey, one_after_another};
+pub use row::one_after_another;
+pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
