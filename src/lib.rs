@@ -44,7 +44,7 @@
 //! | npy | bytes, container, tensor |
 //! | scan | bytes, container, pickle, safetensors, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
-//! | explain | bytes, container, checkpoint, tensor |
+//! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
 //! | recover | bytes, checkpoint, safetensors |
 //! | check | bytes, checkpoint, container, explain, safetensors |

@@ -38,6 +38,7 @@ use crate::export::array::Array;
 use crate::render::explain_output;
 use crate::render::explain_output::Explained;
 use crate::tensor::DType;
+use crate::verify::compare::compare;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -160,12 +161,14 @@ fn execute<R: Tiled>(
     if shape.len() == 3 {
         output_shape.remove(0);
     }
-    if let Some(file) = &args.output {
+    let all = |order: Order| {
         let plan = order.plan(geometry);
         let kernel = args.how.kernel()?;
-        let result = args
-            .how
-            .install(|| kernel::run(&operands, geometry, &plan, kernel))?;
+        args.how
+            .install(|| kernel::run(&operands, geometry, &plan, kernel))
+    };
+    if let Some(file) = &args.output {
+        let result = all(order)?;
         file.write(&Array {
             dtype: dtype.dtype(),
             shape: output_shape.clone(),
@@ -188,6 +191,10 @@ fn execute<R: Tiled>(
             image: [batched[2], batched[3]],
         };
         let against = args.against.map(|other| element.trace(other));
+        let whole = match args.against {
+            Some(other) => Some(compare(dtype, &all(order)?, &all(other)?)),
+            None => None,
+        };
         let explained = Explained {
             layer: &layer.name,
             dtype,
@@ -196,6 +203,7 @@ fn execute<R: Tiled>(
             shape: &output_shape,
             first: element.trace(order)?,
             against: against.transpose()?,
+            whole,
             note: note(&layer.arguments),
         };
         if io.json {
