@@ -28,6 +28,7 @@
 //! | what can be saved of a damaged one? | [`recover`] |
 //! | how do pictures become tensors, and numbers colours? | [`picture`] |
 //! | how do weights leave the file? | [`export`] |
+//! | what does the page about a file hold, cut to a budget? | [`report`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
 //! # Who may use whom
@@ -48,12 +49,13 @@
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
 //! | picture | bytes |
-//! | recover | bytes, checkpoint, safetensors |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | check, checkpoint, execute, explain, export, picture, recover, scan, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, safetensors, scan, tensor, verify |
+//! | report | bytes, check, checkpoint, explain, tensor |
+//! | render | check, checkpoint, execute, explain, export, picture, recover, report, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, report, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -86,6 +88,7 @@ pub mod pickle;
 pub mod picture;
 pub mod recover;
 pub mod render;
+pub mod report;
 pub mod safetensors;
 pub mod scan;
 pub mod tensor;

@@ -52,6 +52,11 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     if !Limits::default().set(name, 0) {
         return Err(names());
     }
+    Ok((name.to_owned(), amount(value)?))
+}
+
+/// A number, in which k, M and G stand for powers of 1024.
+pub(super) fn amount(value: &str) -> Result<u64, String> {
     let (digits, shift) = match value.as_bytes().last() {
         Some(b'k' | b'K') => (&value[..value.len() - 1], 10),
         Some(b'm' | b'M') => (&value[..value.len() - 1], 20),
@@ -60,10 +65,7 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     };
     let number: Option<u64> = digits.parse().ok();
     let number = number.and_then(|number| number.checked_mul(1 << shift));
-    match number {
-        Some(number) => Ok((name.to_owned(), number)),
-        None => Err(format!("{value:?} is no number such as 1000000 or 64M")),
-    }
+    number.ok_or_else(|| format!("{value:?} is no number such as 1000000 or 64M"))
 }
 
 /// When to use colours.
@@ -101,6 +103,8 @@ pub enum Command {
     Check(super::check::Args),
     /// Save every tensor that a damaged or cut-off file still holds
     Recover(super::recover::Args),
+    /// One self-contained page for people who would rather look than read
+    Report(super::report::Args),
     /// Every accumulation order that the program knows
     Orders(super::orders::Args),
 }
@@ -119,6 +123,7 @@ impl Command {
             Command::Scan(args) => super::scan::run(args, io),
             Command::Check(args) => super::check::run(args, io),
             Command::Recover(args) => super::recover::run(args, io),
+            Command::Report(args) => super::report::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }
     }

@@ -17,6 +17,7 @@ mod orders;
 mod picture;
 mod plot;
 mod recover;
+mod report;
 mod run;
 mod scan;
 mod tree;

@@ -16,6 +16,7 @@ pub mod number;
 pub mod orders;
 mod paint;
 pub mod recover;
+pub mod report;
 pub mod sarif;
 pub mod scan;
 pub mod tree;
