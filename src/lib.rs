@@ -49,7 +49,7 @@
 //! | explain | bytes, container, checkpoint, tensor |
 //! | execute | tensor |
 //! | picture | bytes |
-//! | recover | bytes, checkpoint, safetensors |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |

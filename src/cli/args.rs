@@ -93,6 +93,8 @@ pub enum Command {
     Export(super::export::Args),
     /// Execute one Conv2d layer in the order in which PyTorch adds
     Run(super::run::Args),
+    /// Filters, feature maps and histograms as pictures, in the terminal or as PNG
+    Plot(super::plot::Args),
     /// Replay saved PyTorch outputs; every bit must agree
     Verify(super::verify::Args),
     /// What would unpickling this file run? Danger named, nothing ever executed
@@ -116,6 +118,7 @@ impl Command {
             Command::Layer(args) => super::layer::run(args, io),
             Command::Export(args) => super::export::run(args, io),
             Command::Run(args) => super::run::run(args, io),
+            Command::Plot(args) => super::plot::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
             Command::Scan(args) => super::scan::run(args, io),
             Command::Check(args) => super::check::run(args, io),

@@ -15,6 +15,7 @@ mod ls;
 mod names;
 mod orders;
 mod picture;
+mod plot;
 mod recover;
 mod report;
 mod run;

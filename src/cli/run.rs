@@ -443,7 +443,7 @@ impl Conv2d {
             weight.layout.shape(),
             bias.map(|bias| bias.layout.numel()),
             attributes,
-            &options(execution),
+            &execution.layer_options(),
         )?;
         Ok(Self {
             arguments: arguments(&convolution, execution)?,
@@ -476,10 +476,13 @@ impl Conv2d {
     }
 }
 
-fn options(execution: &Execution) -> LayerOptions {
-    LayerOptions {
-        groups: execution.groups,
-        ..execution.convolution.options()
+impl Execution {
+    /// What the flags say about the layer.
+    pub(super) fn layer_options(&self) -> LayerOptions {
+        LayerOptions {
+            groups: self.groups,
+            ..self.convolution.options()
+        }
     }
 }
 

@@ -61,6 +61,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
             let colors = unpacked(rows, depth as usize, width).flat_map(color);
             (3, Samples::Eight(colors.collect()))
         }
+        ColorType::GrayscaleAlpha if depth == BitDepth::Sixteen => {
+            // PIL has no such mode, and takes RGBA
+            let (pixels, _) = packed.as_chunks::<4>();
+            let pixels = pixels.iter().flat_map(|&[v, _, a, _]| [v, v, v, a]);
+            (4, Samples::Eight(pixels.collect()))
+        }
         color => {
             let channels = color.samples();
             let samples = match depth {

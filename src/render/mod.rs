@@ -7,6 +7,7 @@ mod diagnosis;
 pub mod escape;
 pub mod explain_output;
 pub mod export;
+pub mod figure;
 pub mod json;
 pub mod layer;
 pub mod ls;

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::scan::{Finding, Kind, Level, Report};
 
-/// The document for a report.
-pub fn document(report: &Report) -> Value {
+/// The document for reports: one run.
+pub fn document(reports: &[Report]) -> Value {
+    let worst = reports.iter().map(|report| report.verdict).max();
+    let left_out: usize = reports.iter().map(|report| report.left_out).sum();
     let rules: Vec<Value> = Kind::ALL
         .iter()
         .map(|kind| {
@@ -21,10 +23,14 @@ pub fn document(report: &Report) -> Value {
             })
         })
         .collect();
-    let results: Vec<Value> = report
-        .findings
+    let results: Vec<Value> = reports
         .iter()
-        .map(|finding| result(report, finding))
+        .flat_map(|report| {
+            report
+                .findings
+                .iter()
+                .map(|finding| result(report, finding))
+        })
         .collect();
     json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
@@ -38,7 +44,7 @@ pub fn document(report: &Report) -> Value {
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
-            "properties": {"verdict": report.verdict.verdict(), "findingsLeftOut": report.left_out},
+            "properties": {"verdict": worst.map(Level::verdict), "findingsLeftOut": left_out},
         }],
     })
 }
