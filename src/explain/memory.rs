@@ -136,9 +136,7 @@ impl Picture {
         let most: Vec<usize> = shape
             .iter()
             .zip(stride)
-            .map(|(&n, &s)| {
-                n.min(strip.len().checked_div(s).unwrap_or(0) + 1)
-            })
+            .map(|(&n, &s)| n.min(strip.len().checked_div(s).unwrap_or(0) + 1))
             .collect();
         let total: usize = most.iter().fold(1, |total, &n| total.saturating_mul(n));
         if layout.numel() > 0 && total <= STRIP << 8 {
