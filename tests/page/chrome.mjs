@@ -55,7 +55,11 @@ export class Chrome {
     this.process.kill();
     await new Promise((resolve) => setTimeout(resolve, 200));
     await new Promise((resolve) => this.process.exitCode === null ? this.process.once("exit", resolve) : resolve());
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    try {
+      rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    } catch {
+      // a process of the browser's that has not ended yet still writes there; it is a temporary folder
+    }
   }
 }
 

@@ -285,7 +285,7 @@ function shapesView() {
   const convolutions = model.tensors.filter((tensor) => tensor.conv);
   return el('div', { class: 'view' }, el('h1', {}, 'Shapes'), el('p', { class: 'lead' }, 'The file fixes the channels, the input the rest. Change the input: every size follows.'),
     chains.slice(0, 40).map(chainPart),
-    chains.length === 0 && el('p', {}, model.document.modules.length ? 'No part of this model is an nn.Sequential: in which order its layers run is in its code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.'),
+    chains.length === 0 && el('p', {}, model.document.format === 'torch-export' ? 'The order of an exported program is in its graph.' : model.document.modules.length ? 'No part of this model is an nn.Sequential: in which order its layers run is in its code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.'),
     convolutions.length > 0 && section('Convolutions', 'Each by itself, with its output for any input, is on its own page.', el('ul', { class: 'columns' }, convolutions.slice(0, 400).map((tensor) => el('li', {}, tensorLink(tensor, tensor.name.replace(/\.?weight$/, '')), el('small', {}, ` ${sizes(tensor.shape)}`))))));
 }
 
