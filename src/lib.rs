@@ -46,7 +46,7 @@
 //! | npy | bytes, container, tensor |
 //! | scan | bytes, container, pickle, safetensors, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
-//! | explain | bytes, container, checkpoint, tensor |
+//! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
 //! | picture | bytes |
 //! | recover | bytes, checkpoint, safetensors, tensor |

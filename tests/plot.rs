@@ -55,7 +55,7 @@ fn the_pictures_of_the_readme_are_what_the_program_draws() {
         "docs",
         "plot_maps",
         &format!(
-            "plot conv1 {EDGES} --input {SCENE} --stride 2 --padding 3 --filter 0,1,3,6,11,13"
+            "plot conv1 {EDGES} --input {SCENE} --stride 2 --padding 3 --filter 0,1,3,6,8,11,12,13"
         ),
     );
 }

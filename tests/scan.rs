@@ -301,6 +301,86 @@ fn a_folder_is_scanned_file_by_file() {
 }
 
 #[test]
+fn several_files_have_a_verdict_each_and_one_in_all() {
+    let (good, bad) = (
+        "fixtures/checkpoints/state.pth",
+        "fixtures/malicious/raw.pkl",
+    );
+    let clean = run(["scan", good, "fixtures/checkpoints/views.pth"]);
+    assert_eq!(clean.code, Some(0));
+    assert!(clean.stdout.ends_with("2 files: 2 clean\nverdict: clean\n"));
+    assert_eq!(clean.stdout.matches("verdict: ").count(), 3);
+    let mixed = run(["scan", good, bad, "--json"]);
+    assert_eq!(mixed.code, Some(1));
+    let document: Value = serde_json::from_str(&mixed.stdout).unwrap();
+    assert_eq!(document["verdict"], "dangerous");
+    assert_eq!(document["reports"][0]["verdict"], "clean");
+    assert_eq!(
+        document["reports"][1]["findings"][0]["what"],
+        "posix.system"
+    );
+    // what cannot be read is told, and the others are scanned all the same
+    let failed = run(["scan", "missing.pth", good]);
+    assert_eq!(failed.code, Some(2));
+    assert!(
+        failed.stderr.contains("error: missing.pth"),
+        "{}",
+        failed.stderr
+    );
+    assert!(
+        failed
+            .stdout
+            .ends_with("2 files: 1 clean, 1 not scanned\nverdict: not all were scanned\n")
+    );
+    let document = run(["scan", "missing.pth", good, "--json"]);
+    let document: Value = serde_json::from_str(&document.stdout).unwrap();
+    assert_eq!(document["verdict"], Value::Null);
+    assert_eq!(document["not_scanned"][0]["file"], "missing.pth");
+}
+
+#[test]
+fn a_folder_is_not_clean_because_of_what_cannot_be_read() {
+    for (from, name) in [
+        ("malformed/gzip.pth", "model.pth.gz"),
+        ("malformed/html_page.pth", "model.pth"),
+        ("malformed/git_lfs_pointer.pth", "pytorch_model.bin"),
+        (
+            "malicious/index_parent.bin.index.json",
+            "pytorch_model.bin.index.json",
+        ),
+        ("malicious/raw.pkl", ".git/model"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(".git")).unwrap();
+        fs::copy(
+            fixture("checkpoints/state.pth"),
+            folder.path().join("state.pth"),
+        )
+        .unwrap();
+        fs::write(folder.path().join("README.md"), "a model\n").unwrap();
+        fs::copy(fixture(from), folder.path().join(name)).unwrap();
+        let report = scanned(folder.path());
+        assert!(report.verdict > Level::Inert, "{name}");
+        assert_eq!(report.findings[0].file.as_deref(), Some(Path::new(name)));
+        assert_eq!(report.verdicts.len(), 2, "{name}");
+        assert_eq!(report.skipped, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_reached_is_never_clean() {
+    for limit in ["pickle_steps=20", "pickle_memory=2000", "records=2"] {
+        let run = run(["scan", "fixtures/checkpoints/state.pth", "--limit", limit]);
+        assert_eq!(run.code, Some(1), "{limit}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.contains("unknown     limit: "),
+            "{limit}: {}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
 fn what_is_no_checkpoint_is_refused_and_models_without_pickles_are_clean() {
     for file in [
         "html_page.pth",

@@ -80,9 +80,13 @@ fn result(report: &Report, finding: &Finding) -> Value {
     })
 }
 
-/// A path as a URI reference: what is not plain is escaped.
+/// A path as a URI, or one relative to the folder of the run: what is not plain is escaped.
 fn uri(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
+    let drive = cfg!(windows) && path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with('/') || drive {
+        uri.push_str(if drive { "file:///" } else { "file://" });
+    }
     for byte in path.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -100,5 +104,6 @@ mod tests {
     #[test]
     fn paths_become_references() {
         assert_eq!(super::uri("a b/é.pth"), "a%20b/%C3%A9.pth");
+        assert_eq!(super::uri("/a/100%#?.pth"), "file:///a/100%25%23%3F.pth");
     }
 }

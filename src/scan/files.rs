@@ -235,8 +235,14 @@ impl<'o> Scanner<'o> {
             self.too_deep(at);
             return Ok(());
         }
-        let Ok(survey) = Survey::of(bytes, &self.options.limits) else {
-            return Ok(()); // more records than the limit: the search for pickles goes on
+        let survey = match Survey::of(bytes, &self.options.limits) {
+            Ok(survey) => survey,
+            Err(error) => {
+                let (kind, spot) = (Kind::Limit, at.spot(0));
+                self.findings
+                    .add(kind, Level::Unknown, "records", &spot, error.message());
+                return Ok(());
+            }
         };
         let is_member = usize::try_from(survey.start).is_ok_and(|start| members.contains(&start));
         if survey.directory.is_none() || survey.members.is_empty() || is_member {
@@ -420,7 +426,9 @@ impl<'o> Scanner<'o> {
             _ => bytes.len(),
         };
         let header = bytes.get(..len).unwrap_or(bytes);
-        let objects = memchr::memmem::find(header, b"O").is_some();
+        let objects = ["O", "object"]
+            .iter()
+            .any(|kind| memchr::memmem::find(header, kind.as_bytes()).is_some());
         if objects && len < bytes.len() {
             let (end, _) = self.pickle_at(bytes, len, at);
             let done = len..end;

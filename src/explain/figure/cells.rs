@@ -66,11 +66,12 @@ impl Scale {
 }
 
 impl Figure {
-    /// The cells of one of its panels, every `factor` by `factor` of them as one.
+    /// The cells of one of its panels, `factor` rows and columns of them as one.
     ///
     /// What is left of several: of weights the first, since the mean of noise is nothing and its extremes are all alike;
     /// of feature maps, and of red, green and blue, the mean; one that is not finite goes before all.
-    pub fn cells(&self, panel: &Panel, factor: usize) -> Cells {
+    pub fn cells(&self, panel: &Panel, factor: [usize; 2]) -> Cells {
+        let [by_rows, by_columns] = factor;
         let row_is_filter = matches!(self.arrangement, Arrangement::Matrix(..));
         let size = panel.rows * panel.columns;
         let cell = |row: usize, column: usize| {
@@ -85,13 +86,16 @@ impl Figure {
                 _ => place(0),
             }
         };
-        let (rows, columns) = (panel.rows.div_ceil(factor), panel.columns.div_ceil(factor));
+        let (rows, columns) = (
+            panel.rows.div_ceil(by_rows),
+            panel.columns.div_ceil(by_columns),
+        );
         let is_mean = panel.planes == 3 || self.subject == Subject::Maps;
         let mut cells = Vec::with_capacity(rows * columns);
         for row in 0..rows {
             for column in 0..columns {
-                let down = row * factor..((row + 1) * factor).min(panel.rows);
-                let across = column * factor..((column + 1) * factor).min(panel.columns);
+                let down = row * by_rows..((row + 1) * by_rows).min(panel.rows);
+                let across = column * by_columns..((column + 1) * by_columns).min(panel.columns);
                 let block = down.flat_map(|y| across.clone().map(move |x| (y, x)));
                 cells.push(summary(block.map(|(y, x)| cell(y, x)), is_mean));
             }

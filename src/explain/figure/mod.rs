@@ -276,9 +276,15 @@ impl FilterFigures {
             }
         }
         if !finite.is_empty() {
-            figures.mean = sum / finite.len() as f64;
-            // scaled, so that no square overflows
+            // scaled where the sum or a square would overflow
             let scale = if largest > 0.0 { largest } else { 1.0 };
+            figures.mean = match sum.is_finite() {
+                true => sum / finite.len() as f64,
+                false => {
+                    finite.iter().map(|value| value / scale).sum::<f64>() / finite.len() as f64
+                        * scale
+                }
+            };
             let squares: f64 = finite.iter().map(|value| (value / scale).powi(2)).sum();
             figures.norm = squares.sqrt() * scale;
         }
@@ -356,6 +362,8 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // one range is meant
+
     use super::*;
 
     #[test]

@@ -50,7 +50,7 @@ pub fn json(figure: &Figure, about: &About, drawn: Option<&Drawn>) -> Value {
         document["drawn"] = json!({
             "filters": drawn.filters,
             "channels": drawn.channels,
-            "values_per_cell": [drawn.factor, drawn.factor],
+            "values_per_cell": drawn.factor,
         });
     }
     document
