@@ -26,6 +26,8 @@ pub(super) struct ModuleParts {
     /// Parameters and buffers that are not: `None`, or not persistent.
     pub(super) other: Vec<(String, ValueId)>,
     pub(super) modules: Vec<(String, ValueId)>,
+    /// Names of the buffers, in the state or not.
+    pub(super) buffers: HashSet<String>,
     /// What the code of a TorchScript program says of the class: hyperparameters.
     pub(super) constants: serde_json::Map<String, serde_json::Value>,
 }
@@ -65,6 +67,7 @@ pub(super) fn parts(
         state: Vec::new(),
         other: Vec::new(),
         modules: Vec::new(),
+        buffers: HashSet::new(),
         constants: serde_json::Map::new(),
     };
     for (name, id) in parameters {
@@ -72,6 +75,7 @@ pub(super) fn parts(
     }
     for (name, id) in buffers.unwrap_or_default() {
         let persistent = !temporary.contains(name.as_str());
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, persistent);
     }
     for (name, id) in modules {
@@ -107,6 +111,7 @@ fn script_parts(
         state: Vec::new(),
         other: Vec::new(),
         modules: Vec::new(),
+        buffers: HashSet::new(),
         constants: class.constants.clone(),
     };
     let mut buffers = Vec::new();
@@ -124,6 +129,7 @@ fn script_parts(
         }
     }
     for (name, id) in buffers {
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, true);
     }
     Some(parts)

@@ -293,6 +293,7 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
         tree: unpickled.tree,
         metadata: Default::default(),
         notes: unpickled.notes,
+        instances: Default::default(),
         bytes: Bytes::of_one(file, unpickled.places, limits.tensor_bytes),
     };
     Ok(Salvage::compare(checkpoint, &wreck, notes))
@@ -386,6 +387,7 @@ fn of_legacy(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage
         tree: unpickled.tree,
         metadata: Default::default(),
         notes: unpickled.notes,
+        instances: Default::default(),
         bytes: Bytes::of_one(
             DataFile::little(source),
             unpickled.places,

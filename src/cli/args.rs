@@ -96,6 +96,8 @@ pub enum Command {
     Check(super::check::Args),
     /// Save every tensor that a damaged or cut-off file still holds
     Recover(super::recover::Args),
+    /// Sizes through a model, layer by layer, with the formula filled in; where an input breaks, and which would fit
+    Shapes(super::shapes::Args),
     /// Every accumulation order that the program knows
     Orders(super::orders::Args),
 }
@@ -113,6 +115,7 @@ impl Command {
             Command::Scan(args) => super::scan::run(args, io),
             Command::Check(args) => super::check::run(args, io),
             Command::Recover(args) => super::recover::run(args, io),
+            Command::Shapes(args) => super::shapes::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }
     }

@@ -17,6 +17,7 @@ mod orders;
 mod recover;
 mod run;
 mod scan;
+mod shapes;
 mod tree;
 mod values;
 mod verify;

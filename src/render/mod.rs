@@ -16,6 +16,7 @@ mod paint;
 pub mod recover;
 pub mod sarif;
 pub mod scan;
+pub mod shapes;
 pub mod tree;
 pub mod verify;
 mod wrap;
