@@ -200,7 +200,7 @@ impl<'g> Builder<'_, 'g, '_> {
         if let Some(parts) = module::parts(python, object, self.classes) {
             return self.module(id, object, parts, depth);
         }
-        let number = self.reserve(id, python.class(object))?;
+        let number = self.reserve(id, self.class(object))?;
         let mut attributes = Vec::new();
         for &state in &object.state {
             // attributes by name; slots and other states are nobody's shape
@@ -230,6 +230,16 @@ impl<'g> Builder<'_, 'g, '_> {
         Ok(number)
     }
 
+    /// TorchScript's classes under their full names, by which the code is found.
+    fn class(&self, object: &Object) -> String {
+        let python = self.rebuilder.python;
+        let full = python.callable(object).filter(|_| self.classes.is_some());
+        match full {
+            Some((module, name)) => format!("{module}.{name}"),
+            None => python.class(object),
+        }
+    }
+
     fn module(
         &mut self,
         id: ValueId,
@@ -237,8 +247,7 @@ impl<'g> Builder<'_, 'g, '_> {
         parts: module::ModuleParts,
         depth: usize,
     ) -> Result<Attribute> {
-        let python = self.rebuilder.python;
-        let number = self.reserve(id, python.class(object))?;
+        let number = self.reserve(id, self.class(object))?;
         let mut instance = Instance {
             is_module: true,
             ..Instance::default()

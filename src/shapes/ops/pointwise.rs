@@ -153,6 +153,7 @@ pub(super) fn elementwise(call: &mut Call<'_>) -> Outcome {
         "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "logical_and" | "logical_or" | "logical_xor" | "isin" | "isclose" => {
             DType::Bool
         }
+        "masked_fill" => tensors.first().map_or(DType::Float32, |first| first.dtype),
         "where" => tensors.last().map_or(DType::Float32, |last| last.dtype),
         _ => {
             let strong = tensors.iter().filter(|tensor| tensor.rank() > 0);

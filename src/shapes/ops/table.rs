@@ -81,9 +81,9 @@ const TABLE: &[Row] = rows! {
         "sin" "cos" "tan" "asin" "acos" "atan" "sinh" "cosh" "erf" "erfc" "erfinv" "floor" "ceil" "round" "trunc" "frac"
         "reciprocal" "logical_not" "bitwise_not" "isnan" "isinf" "isfinite" "clamp" "clip" "clamp_min" "clamp_max" "relu_6"
         "nan_to_num" "logit" "sinc" "digamma" "lgamma" "positive" "renorm" "zero" "fill" "tril" "triu" "flip" "roll" "rot90"
-        "masked_fill" "masked_scatter" "index_fill" "index_add" "index_copy" "index_put" "scatter" "scatter_add"
+        "masked_scatter" "index_fill" "index_add" "index_copy" "index_put" "scatter" "scatter_add"
         "slice_scatter" "select_scatter" "copy" "normal" "uniform" "bernoulli" "fake_quantize_per_tensor_affine"
-        "local_response_norm" "detach_copy" "fft_fft2" "fft_ifft2" ("self") => pointwise::unary;
+        "local_response_norm" "detach_copy" ("self") => pointwise::unary;
     "contiguous" "detach" "alias" "lift_fresh" "lift_fresh_copy" "lift" "requires_grad" "type_as" "resolve_conj"
         "resolve_neg" "data" "cpu" "cuda" "pin_memory" "set_" "_to_copy" "float" "double" "half" "bfloat16" "long" "bool"
         ("self", "dtype") => pointwise::same;
@@ -101,6 +101,7 @@ const TABLE: &[Row] = rows! {
         "maximum" "minimum" "atan2" "hypot" "logaddexp" "eq" "ne" "lt" "le" "gt" "ge" "logical_and" "logical_or"
         "logical_xor" "bitwise_and" "bitwise_or" "bitwise_xor" "__and__" "__or__" "__xor__" "isclose" "fmin" "fmax"
         "copysign" "xlogy" "float_power" "heaviside" ("self", "other", "alpha") => pointwise::elementwise;
+    "masked_fill" ("self", "mask", "value") => pointwise::elementwise;
     "where" ("condition", "self", "other") => pointwise::elementwise;
     "addcmul" "addcdiv" ("self", "tensor1", "tensor2") => pointwise::elementwise;
     "lerp" ("self", "end", "weight") => pointwise::elementwise;
