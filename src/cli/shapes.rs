@@ -34,6 +34,9 @@ pub struct Args {
     /// Put an operator behind a module, where the file does not tell what forward does: max_pool2d=2
     #[arg(long, num_args = 2, value_names = ["NAME", "OP=ARGS"])]
     after: Vec<String>,
+    /// Do not look for inputs that would fit
+    #[arg(long)]
+    no_fits: bool,
     /// Show every step, those on constants alone too
     #[arg(long)]
     all: bool,
@@ -49,7 +52,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         inputs: args.input.iter().map(|Sizes(shape)| (None, shape.clone())).collect(),
         module: args.module.clone(),
         inserts: inserts(&args.after)?,
-        fits: true,
+        fits: !args.no_fits,
     };
     let walk = Walk::of(&checkpoint, &options, &io.limits).map_err(|error| error.in_file(checkpoint.path()))?;
     if io.json {

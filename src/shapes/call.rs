@@ -140,12 +140,10 @@ impl<'c> Call<'c> {
 
     /// The argument; `None` where it is left out or `None`. A name may have others behind it: `dim|axis`.
     pub(super) fn get(&self, name: &str) -> Option<&'c Value> {
-        let mut others = name.split('|');
-        let by_name = others.find_map(|name| self.named.iter().find(|(key, _)| key == name));
+        let by_name = name.split('|').find_map(|name| self.named.iter().find(|(key, _)| key == name));
         let found = by_name.map(|(_, value)| value).or_else(|| {
-            let first = name.split('|').next()?;
-            let at = self.names.iter().position(|known| *known == first)?;
-            self.positional.get(at)
+            let mut places = name.split('|').filter_map(|name| self.names.iter().position(|known| *known == name));
+            self.positional.get(places.next()?)
         });
         found.filter(|value| !matches!(value, Value::None))
     }

@@ -133,7 +133,10 @@ fn single(walk: &Walk, at: usize, last: Option<Origin>, style: ShapesStyle) -> R
     }
     Row {
         number: (at + 1).to_string(),
-        name: step.path.clone(),
+        name: match step.assumed && step.path.is_empty() {
+            true => "(assumed)".to_owned(),
+            false => step.path.clone(),
+        },
         op,
         shape: shape_of(step),
         parameters: match (number(step.parameters), step.shares_parameters) {
