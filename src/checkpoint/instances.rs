@@ -259,9 +259,16 @@ impl<'g> Builder<'_, 'g, '_> {
             }
         }
         instance.modules = parts.modules.iter().map(|(name, _)| name.clone()).collect();
-        let all = [&parts.attributes, &parts.state, &parts.other, &parts.modules];
+        let all = [
+            &parts.attributes,
+            &parts.state,
+            &parts.other,
+            &parts.modules,
+        ];
         for (name, value) in all.into_iter().flatten() {
-            self.rebuilder.budget.spend(2 * name.len() + size_of::<String>())?;
+            self.rebuilder
+                .budget
+                .spend(2 * name.len() + size_of::<String>())?;
             let value = self.value(*value, depth)?;
             instance.attributes.push((name.clone(), value));
         }
@@ -284,7 +291,13 @@ impl Instances {
         found
     }
 
-    fn search(&self, value: &Attribute, path: String, depth: usize, found: &mut Vec<(String, usize)>) {
+    fn search(
+        &self,
+        value: &Attribute,
+        path: String,
+        depth: usize,
+        found: &mut Vec<(String, usize)>,
+    ) {
         let Some(depth) = depth.checked_sub(1) else {
             return;
         };

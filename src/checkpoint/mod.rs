@@ -38,7 +38,9 @@ pub mod tree;
 mod unfold;
 mod unpickled;
 
-pub use exported::program::{Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize};
+pub use exported::program::{
+    Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
+};
 pub use instances::{Attribute, Instance, Instances};
 use places::Bytes;
 pub use salvage::{Damage, Salvage};

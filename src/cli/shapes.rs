@@ -49,12 +49,17 @@ pub struct Args {
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let checkpoint = super::file::open(io, args.file.as_deref())?;
     let options = WalkOptions {
-        inputs: args.input.iter().map(|Sizes(shape)| (None, shape.clone())).collect(),
+        inputs: args
+            .input
+            .iter()
+            .map(|Sizes(shape)| (None, shape.clone()))
+            .collect(),
         module: args.module.clone(),
         inserts: inserts(&args.after)?,
         fits: !args.no_fits,
     };
-    let walk = Walk::of(&checkpoint, &options, &io.limits).map_err(|error| error.in_file(checkpoint.path()))?;
+    let walk = Walk::of(&checkpoint, &options, &io.limits)
+        .map_err(|error| error.in_file(checkpoint.path()))?;
     if io.json {
         io.print_json(&render::shapes::json(&walk))?;
     } else {
@@ -81,7 +86,10 @@ fn inserts(words: &[String]) -> Result<Vec<Insert>> {
                 numbers => numbers.split(',').map(number).collect(),
             };
             let numbers = numbers.map_err(|_| {
-                Error::usage(format!("--after {name} {op}: its arguments must be whole numbers")).with_hint("for example --after conv1 max_pool2d=2")
+                Error::usage(format!(
+                    "--after {name} {op}: its arguments must be whole numbers"
+                ))
+                .with_hint("for example --after conv1 max_pool2d=2")
             })?;
             Ok(Insert {
                 after: name.clone(),

@@ -51,7 +51,7 @@ pub enum WindowKind {
 pub enum Misfit {
     /// The window spans more (first) than the padded input has (second).
     TooSmall(usize, usize),
-    /// The padding takes away the whole output of a transposed convolution.
+    /// The padding takes away more than the whole output of a transposed convolution.
     Nothing,
     /// `'same'` with a stride.
     SameWithStride,
@@ -65,7 +65,10 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Misfit::TooSmall(span, padded) => {
-                write!(f, "the kernel spans {span} but the padded input is only {padded}")
+                write!(
+                    f,
+                    "the kernel spans {span} but the padded input is only {padded}"
+                )
             }
             Misfit::Nothing => f.write_str("the padding takes away the whole output"),
             Misfit::SameWithStride => f.write_str("padding 'same' needs stride 1"),
@@ -81,7 +84,13 @@ impl<S: AsRef<[usize]>> Padding<S> {
     /// # Errors
     ///
     /// [`Misfit::SameWithStride`]; [`Misfit::Overflow`].
-    pub fn on(&self, axis: usize, kernel: usize, dilation: usize, stride: usize) -> Result<(usize, usize), Misfit> {
+    pub fn on(
+        &self,
+        axis: usize,
+        kernel: usize,
+        dilation: usize,
+        stride: usize,
+    ) -> Result<(usize, usize), Misfit> {
         match self {
             Padding::Valid => Ok((0, 0)),
             Padding::Sizes(sizes) => {
@@ -91,7 +100,9 @@ impl<S: AsRef<[usize]>> Padding<S> {
             }
             Padding::Same if stride != 1 => Err(Misfit::SameWithStride),
             Padding::Same => {
-                let total = dilation.checked_mul(kernel.saturating_sub(1)).ok_or(Misfit::Overflow)?;
+                let total = dilation
+                    .checked_mul(kernel.saturating_sub(1))
+                    .ok_or(Misfit::Overflow)?;
                 Ok((total / 2, total - total / 2))
             }
         }
@@ -101,12 +112,16 @@ impl<S: AsRef<[usize]>> Padding<S> {
 impl Window {
     /// Input elements that the taps span: `dilation*(k-1)+1`.
     pub fn span(&self) -> Option<usize> {
-        self.dilation.checked_mul(self.kernel.checked_sub(1)?)?.checked_add(1)
+        self.dilation
+            .checked_mul(self.kernel.checked_sub(1)?)?
+            .checked_add(1)
     }
 
     /// Size of the input with its padding.
     pub fn padded(&self) -> Option<usize> {
-        self.input.checked_add(self.padding.0)?.checked_add(self.padding.1)
+        self.input
+            .checked_add(self.padding.0)?
+            .checked_add(self.padding.1)
     }
 
     /// Size of the output.
@@ -122,18 +137,26 @@ impl Window {
         if let WindowKind::Transposed(output_padding) = self.kind {
             let grown = self.input.saturating_sub(1).checked_mul(self.stride);
             let full = grown.and_then(|grown| grown.checked_add(span)?.checked_add(output_padding));
-            let padding = self.padding.0.checked_add(self.padding.1).ok_or(Misfit::Overflow)?;
+            let padding = self
+                .padding
+                .0
+                .checked_add(self.padding.1)
+                .ok_or(Misfit::Overflow)?;
             let output = full.ok_or(Misfit::Overflow)?.checked_sub(padding);
-            return output.filter(|&output| output > 0).ok_or(Misfit::Nothing);
+            return output.ok_or(Misfit::Nothing);
         }
         let padded = self.padded().ok_or(Misfit::Overflow)?;
         if self.kind == WindowKind::Floor {
-            let room = padded.checked_sub(span).ok_or(Misfit::TooSmall(span, padded))?;
+            let room = padded
+                .checked_sub(span)
+                .ok_or(Misfit::TooSmall(span, padded))?;
             return Ok(room / self.stride + 1);
         }
         // the last window must start inside the input or the padding before it
         let rounded_up = self.rounded_up().ok_or(Misfit::TooSmall(span, padded))?;
-        let starts = (rounded_up - 1).checked_mul(self.stride).ok_or(Misfit::Overflow)?;
+        let starts = (rounded_up - 1)
+            .checked_mul(self.stride)
+            .ok_or(Misfit::Overflow)?;
         Ok(match starts >= self.input + self.padding.0 {
             true => rounded_up - 1,
             false => rounded_up,
@@ -143,9 +166,9 @@ impl Window {
     /// Rows (columns) at the end of the padded input that no tap reads.
     pub fn unread(&self) -> usize {
         match (self.kind, self.padded(), self.span()) {
-            (WindowKind::Floor, Some(padded), Some(span)) if self.stride > 0 => {
-                padded.checked_sub(span).map_or(0, |room| room % self.stride)
-            }
+            (WindowKind::Floor, Some(padded), Some(span)) if self.stride > 0 => padded
+                .checked_sub(span)
+                .map_or(0, |room| room % self.stride),
             _ => 0,
         }
     }
@@ -153,7 +176,13 @@ impl Window {
     /// The formula with its numbers: `floor((28 + 2*0 - 1*(5-1) - 1)/1) + 1 = 24`.
     pub fn formula(&self) -> String {
         let (before, after) = self.padding;
-        let Window { input, dilation, kernel, stride, .. } = self;
+        let Window {
+            input,
+            dilation,
+            kernel,
+            stride,
+            ..
+        } = self;
         let padding = |sign: char| match before == after {
             true => format!("{sign} 2*{before}"),
             false => format!("{sign} {before} {sign} {after}"),
@@ -168,8 +197,15 @@ impl Window {
                 padding('-')
             ),
             WindowKind::Floor | WindowKind::Ceil => {
-                let round = if self.kind == WindowKind::Ceil { "ceil" } else { "floor" };
-                let inner = format!("({input} {} - {dilation}*({kernel}-1) - 1)/{stride}", padding('+'));
+                let round = if self.kind == WindowKind::Ceil {
+                    "ceil"
+                } else {
+                    "floor"
+                };
+                let inner = format!(
+                    "({input} {} - {dilation}*({kernel}-1) - 1)/{stride}",
+                    padding('+')
+                );
                 let shorter = match (self.output(), self.kind) {
                     // a window that would start in the padding behind the input is left out
                     (Ok(output), WindowKind::Ceil) if self.rounded_up() != Some(output) => " - 1",
@@ -207,9 +243,23 @@ mod tests {
     #[test]
     fn formulas_hold_their_numbers() {
         assert_eq!(CONV.formula(), "floor((28 + 2*0 - 1*(5-1) - 1)/1) + 1 = 24");
-        let same = Window { padding: (1, 2), kernel: 4, ..CONV };
-        assert_eq!(same.formula(), "floor((28 + 1 + 2 - 1*(4-1) - 1)/1) + 1 = 28");
-        let up = Window { input: 7, kernel: 3, stride: 2, padding: (1, 1), kind: WindowKind::Transposed(1), ..CONV };
+        let same = Window {
+            padding: (1, 2),
+            kernel: 4,
+            ..CONV
+        };
+        assert_eq!(
+            same.formula(),
+            "floor((28 + 1 + 2 - 1*(4-1) - 1)/1) + 1 = 28"
+        );
+        let up = Window {
+            input: 7,
+            kernel: 3,
+            stride: 2,
+            padding: (1, 1),
+            kind: WindowKind::Transposed(1),
+            ..CONV
+        };
         assert_eq!(up.formula(), "(7-1)*2 - 2*1 + 1*(3-1) + 1 + 1 = 14");
         let small = Window { input: 4, ..CONV };
         assert_eq!(small.output(), Err(Misfit::TooSmall(5, 4)));

@@ -23,7 +23,13 @@ const LEVELS: [&[(&str, &str)]; 5] = [
     ],
     &[("|", "__or__")],
     &[("+", "add"), ("-", "sub")],
-    &[("*", "mul"), ("//", "floordiv"), ("/", "div"), ("%", "remainder"), ("@", "matmul")],
+    &[
+        ("*", "mul"),
+        ("//", "floordiv"),
+        ("/", "div"),
+        ("%", "remainder"),
+        ("@", "matmul"),
+    ],
     &[("**", "pow")],
 ];
 
@@ -37,7 +43,11 @@ pub(super) struct Words<'l> {
 impl<'l> Words<'l> {
     /// From the word number `at` on.
     pub(super) fn new(line: &'l Line, at: usize) -> Self {
-        Self { line, at, depth: DEPTH }
+        Self {
+            line,
+            at,
+            depth: DEPTH,
+        }
     }
 
     fn peek(&self) -> Option<&'l Token> {

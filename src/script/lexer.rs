@@ -32,8 +32,8 @@ pub struct Line {
 
 /// Longest first, so that `//` is not two `/`.
 const SIGNS: [&str; 26] = [
-    "**", "//", "==", "!=", "<=", ">=", "->", "(", ")", "[", "]", "{", "}", ",", ":", ".", "=", "+", "-", "*", "/",
-    "%", "<", ">", "@", "|",
+    "**", "//", "==", "!=", "<=", ">=", "->", "(", ")", "[", "]", "{", "}", ",", ":", ".", "=",
+    "+", "-", "*", "/", "%", "<", ">", "@", "|",
 ];
 
 /// Cuts `text` into lines.
@@ -78,7 +78,9 @@ fn tokens(line: &str, open: &mut usize) -> Result<Vec<Token>, String> {
         }
         let (token, after) = if first == '"' || first == '\'' {
             text(rest, first)?
-        } else if first.is_ascii_digit() || (first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
+        } else if first.is_ascii_digit()
+            || (first == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
+        {
             number(rest)?
         } else if first.is_alphabetic() || first == '_' {
             let end = rest
@@ -91,7 +93,9 @@ fn tokens(line: &str, open: &mut usize) -> Result<Vec<Token>, String> {
             match sign {
                 "(" | "[" | "{" => *open += 1,
                 ")" | "]" | "}" => {
-                    *open = open.checked_sub(1).ok_or("a bracket closes that was not open")?;
+                    *open = open
+                        .checked_sub(1)
+                        .ok_or("a bracket closes that was not open")?;
                 }
                 _ => {}
             }
@@ -125,7 +129,11 @@ fn number(rest: &str) -> Result<(Token, &str), String> {
     let after = after.strip_prefix('j').unwrap_or(after); // the imaginary part of a complex number
     let token = match digits.parse() {
         Ok(n) if !float => Token::Int(n),
-        _ => Token::Float(digits.parse().map_err(|_| format!("{digits:?} is no number"))?),
+        _ => Token::Float(
+            digits
+                .parse()
+                .map_err(|_| format!("{digits:?} is no number"))?,
+        ),
     };
     Ok((token, after))
 }

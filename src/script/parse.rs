@@ -17,7 +17,10 @@ const DEPTH: usize = 60;
 /// `Malformed`, with the number of the line, for what the language does not have.
 pub fn parse(text: &str) -> Result<Source> {
     let lines = lines(text)?;
-    let mut reader = Reader { lines: &lines, at: 0 };
+    let mut reader = Reader {
+        lines: &lines,
+        at: 0,
+    };
     let mut source = Source::default();
     while let Some(line) = reader.peek() {
         match keyword(line) {
@@ -97,12 +100,16 @@ impl<'l> Reader<'l> {
         let line = &self.lines[self.at];
         self.at += 1;
         let mut words = Words::new(line, 1);
-        let name = words.name().ok_or_else(|| wrong(line, "a function without a name"))?;
+        let name = words
+            .name()
+            .ok_or_else(|| wrong(line, "a function without a name"))?;
         words.expect("(")?;
         let mut parameters = Vec::new();
         while !words.take(")") {
             words.take("*");
-            let name = words.name().ok_or_else(|| wrong(line, "a parameter without a name"))?;
+            let name = words
+                .name()
+                .ok_or_else(|| wrong(line, "a parameter without a name"))?;
             if words.take(":") {
                 words.expression()?;
             }
@@ -153,7 +160,9 @@ impl<'l> Reader<'l> {
                         self.block(line.indent, depth)?
                     }
                     Some(next) if keyword(next) == "elif" => {
-                        let depth = depth.checked_sub(1).ok_or_else(|| wrong(next, "too many branches"))?;
+                        let depth = depth
+                            .checked_sub(1)
+                            .ok_or_else(|| wrong(next, "too many branches"))?;
                         self.statement(next, depth)?.into_iter().collect()
                     }
                     _ => Vec::new(),

@@ -140,9 +140,13 @@ impl<'c> Call<'c> {
 
     /// The argument; `None` where it is left out or `None`. A name may have others behind it: `dim|axis`.
     pub(super) fn get(&self, name: &str) -> Option<&'c Value> {
-        let by_name = name.split('|').find_map(|name| self.named.iter().find(|(key, _)| key == name));
+        let by_name = name
+            .split('|')
+            .find_map(|name| self.named.iter().find(|(key, _)| key == name));
         let found = by_name.map(|(_, value)| value).or_else(|| {
-            let mut places = name.split('|').filter_map(|name| self.names.iter().position(|known| *known == name));
+            let mut places = name
+                .split('|')
+                .filter_map(|name| self.names.iter().position(|known| *known == name));
             self.positional.get(places.next()?)
         });
         found.filter(|value| !matches!(value, Value::None))
@@ -151,12 +155,17 @@ impl<'c> Call<'c> {
     /// The argument at that position, whatever it is called.
     pub(super) fn at(&self, position: usize) -> Option<&'c Value> {
         let named = || self.named.get(position.checked_sub(self.positional.len())?);
-        let found = self.positional.get(position).or_else(|| named().map(|(_, value)| value));
+        let found = self
+            .positional
+            .get(position)
+            .or_else(|| named().map(|(_, value)| value));
         found.filter(|value| !matches!(value, Value::None))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &'c Value> {
-        self.positional.iter().chain(self.named.iter().map(|(_, value)| value))
+        self.positional
+            .iter()
+            .chain(self.named.iter().map(|(_, value)| value))
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -256,6 +265,14 @@ impl<'c> Call<'c> {
     /// An axis, counted from the end where it is negative.
     pub(super) fn axis(&self, name: &str, default: i64, rank: usize) -> Outcome<usize> {
         axis(self.int(name, default)?, rank)
+    }
+
+    /// The same for a tensor that must have one.
+    pub(super) fn axis_of(&self, name: &str, default: i64, tensor: &Tensor) -> Outcome<usize> {
+        match tensor.rank() {
+            0 => refuse("a number has no axes"),
+            rank => self.axis(name, default, rank),
+        }
     }
 
     /// A result of that shape.

@@ -26,7 +26,9 @@ pub(super) fn files(graph: &ExportedGraph) -> Vec<FileTensor> {
             let shape = fixed(input).unwrap_or_default();
             FileTensor {
                 name,
-                numel: shape.iter().fold(1u64, |n, &size| n.saturating_mul(size as u64)),
+                numel: shape
+                    .iter()
+                    .fold(1u64, |n, &size| n.saturating_mul(size as u64)),
                 is_parameter,
                 ..FileTensor::default()
             }
@@ -45,26 +47,39 @@ fn fixed(input: &ExportedInput) -> Option<Vec<usize>> {
 }
 
 /// Why the program takes no input of that shape; `None` where it does.
-pub(super) fn guard(input: &ExportedInput, shape: &[usize], symbols: &mut HashMap<String, usize>) -> Option<String> {
+pub(super) fn guard(
+    input: &ExportedInput,
+    shape: &[usize],
+    symbols: &mut HashMap<String, usize>,
+) -> Option<String> {
     let sizes = input.sizes.as_ref()?;
     if sizes.len() != shape.len() {
-        return Some(format!("was exported for {} axes, got {shape:?}", sizes.len()));
+        return Some(format!(
+            "was exported for {} axes, got {shape:?}",
+            sizes.len()
+        ));
     }
     for (axis, (size, &got)) in sizes.iter().zip(shape).enumerate() {
         match size {
             SymSize::Fixed(n) if *n != got => {
-                return Some(format!("axis {axis} was exported as {n} and nothing else, got {got}"));
+                return Some(format!(
+                    "axis {axis} was exported as {n} and nothing else, got {got}"
+                ));
             }
             SymSize::Free(symbol, least, most) => {
                 let known = *symbols.entry(symbol.clone()).or_insert(got);
                 if known != got {
-                    return Some(format!("axis {axis} was exported as equal to another of {known}, got {got}"));
+                    return Some(format!(
+                        "axis {axis} was exported as equal to another of {known}, got {got}"
+                    ));
                 }
                 // torch guards nothing below 2: a range from 2 on is what it assumes, not what it checks
                 let least = least.filter(|least| *least > 2).unwrap_or(0);
                 if (got as u64) < least || most.is_some_and(|most| got as u64 > most) {
                     let upper = most.map_or("up".to_owned(), |most| format!("to {most}"));
-                    return Some(format!("axis {axis} was exported for {least} {upper}, got {got}"));
+                    return Some(format!(
+                        "axis {axis} was exported for {least} {upper}, got {got}"
+                    ));
                 }
             }
             _ => {}
@@ -79,7 +94,10 @@ pub(super) fn run(graph: &ExportedGraph, values: &[Value], trace: &mut Trace) ->
     let mut given = values.iter();
     for (number, input) in graph.inputs.iter().enumerate() {
         let value = match (&input.kind, fixed(input)) {
-            (InputKind::User, _) => given.next().cloned().unwrap_or_else(|| plain(&input.fixed, &Names::new())),
+            (InputKind::User, _) => given
+                .next()
+                .cloned()
+                .unwrap_or_else(|| plain(&input.fixed, &Names::new())),
             (_, Some(shape)) => Value::Tensor(Tensor {
                 origin: Origin::File(number),
                 ..Tensor::new(shape, input.dtype.unwrap_or(DType::Float32))
@@ -96,11 +114,21 @@ fn nodes(graph: &ExportedGraph, mut names: Names, trace: &mut Trace, depth: usiz
         return unknown("graphs lie too deep in each other");
     };
     for node in &graph.nodes {
-        let inner = node.inputs.iter().position(|(_, argument)| matches!(argument, Argument::Graph(_)));
+        let inner = node
+            .inputs
+            .iter()
+            .position(|(_, argument)| matches!(argument, Argument::Graph(_)));
         let value = match inner.and_then(|at| Some((at, &node.inputs.get(at)?.1))) {
             Some((at, Argument::Graph(inner))) if node.target.contains("wrap_with") => {
-                let arguments = node.inputs[at + 1..].iter().map(|(_, argument)| plain(argument, &names));
-                let own = inner.inputs.iter().map(|input| input.name.clone()).zip(arguments).collect();
+                let arguments = node.inputs[at + 1..]
+                    .iter()
+                    .map(|(_, argument)| plain(argument, &names));
+                let own = inner
+                    .inputs
+                    .iter()
+                    .map(|input| input.name.clone())
+                    .zip(arguments)
+                    .collect();
                 nodes(inner, own, trace, depth)?
             }
             _ => {
@@ -111,17 +139,28 @@ fn nodes(graph: &ExportedGraph, mut names: Names, trace: &mut Trace, depth: usiz
                     .collect();
                 let unnamed = named.iter().all(|(name, _)| name.is_empty());
                 // numbers' operators have `a` and `b`
-                let by_position = unnamed || node.target.starts_with("_operator.") || node.target.starts_with("math.");
+                let by_position = unnamed
+                    || node.target.starts_with("_operator.")
+                    || node.target.starts_with("math.");
                 let positional: Vec<Value> = match by_position {
                     true => named.iter().map(|(_, value)| value.clone()).collect(),
                     false => Vec::new(),
                 };
-                trace.apply(&node.target, &positional, if by_position { &[] } else { &named }, &node.path)?
+                trace.apply(
+                    &node.target,
+                    &positional,
+                    if by_position { &[] } else { &named },
+                    &node.path,
+                )?
             }
         };
         assign(&node.outputs, node.gives_list, value, &mut names);
     }
-    let mut outputs: Vec<Value> = graph.outputs.iter().map(|argument| plain(argument, &names)).collect();
+    let mut outputs: Vec<Value> = graph
+        .outputs
+        .iter()
+        .map(|argument| plain(argument, &names))
+        .collect();
     match outputs.len() {
         1 => Ok(outputs.remove(0)),
         0 => refuse("the program gives nothing back"),

@@ -70,7 +70,12 @@ struct Search<'m> {
 }
 
 /// The sizes of the first input that fit, channels corrected first.
-pub(super) fn search(model: &Model, shapes: &[Vec<usize>], walk: &Walk, limits: &Limits) -> Result<Option<Fits>> {
+pub(super) fn search(
+    model: &Model,
+    shapes: &[Vec<usize>],
+    walk: &Walk,
+    limits: &Limits,
+) -> Result<Option<Fits>> {
     let Some(first) = shapes.first() else {
         return Ok(None);
     };
@@ -103,7 +108,10 @@ pub(super) fn search(model: &Model, shapes: &[Vec<usize>], walk: &Walk, limits: 
     }
     search.refine(&mut answers)?;
     let sizes = described(&answers);
-    let reaches = answers.iter().find(|(_, answer)| **answer != Answer::No).map(|(size, _)| *size);
+    let reaches = answers
+        .iter()
+        .find(|(_, answer)| **answer != Answer::No)
+        .map(|(size, _)| *size);
     let pinned_by = answers.values().find_map(|answer| match answer {
         Answer::Pinned(path) => Some(path.clone()),
         _ => None,
@@ -135,7 +143,9 @@ impl Search<'_> {
         self.left = self.left.saturating_sub(run.cost.max(1));
         Ok(match (&run.trace.broken, &run.outputs) {
             (None, Some(_)) if run.trace.warnings.is_empty() => Answer::Fits,
-            (Some(broken), _) if broken.what == Wrong::Features => Answer::Pinned(broken.path.clone()),
+            (Some(broken), _) if broken.what == Wrong::Features => {
+                Answer::Pinned(broken.path.clone())
+            }
             // a batch that became another one
             (None, Some(_)) => Answer::Pinned(String::new()),
             _ => Answer::No,
@@ -150,9 +160,17 @@ impl Search<'_> {
     fn squares(&mut self, given: usize) -> Result<BTreeMap<usize, Answer>> {
         let mut answers = BTreeMap::new();
         let near = given.saturating_sub(3)..given.saturating_add(4);
-        let far = [1usize, 2].map(|times| given.saturating_mul(times)).into_iter();
-        let coarse = (1..=32).map(|n| n * 32).filter(|n| *n <= given.saturating_mul(2));
-        let all = far.chain(near).chain(1..=SMALL).chain(coarse).chain(SMALL..given.saturating_mul(2).min(1024));
+        let far = [1usize, 2]
+            .map(|times| given.saturating_mul(times))
+            .into_iter();
+        let coarse = (1..=32)
+            .map(|n| n * 32)
+            .filter(|n| *n <= given.saturating_mul(2));
+        let all = far
+            .chain(near)
+            .chain(1..=SMALL)
+            .chain(coarse)
+            .chain(SMALL..given.saturating_mul(2).min(1024));
         for size in all {
             if size == 0 || answers.contains_key(&size) {
                 continue;
@@ -169,12 +187,16 @@ impl Search<'_> {
     /// Tries what lies between a size that fits and the next tried one that does not, by halves.
     fn refine(&mut self, answers: &mut BTreeMap<usize, Answer>) -> Result<()> {
         loop {
-            let pairs: Vec<(usize, Answer)> = answers.iter().map(|(size, answer)| (*size, answer.clone())).collect();
+            let pairs: Vec<(usize, Answer)> = answers
+                .iter()
+                .map(|(size, answer)| (*size, answer.clone()))
+                .collect();
             let gap = pairs.windows(2).find(|pair| {
                 let fits = |n: usize| pair[n].1 == Answer::Fits;
                 fits(0) != fits(1) && pair[1].0 - pair[0].0 > 1
             });
-            let Some([(low, _), (high, _)]) = gap.map(|pair| [pair[0].clone(), pair[1].clone()]) else {
+            let Some([(low, _), (high, _)]) = gap.map(|pair| [pair[0].clone(), pair[1].clone()])
+            else {
                 return Ok(());
             };
             // a budget of its own: a few dozen walks at most
@@ -200,12 +222,17 @@ impl Search<'_> {
         if let (Some(last), Some(first)) = (corner.last_mut(), other.last_mut()) {
             (*last, *first) = (high, low);
         }
-        Ok(self.axes.len() == 1 || self.answer(&corner)? == Answer::Fits && self.answer(&other)? == Answer::Fits)
+        Ok(self.axes.len() == 1
+            || self.answer(&corner)? == Answer::Fits && self.answer(&other)? == Answer::Fits)
     }
 }
 
 fn described(answers: &BTreeMap<usize, Answer>) -> Sizes {
-    let fits: Vec<usize> = answers.iter().filter(|(_, answer)| **answer == Answer::Fits).map(|(size, _)| *size).collect();
+    let fits: Vec<usize> = answers
+        .iter()
+        .filter(|(_, answer)| **answer == Answer::Fits)
+        .map(|(size, _)| *size)
+        .collect();
     let (Some(&first), Some(&last)) = (fits.first(), fits.last()) else {
         return Sizes::None;
     };
@@ -214,7 +241,11 @@ fn described(answers: &BTreeMap<usize, Answer>) -> Sizes {
         return Sizes::From(first);
     }
     let step = fits.iter().copied().reduce(common).unwrap_or(1);
-    if step > 1 && tried_from(first).filter(|size| size % step == 0).eq(fits.iter().copied()) {
+    if step > 1
+        && tried_from(first)
+            .filter(|size| size % step == 0)
+            .eq(fits.iter().copied())
+    {
         return match fits.len() {
             1 => Sizes::Range(first, first),
             _ => Sizes::Multiples(step, first),
@@ -260,6 +291,9 @@ mod tests {
         assert_eq!(sizes(|n| (28..=31).contains(&n)), Sizes::Range(28, 31));
         assert_eq!(sizes(|n| n % 16 == 0), Sizes::Multiples(16, 16));
         assert_eq!(sizes(|n| n == 96), Sizes::Range(96, 96));
-        assert_eq!(sizes(|n| n == 5 || n == 7 || n == 8), Sizes::Ranges(vec![(5, 5), (7, 8)]));
+        assert_eq!(
+            sizes(|n| n == 5 || n == 7 || n == 8),
+            Sizes::Ranges(vec![(5, 5), (7, 8)])
+        );
     }
 }

@@ -70,7 +70,11 @@ impl<'p> Interpreter<'p> {
     }
 
     /// Calls the module's `forward`.
-    pub(super) fn module(&mut self, object: usize, arguments: Vec<(Option<Rc<str>>, Value)>) -> Outcome {
+    pub(super) fn module(
+        &mut self,
+        object: usize,
+        arguments: Vec<(Option<Rc<str>>, Value)>,
+    ) -> Outcome {
         let path: Rc<str> = self.program.path(object).into();
         let Some(forward) = self.program.method(object, "forward") else {
             return self.in_order(object, arguments);
@@ -80,7 +84,12 @@ impl<'p> Interpreter<'p> {
             inputs.extend(value.tensors());
         }
         let steps = self.trace.steps.len();
-        match self.call(&forward, Some(Value::Object(object)), arguments, path.clone()) {
+        match self.call(
+            &forward,
+            Some(Value::Object(object)),
+            arguments,
+            path.clone(),
+        ) {
             Err(Trouble::Unknown(why)) => {
                 let class = self.program.class_name(object).to_owned();
                 // what was found on the way stays
@@ -127,7 +136,9 @@ impl<'p> Interpreter<'p> {
             && tensor.rank() > 2
             && tensor.shape.last() != Some(&takes)
         {
-            value = self.trace.apply("flatten", &[value.clone(), Value::Int(1)], &[], "")?;
+            value = self
+                .trace
+                .apply("flatten", &[value.clone(), Value::Int(1)], &[], "")?;
         }
         value = self.module(part, vec![(None, value)])?;
         for (op, numbers) in self.program.inserted(&path) {
@@ -238,7 +249,9 @@ impl<'p> Interpreter<'p> {
                     Some(false) => other,
                     None if only_raises(then) => other,
                     None if only_raises(other) => then,
-                    None => return unknown(format!("line {line}: a branch that depends on the data")),
+                    None => {
+                        return unknown(format!("line {line}: a branch that depends on the data"));
+                    }
                 };
                 return self.statements(branch, frame);
             }
@@ -246,7 +259,9 @@ impl<'p> Interpreter<'p> {
                 match self.eval(condition, frame)?.truth() {
                     Some(true) => {}
                     Some(false) => break,
-                    None => return unknown(format!("line {line}: a loop that depends on the data")),
+                    None => {
+                        return unknown(format!("line {line}: a loop that depends on the data"));
+                    }
                 }
                 self.spend()?;
                 match self.statements(body, frame)? {
@@ -276,7 +291,13 @@ impl<'p> Interpreter<'p> {
         Ok(Flow::Next)
     }
 
-    fn assign(&mut self, target: &Target, value: Value, frame: &mut Frame, depth: usize) -> Outcome<()> {
+    fn assign(
+        &mut self,
+        target: &Target,
+        value: Value,
+        frame: &mut Frame,
+        depth: usize,
+    ) -> Outcome<()> {
         let Some(depth) = depth.checked_sub(1) else {
             return unknown("tuples lie too deep in each other");
         };
@@ -299,7 +320,13 @@ impl<'p> Interpreter<'p> {
         Ok(())
     }
 
-    fn unpack(&mut self, targets: &[Target], value: Value, frame: &mut Frame, depth: usize) -> Outcome<()> {
+    fn unpack(
+        &mut self,
+        targets: &[Target],
+        value: Value,
+        frame: &mut Frame,
+        depth: usize,
+    ) -> Outcome<()> {
         let items = match &value {
             Value::Unknown => vec![Value::Unknown; targets.len()],
             value => match self.iterate(value) {
@@ -309,7 +336,11 @@ impl<'p> Interpreter<'p> {
         };
         if items.len() != targets.len() {
             return Err(self.trace.raised(
-                &format!("{} values where {} are expected", items.len(), targets.len()),
+                &format!(
+                    "{} values where {} are expected",
+                    items.len(),
+                    targets.len()
+                ),
                 &value.tensors(),
                 &frame.path,
             ));
@@ -323,11 +354,18 @@ impl<'p> Interpreter<'p> {
     /// What a loop goes through: items, submodules, or the parts of a tensor.
     fn iterate(&mut self, value: &Value) -> Option<Vec<Value>> {
         match value {
-            Value::Object(number) => {
-                Some(self.program.parts(*number).into_iter().map(Value::Object).collect())
-            }
+            Value::Object(number) => Some(
+                self.program
+                    .parts(*number)
+                    .into_iter()
+                    .map(Value::Object)
+                    .collect(),
+            ),
             Value::Tensor(_) => {
-                let parts = self.trace.apply("unbind", &[value.clone(), Value::Int(0)], &[], "").ok()?;
+                let parts = self
+                    .trace
+                    .apply("unbind", &[value.clone(), Value::Int(0)], &[], "")
+                    .ok()?;
                 parts.items()
             }
             other => other.items(),
@@ -346,7 +384,9 @@ impl<'p> Interpreter<'p> {
                 Some(value) => value.clone(),
                 None => Value::Function(name.clone()),
             },
-            Expr::Attribute(object, name) => return self.attribute(expression, object, name, frame),
+            Expr::Attribute(object, name) => {
+                return self.attribute(expression, object, name, frame);
+            }
             Expr::Item(list, index) => {
                 let list = self.eval(list, frame)?;
                 let index = self.eval(index, frame)?;
@@ -404,7 +444,8 @@ impl<'p> Interpreter<'p> {
             }
             Value::Tensor(_) => {
                 let path = frame.path.clone();
-                self.trace.apply("select", &[list.clone(), Value::Int(0), index], &[], &path)
+                self.trace
+                    .apply("select", &[list.clone(), Value::Int(0), index], &[], &path)
             }
             _ => scalar::item(&list, &index),
         }
@@ -413,10 +454,18 @@ impl<'p> Interpreter<'p> {
     /// An attribute of an object in the file.
     fn get(&self, object: usize, name: &str) -> Value {
         let set = self.set.get(&(object, name.into()));
-        set.cloned().or_else(|| self.program.attribute(object, name)).unwrap_or(Value::Unknown)
+        set.cloned()
+            .or_else(|| self.program.attribute(object, name))
+            .unwrap_or(Value::Unknown)
     }
 
-    fn attribute(&mut self, whole: &Expr, object: &Expr, name: &Rc<str>, frame: &mut Frame) -> Outcome {
+    fn attribute(
+        &mut self,
+        whole: &Expr,
+        object: &Expr,
+        name: &Rc<str>,
+        frame: &mut Frame,
+    ) -> Outcome {
         if let Some(path) = self.global(whole, frame) {
             return Ok(match path.strip_prefix("CONSTANTS.c") {
                 Some(number) => self.program.constant(number),
@@ -428,13 +477,18 @@ impl<'p> Interpreter<'p> {
             Value::Object(number) => self.get(*number, name),
             Value::Tuple(tuple) => {
                 let at = tuple.fields.iter().position(|field| **field == **name);
-                at.and_then(|at| tuple.items.get(at)).cloned().unwrap_or(Value::Unknown)
+                at.and_then(|at| tuple.items.get(at))
+                    .cloned()
+                    .unwrap_or(Value::Unknown)
             }
             Value::Tensor(_) => {
                 let path = frame.path.clone();
                 match &**name {
                     "shape" => self.trace.apply("size", &[object.clone()], &[], &path)?,
-                    "dtype" | "device" => self.trace.apply(&format!("prim.{name}"), &[object.clone()], &[], &path)?,
+                    "dtype" | "device" => {
+                        self.trace
+                            .apply(&format!("prim.{name}"), &[object.clone()], &[], &path)?
+                    }
                     "T" => self.trace.apply("numpy_T", &[object.clone()], &[], &path)?,
                     _ => Value::Unknown,
                 }
@@ -509,7 +563,13 @@ impl<'p> Interpreter<'p> {
         }
         match (&**method, self.get(object, method)) {
             (_, Value::Object(part)) => self.module(part, arguments),
-            ("values", _) => Ok(Value::list(self.program.parts(object).into_iter().map(Value::Object).collect())),
+            ("values", _) => Ok(Value::list(
+                self.program
+                    .parts(object)
+                    .into_iter()
+                    .map(Value::Object)
+                    .collect(),
+            )),
             ("items", _) => {
                 let parts = self.program.parts(object).into_iter();
                 let pairs = parts.map(|part| {
@@ -531,7 +591,8 @@ impl<'p> Interpreter<'p> {
         frame: &Frame,
     ) -> Outcome {
         // x.view(1, -1): sizes one by one
-        let spread = ["view", "reshape", "permute", "expand", "repeat", "tile"].contains(&super::ops::bare(name));
+        let spread = ["view", "reshape", "permute", "expand", "repeat", "tile"]
+            .contains(&super::ops::bare(name));
         if spread && positional.len() > 1 && matches!(positional[1], Value::Int(_)) {
             let sizes = positional.split_off(1);
             positional.push(Value::list(sizes));
@@ -581,9 +642,19 @@ impl<'p> Interpreter<'p> {
         Some(match name {
             "ops.prim.RaiseException" | "raise" => {
                 let message = first.map_or_else(String::new, |value| value.show(200));
-                let inputs: Vec<Tensor> = frame.locals.values().flat_map(Value::tensors).filter(|t| t.live).take(1).collect();
+                let inputs: Vec<Tensor> = frame
+                    .locals
+                    .values()
+                    .flat_map(Value::tensors)
+                    .filter(|t| t.live)
+                    .take(1)
+                    .collect();
                 let path = frame.path.clone();
-                Err(self.trace.raised(message.trim_start_matches("AssertionError: "), &inputs, &path))
+                Err(self.trace.raised(
+                    message.trim_start_matches("AssertionError: "),
+                    &inputs,
+                    &path,
+                ))
             }
             "range" => {
                 let numbers: Option<Vec<i64>> = arguments.iter().map(Value::int).collect();
@@ -593,30 +664,45 @@ impl<'p> Interpreter<'p> {
                     Some([start, end, step]) if *step != 0 => (*start, *end, *step),
                     _ => return Some(Ok(Value::Unknown)),
                 };
-                let count = if step > 0 { end.saturating_sub(start) } else { start.saturating_sub(end) };
+                let count = if step > 0 {
+                    end.saturating_sub(start)
+                } else {
+                    start.saturating_sub(end)
+                };
                 let count = count.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
                 if count > 1 << 20 {
                     return Some(unknown("a loop of more than a million rounds"));
                 }
-                Ok(Value::list((0..count as i64).map(|n| Value::Int(start + n * step)).collect()))
+                Ok(Value::list(
+                    (0..count as i64)
+                        .map(|n| Value::Int(start + n * step))
+                        .collect(),
+                ))
             }
             "getattr" => match arguments {
-                [Value::Object(object), Value::Str(name), default @ ..] => Ok(match self.get(*object, name) {
-                    Value::Unknown => default.first().cloned().unwrap_or(Value::Unknown),
-                    value => value,
-                }),
+                [Value::Object(object), Value::Str(name), default @ ..] => {
+                    Ok(match self.get(*object, name) {
+                        Value::Unknown => default.first().cloned().unwrap_or(Value::Unknown),
+                        value => value,
+                    })
+                }
                 _ => Ok(Value::Unknown),
             },
             "hasattr" => match arguments {
-                [Value::Object(object), Value::Str(name)] => {
-                    Ok(Value::Bool(!matches!(self.get(*object, name), Value::Unknown)))
-                }
+                [Value::Object(object), Value::Str(name)] => Ok(Value::Bool(!matches!(
+                    self.get(*object, name),
+                    Value::Unknown
+                ))),
                 _ => Ok(Value::Unknown),
             },
             "enumerate" => match first.and_then(|value| self.iterate(value)) {
                 Some(items) => {
                     let pairs = items.into_iter().enumerate();
-                    Ok(Value::list(pairs.map(|(n, item)| Value::tuple(vec![Value::Int(n as i64), item])).collect()))
+                    Ok(Value::list(
+                        pairs
+                            .map(|(n, item)| Value::tuple(vec![Value::Int(n as i64), item]))
+                            .collect(),
+                    ))
                 }
                 None => Ok(Value::Unknown),
             },
@@ -628,14 +714,18 @@ impl<'p> Interpreter<'p> {
                 None => Ok(Value::Unknown),
             },
             "zip" => {
-                let lists: Option<Vec<Vec<Value>>> = arguments.iter().map(|value| self.iterate(value)).collect();
+                let lists: Option<Vec<Vec<Value>>> =
+                    arguments.iter().map(|value| self.iterate(value)).collect();
                 let lists = lists?;
                 let length = lists.iter().map(Vec::len).min().unwrap_or(0);
-                let rows = (0..length).map(|n| Value::tuple(lists.iter().map(|list| list[n].clone()).collect()));
+                let rows = (0..length)
+                    .map(|n| Value::tuple(lists.iter().map(|list| list[n].clone()).collect()));
                 Ok(Value::list(rows.collect()))
             }
             "len" => match first {
-                Some(Value::Object(object)) => Ok(Value::Int(self.program.parts(*object).len() as i64)),
+                Some(Value::Object(object)) => {
+                    Ok(Value::Int(self.program.parts(*object).len() as i64))
+                }
                 _ => return None,
             },
             "print" => Ok(Value::None),
@@ -671,9 +761,9 @@ fn split(arguments: Vec<(Option<Rc<str>>, Value)>) -> Split {
 /// Whether the block only raises.
 fn only_raises(block: &[Stmt]) -> bool {
     let raises = |statement: &Stmt| match statement {
-        Stmt::Do(Expr::Call(function, _), _) => {
-            function.dotted().is_some_and(|name| name == "ops.prim.RaiseException" || name == "raise")
-        }
+        Stmt::Do(Expr::Call(function, _), _) => function
+            .dotted()
+            .is_some_and(|name| name == "ops.prim.RaiseException" || name == "raise"),
         _ => false,
     };
     block.iter().any(raises)
@@ -695,8 +785,13 @@ fn is_instance(value: &Value, class: &Expr) -> Option<bool> {
     Some(match (value, name.as_str()) {
         (Value::Unknown, _) => return None,
         (Value::Tensor(_), "Tensor" | "torch.Tensor") => true,
-        (Value::Int(_), "int") | (Value::Float(_), "float") | (Value::Bool(_), "bool") | (Value::Str(_), "str") => true,
-        (Value::List(_), "List" | "list") | (Value::Tuple(_), "Tuple" | "tuple") | (Value::Dict(_), "Dict" | "dict") => true,
+        (Value::Int(_), "int")
+        | (Value::Float(_), "float")
+        | (Value::Bool(_), "bool")
+        | (Value::Str(_), "str") => true,
+        (Value::List(_), "List" | "list")
+        | (Value::Tuple(_), "Tuple" | "tuple")
+        | (Value::Dict(_), "Dict" | "dict") => true,
         _ => false,
     })
 }

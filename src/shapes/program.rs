@@ -56,7 +56,9 @@ impl Program {
                 program.classes.insert(name, Rc::new(class));
             }
             for function in source.functions {
-                program.functions.insert(format!("{module}.{}", function.name), function);
+                program
+                    .functions
+                    .insert(format!("{module}.{}", function.name), function);
             }
         }
         Ok(program)
@@ -74,7 +76,10 @@ impl Program {
         let mut numbers = HashMap::new();
         for (number, tensor) in instances.tensors.iter().enumerate() {
             if tensor.layout.numel() == 1 && tensor.layout.shape().is_empty() {
-                let element = checkpoint.view(tensor).ok().and_then(|view| view.element(&[]));
+                let element = checkpoint
+                    .view(tensor)
+                    .ok()
+                    .and_then(|view| view.element(&[]));
                 let value = match element {
                     Some(crate::tensor::Element::Float(x)) => Some(x),
                     Some(crate::tensor::Element::Int(n)) => Some(n as f64),
@@ -116,7 +121,9 @@ impl Program {
         let mut seen = vec![false; self.instances.objects.len()];
         let mut left = vec![(root, path.to_owned(), DEPTH)];
         while let Some((number, path, depth)) = left.pop() {
-            let Some(object) = self.instances.objects.get(number) else { continue };
+            let Some(object) = self.instances.objects.get(number) else {
+                continue;
+            };
             if std::mem::replace(&mut seen[number], true) {
                 continue;
             }
@@ -173,7 +180,11 @@ impl Program {
         let class = self.class(object);
         match (&self.known, self.classes.get(class)) {
             (Some(known), _) => known.method(class, name),
-            (None, Some(class)) => class.methods.iter().find(|method| method.name == name).cloned(),
+            (None, Some(class)) => class
+                .methods
+                .iter()
+                .find(|method| method.name == name)
+                .cloned(),
             (None, None) => None,
         }
     }
@@ -183,10 +194,13 @@ impl Program {
         let Some(object) = self.object(object) else {
             return Vec::new();
         };
-        let parts = object.modules.iter().filter_map(|name| match object.get(name) {
-            Some(Attribute::Object(part)) => Some(*part),
-            _ => None,
-        });
+        let parts = object
+            .modules
+            .iter()
+            .filter_map(|name| match object.get(name) {
+                Some(Attribute::Object(part)) => Some(*part),
+                _ => None,
+            });
         parts.collect()
     }
 
@@ -207,7 +221,9 @@ impl Program {
 
     pub(super) fn inserted(&self, path: &str) -> Vec<(&str, &[i64])> {
         let inserts = self.inserts.iter().filter(|insert| insert.after == path);
-        inserts.map(|insert| (insert.op.as_str(), insert.numbers.as_slice())).collect()
+        inserts
+            .map(|insert| (insert.op.as_str(), insert.numbers.as_slice()))
+            .collect()
     }
 
     pub(super) fn attribute(&self, object: usize, name: &str) -> Option<Value> {
@@ -221,7 +237,10 @@ impl Program {
     }
 
     pub(super) fn constant(&self, number: &str) -> Value {
-        let constant = number.parse::<usize>().ok().and_then(|n| self.instances.constants.get(n));
+        let constant = number
+            .parse::<usize>()
+            .ok()
+            .and_then(|n| self.instances.constants.get(n));
         constant.map_or(Value::Unknown, |value| self.value(value))
     }
 
@@ -258,7 +277,9 @@ impl Program {
             Attribute::List(items) => Value::list(all(items)),
             Attribute::Tuple(items) => Value::tuple(all(items)),
             Attribute::Dict(entries) => {
-                let entries = entries.iter().map(|(key, value)| (self.value(key), self.value(value)));
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| (self.value(key), self.value(value)));
                 Value::Dict(Rc::new(std::cell::RefCell::new(entries.collect())))
             }
             // functions that modules keep, `torch.nn.functional.relu`
@@ -286,7 +307,9 @@ fn literal(expression: &Expr) -> Option<Value> {
         Expr::Str(text) => Value::Str(text.clone()),
         Expr::List(items) => Value::list(all(items)?),
         Expr::Tuple(items) => Value::tuple(all(items)?),
-        Expr::Call(function, arguments) if function.dotted().is_some_and(|name| name == "annotate") => {
+        Expr::Call(function, arguments)
+            if function.dotted().is_some_and(|name| name == "annotate") =>
+        {
             literal(&arguments.get(1)?.1)?
         }
         _ => return None,

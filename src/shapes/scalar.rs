@@ -13,11 +13,20 @@ const TEXT: usize = 400;
 /// The result, if the function is about plain values; `None` where it is about tensors, or is not known.
 pub(super) fn call(name: &str, positional: &[Value], named: &[(String, Value)]) -> Option<Outcome> {
     let get = |at: usize, key: &str| {
-        let by_name = || named.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let by_name = || {
+            named
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value)
+        };
         positional.get(at).or_else(by_name)
     };
-    let first = get(0, "self").or_else(|| get(0, "a")).unwrap_or(&Value::None);
-    let second = get(1, "other").or_else(|| get(1, "b")).unwrap_or(&Value::None);
+    let first = get(0, "self")
+        .or_else(|| get(0, "a"))
+        .unwrap_or(&Value::None);
+    let second = get(1, "other")
+        .or_else(|| get(1, "b"))
+        .unwrap_or(&Value::None);
     if let Some(answer) = about(name, first, get(1, "dim")) {
         return Some(Ok(answer));
     }
@@ -51,9 +60,40 @@ fn is_tensor(value: &Value) -> bool {
 /// Names that mean plain numbers where no tensor is among the arguments.
 fn is_plain(name: &str) -> bool {
     const NAMES: [&str; 34] = [
-        "add", "sub", "mul", "div", "truediv", "floordiv", "floor_divide", "remainder", "mod", "fmod", "pow", "neg", "eq", "ne", "lt", "le", "gt",
-        "ge", "max", "min", "abs", "ceil", "floor", "round", "sqrt", "log", "prim.max", "prim.min", "prim.abs", "math.ceil",
-        "math.floor", "sym_max", "sym_min", "exp",
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "truediv",
+        "floordiv",
+        "floor_divide",
+        "remainder",
+        "mod",
+        "fmod",
+        "pow",
+        "neg",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "max",
+        "min",
+        "abs",
+        "ceil",
+        "floor",
+        "round",
+        "sqrt",
+        "log",
+        "prim.max",
+        "prim.min",
+        "prim.abs",
+        "math.ceil",
+        "math.floor",
+        "sym_max",
+        "sym_min",
+        "exp",
     ];
     NAMES.contains(&name)
 }
@@ -63,8 +103,23 @@ fn about(name: &str, value: &Value, dim: Option<&Value>) -> Option<Value> {
     if let Value::Unknown = value {
         let asks = matches!(
             name,
-            "size" | "sym_size" | "dim" | "numel" | "sym_numel" | "len" | "item" | "Int" | "ScalarImplicit" | "IntImplicit"
-                | "FloatImplicit" | "Float" | "Bool" | "prim.dtype" | "prim.device" | "is_floating_point" | "prim.shape"
+            "size"
+                | "sym_size"
+                | "dim"
+                | "numel"
+                | "sym_numel"
+                | "len"
+                | "item"
+                | "Int"
+                | "ScalarImplicit"
+                | "IntImplicit"
+                | "FloatImplicit"
+                | "Float"
+                | "Bool"
+                | "prim.dtype"
+                | "prim.device"
+                | "is_floating_point"
+                | "prim.shape"
         );
         return asks.then_some(Value::Unknown);
     }
@@ -76,10 +131,26 @@ fn about(name: &str, value: &Value, dim: Option<&Value>) -> Option<Value> {
                 "Int" | "int" => value.float().map(|x| Value::Int(x as i64)),
                 "Float" | "float" => value.float().map(Value::Float),
                 "Bool" | "bool" => value.truth().map(Value::Bool),
+                // of a device
+                "prim.type" => Some(value.clone()),
                 "item" | "ScalarImplicit" | "IntImplicit" | "FloatImplicit" => Some(value.clone()),
-                "is_scripting" | "_C._get_tracing_state" | "jit.is_tracing" => Some(Value::Bool(false)),
-                "_assert" | "_assert_async" | "_assert_scalar" | "sym_constrain_range_for_size" | "sym_constrain_range"
-                | "_check" | "warn" | "prim.Print" | "manual_seed" => Some(Value::None),
+                // the walk is one of inference: nothing is recorded for gradients
+                "is_grad_enabled"
+                | "is_autocast_enabled"
+                | "is_inference_mode_enabled"
+                | "is_autocast_cpu_enabled"
+                | "is_scripting"
+                | "_C._get_tracing_state"
+                | "jit.is_tracing" => Some(Value::Bool(false)),
+                "_assert"
+                | "_assert_async"
+                | "_assert_scalar"
+                | "sym_constrain_range_for_size"
+                | "sym_constrain_range"
+                | "_check"
+                | "warn"
+                | "prim.Print"
+                | "manual_seed" => Some(Value::None),
                 _ => None,
             };
         }
@@ -104,18 +175,23 @@ fn about(name: &str, value: &Value, dim: Option<&Value>) -> Option<Value> {
         },
         "len" => Value::Int(tensor.shape.first().copied().unwrap_or(0) as i64),
         "dim" | "ndimension" => Value::Int(tensor.rank() as i64),
-        "numel" | "sym_numel" => tensor.numel().map_or(Value::Unknown, |n| Value::Int(n as i64)),
+        "numel" | "sym_numel" => tensor
+            .numel()
+            .map_or(Value::Unknown, |n| Value::Int(n as i64)),
         "prim.dtype" => Value::Int(ops::scalar_code(tensor.dtype)),
         "prim.device" => Value::text("cpu"),
         "prim.layout" => Value::Int(0),
-        "prim.requires_grad" | "prim.is_cuda" | "prim.is_mps" | "prim.is_quantized" | "prim.is_sparse" | "prim.is_nested"
-        | "is_complex" | "prim.is_meta" | "prim.is_xla" | "prim.is_mkldnn" => Value::Bool(false),
+        "prim.requires_grad" | "prim.is_cuda" | "prim.is_mps" | "prim.is_quantized"
+        | "prim.is_sparse" | "prim.is_nested" | "is_complex" | "prim.is_meta" | "prim.is_xla"
+        | "prim.is_mkldnn" => Value::Bool(false),
         "is_floating_point" => Value::Bool(is_float),
         "is_contiguous" => Value::Bool(true),
         "Int" | "int" | "IntImplicit" => number(true),
         "Float" | "FloatImplicit" => number(false),
         "item" | "ScalarImplicit" => number(!is_float),
-        "Bool" => tensor.number.map_or(Value::Unknown, |x| Value::Bool(x != 0.0)),
+        "Bool" => tensor
+            .number
+            .map_or(Value::Unknown, |x| Value::Bool(x != 0.0)),
         "_assert_async" | "_assert_tensor_metadata" => Value::None,
         _ => return None,
     })
@@ -131,13 +207,17 @@ fn logic(name: &str, a: &Value, b: &Value) -> Option<Value> {
                 (Value::Unknown, _) | (_, Value::Unknown) => None,
                 (Value::None, Value::None) => Some(true),
                 (Value::None, _) | (_, Value::None) => Some(false),
-                (Value::Tensor(a), Value::Tensor(b)) => Some(a.origin == b.origin && a.shape == b.shape),
+                (Value::Tensor(a), Value::Tensor(b)) => {
+                    Some(a.origin == b.origin && a.shape == b.shape)
+                }
                 _ => a.equals(b),
             };
             truth(same.map(|same| same == (name == "__is__")))
         }
         "__and__" | "__or__" if !is_tensor(a) && !is_tensor(b) => match (a, b) {
-            (Value::Int(x), Value::Int(y)) => Value::Int(if name == "__and__" { x & y } else { x | y }),
+            (Value::Int(x), Value::Int(y)) => {
+                Value::Int(if name == "__and__" { x & y } else { x | y })
+            }
             _ => truth(match (a.truth(), b.truth(), name) {
                 (Some(false), _, "__and__") | (_, Some(false), "__and__") => Some(false),
                 (Some(true), _, "__or__") | (_, Some(true), "__or__") => Some(true),
@@ -156,7 +236,9 @@ fn logic(name: &str, a: &Value, b: &Value) -> Option<Value> {
                 },
             };
             let items = container.items()?;
-            truth(Some(items.iter().any(|other| other.equals(item) == Some(true))))
+            truth(Some(
+                items.iter().any(|other| other.equals(item) == Some(true)),
+            ))
         }
         _ => return None,
     })
@@ -169,7 +251,9 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
             let mut text = String::new();
             let mut rest = &**pattern;
             for value in &positional[1..] {
-                let Some((before, after)) = rest.split_once("{}") else { break };
+                let Some((before, after)) = rest.split_once("{}") else {
+                    break;
+                };
                 text += before;
                 text += &value.show(TEXT);
                 rest = after;
@@ -197,7 +281,9 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
             Value::None
         }
         ("insert", Value::List(items)) => {
-            let at = usize::try_from(second.int()?).ok()?.min(items.borrow().len());
+            let at = usize::try_from(second.int()?)
+                .ok()?
+                .min(items.borrow().len());
             items.borrow_mut().insert(at, positional.get(2)?.clone());
             Value::None
         }
@@ -233,18 +319,35 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
             if entries.len() >= LONGEST {
                 return Some(refuse("a dict grows without end"));
             }
-            match entries.iter_mut().find(|(key, _)| key.equals(second) == Some(true)) {
+            match entries
+                .iter_mut()
+                .find(|(key, _)| key.equals(second) == Some(true))
+            {
                 Some(entry) => entry.1 = value,
                 None => entries.push((second.clone(), value)),
             }
             Value::None
         }
         ("__getitem__" | "_operator.getitem" | "getitem", _) => return Some(item(first, second)),
-        ("keys", Value::Dict(entries)) => Value::list(entries.borrow().iter().map(|(key, _)| key.clone()).collect()),
-        ("values", Value::Dict(entries)) => Value::list(entries.borrow().iter().map(|(_, value)| value.clone()).collect()),
+        ("keys", Value::Dict(entries)) => Value::list(
+            entries
+                .borrow()
+                .iter()
+                .map(|(key, _)| key.clone())
+                .collect(),
+        ),
+        ("values", Value::Dict(entries)) => Value::list(
+            entries
+                .borrow()
+                .iter()
+                .map(|(_, value)| value.clone())
+                .collect(),
+        ),
         ("items", Value::Dict(entries)) => {
             let entries = entries.borrow();
-            let pairs = entries.iter().map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()]));
+            let pairs = entries
+                .iter()
+                .map(|(key, value)| Value::tuple(vec![key.clone(), value.clone()]));
             Value::list(pairs.collect())
         }
         ("slice", value) if !matches!(value, Value::Unknown) => {
@@ -256,8 +359,17 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
             let (start, end, step) = (number(1, 0)?, number(2, i64::MAX)?, number(3, 1)?);
             let step = usize::try_from(step).ok().filter(|step| *step > 0)?;
             let length = ops::sliced(items.len(), start, end, step);
-            let begin = if start < 0 { (start + items.len() as i64).max(0) } else { start };
-            let taken = items.into_iter().skip(usize::try_from(begin).ok()?).step_by(step).take(length).collect();
+            let begin = if start < 0 {
+                (start + items.len() as i64).max(0)
+            } else {
+                start
+            };
+            let taken = items
+                .into_iter()
+                .skip(usize::try_from(begin).ok()?)
+                .step_by(step)
+                .take(length)
+                .collect();
             match value {
                 Value::Tuple(_) => Value::tuple(taken),
                 _ => Value::list(taken),
@@ -277,15 +389,35 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
             if items.len().saturating_mul(times) > LONGEST {
                 return Some(refuse("a list grows without end"));
             }
-            Value::list(items.iter().cycle().take(items.len() * times).cloned().collect())
+            Value::list(
+                items
+                    .iter()
+                    .cycle()
+                    .take(items.len() * times)
+                    .cloned()
+                    .collect(),
+            )
         }
         ("add", Value::Str(a)) => match second {
             Value::Str(b) => Value::text(format!("{a}{b}").chars().take(TEXT).collect::<String>()),
             _ => return None,
         },
-        ("eq" | "ne", Value::List(_) | Value::Tuple(_) | Value::Str(_) | Value::None | Value::Object(_)) => {
+        (
+            "eq" | "ne",
+            Value::List(_) | Value::Tuple(_) | Value::Str(_) | Value::None | Value::Object(_),
+        ) => {
             let equal = first.equals(second);
             equal.map_or(Value::Unknown, |equal| Value::Bool(equal == (name == "eq")))
+        }
+        ("all" | "any", value) => {
+            let items = value.items()?;
+            let wanted = name == "any";
+            let truths: Vec<Option<bool>> = items.iter().map(Value::truth).collect();
+            match truths.iter().any(|truth| *truth == Some(wanted)) {
+                true => Value::Bool(wanted),
+                false if truths.iter().all(Option::is_some) => Value::Bool(!wanted),
+                false => Value::Unknown,
+            }
         }
         ("sum", value) => {
             let items = value.items()?;
@@ -299,7 +431,11 @@ fn list(name: &str, first: &Value, second: &Value, positional: &[Value]) -> Opti
         }
         ("prim.max" | "prim.min" | "max" | "min", Value::List(_)) => {
             let items: Option<Vec<f64>> = first.items()?.iter().map(Value::float).collect();
-            let pick = if name.ends_with("max") { f64::max } else { f64::min };
+            let pick = if name.ends_with("max") {
+                f64::max
+            } else {
+                f64::min
+            };
             match items.and_then(|items| items.into_iter().reduce(pick)) {
                 Some(x) if x.fract() == 0.0 => Value::Int(x as i64),
                 Some(x) => Value::Float(x),
@@ -320,7 +456,9 @@ fn place(at: i64, length: usize) -> Option<usize> {
 pub(super) fn item(container: &Value, index: &Value) -> Outcome {
     if let Value::Dict(entries) = container {
         let entries = entries.borrow();
-        let found = entries.iter().find(|(key, _)| key.equals(index) == Some(true));
+        let found = entries
+            .iter()
+            .find(|(key, _)| key.equals(index) == Some(true));
         return match found {
             Some((_, value)) => Ok(value.clone()),
             None => refuse(format!("no entry {}", index.show(TEXT))),
@@ -331,13 +469,19 @@ pub(super) fn item(container: &Value, index: &Value) -> Outcome {
     };
     match place(at, items.len()) {
         Some(at) => Ok(items[at].clone()),
-        None => refuse(format!("index {at} is outside of a list of {}", items.len())),
+        None => refuse(format!(
+            "index {at} is outside of a list of {}",
+            items.len()
+        )),
     }
 }
 
 /// Numbers.
 fn arithmetic(name: &str, first: &Value, second: &Value) -> Option<Outcome> {
-    let name = name.trim_start_matches("prim.").trim_start_matches("math.").trim_start_matches("sym_");
+    let name = name
+        .trim_start_matches("prim.")
+        .trim_start_matches("math.")
+        .trim_start_matches("sym_");
     let zero = || -> Outcome { refuse("division by zero") };
     let whole = |value: &Value| match value {
         Value::Int(n) => Some(*n),
@@ -359,11 +503,23 @@ fn arithmetic(name: &str, first: &Value, second: &Value) -> Option<Outcome> {
             "floordiv" | "floor_divide" => {
                 let quotient = a.checked_div_euclid(b);
                 // Python rounds towards minus infinity
-                checked(quotient.map(|q| if b < 0 && a.rem_euclid(b) != 0 { q - 1 } else { q }))
+                checked(quotient.map(|q| {
+                    if b < 0 && a.rem_euclid(b) != 0 {
+                        q - 1
+                    } else {
+                        q
+                    }
+                }))
             }
             "remainder" | "mod" => {
                 let rest = a.checked_rem(b);
-                checked(rest.map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }))
+                checked(rest.map(|r| {
+                    if r != 0 && (r < 0) != (b < 0) {
+                        r + b
+                    } else {
+                        r
+                    }
+                }))
             }
             "fmod" if b != 0 => checked(a.checked_rem(b)),
             "div" | "truediv" if b == 0 => zero(),
@@ -406,7 +562,11 @@ fn arithmetic(name: &str, first: &Value, second: &Value) -> Option<Outcome> {
     let (Some(a), Some(b)) = (a, number(second)) else {
         let equal = first.equals(second);
         return match name {
-            "eq" | "ne" => Some(Ok(equal.map_or(Value::Unknown, |equal| Value::Bool(equal == (name == "eq"))))),
+            "eq" | "ne" => {
+                Some(Ok(equal.map_or(Value::Unknown, |equal| {
+                    Value::Bool(equal == (name == "eq"))
+                })))
+            }
             _ => None,
         };
     };
@@ -429,4 +589,3 @@ fn arithmetic(name: &str, first: &Value, second: &Value) -> Option<Outcome> {
         _ => return None,
     }))
 }
-

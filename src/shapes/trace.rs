@@ -104,7 +104,10 @@ impl Trace {
             return result.map_err(|trouble| self.note(trouble, name, positional, named, path));
         }
         let mut inputs = Vec::new();
-        for value in positional.iter().chain(named.iter().map(|(_, value)| value)) {
+        for value in positional
+            .iter()
+            .chain(named.iter().map(|(_, value)| value))
+        {
             inputs.extend(value.tensors());
         }
         match ops::call(name, positional, named) {
@@ -128,7 +131,10 @@ impl Trace {
             && self.broken.is_none()
         {
             let mut inputs = Vec::new();
-            for value in positional.iter().chain(named.iter().map(|(_, value)| value)) {
+            for value in positional
+                .iter()
+                .chain(named.iter().map(|(_, value)| value))
+            {
                 inputs.extend(value.tensors());
             }
             self.broken = Some(self.broken(refusal, op, &inputs, path));
@@ -136,8 +142,17 @@ impl Trace {
         trouble
     }
 
-    pub(super) fn broken(&self, refusal: &Refusal, op: &str, inputs: &[Tensor], path: &str) -> Broken {
-        let live: Vec<&Tensor> = inputs.iter().filter(|tensor| self.is_activation(tensor)).collect();
+    pub(super) fn broken(
+        &self,
+        refusal: &Refusal,
+        op: &str,
+        inputs: &[Tensor],
+        path: &str,
+    ) -> Broken {
+        let live: Vec<&Tensor> = inputs
+            .iter()
+            .filter(|tensor| self.is_activation(tensor))
+            .collect();
         Broken {
             path: self.place(inputs, path),
             op: op.to_owned(),
@@ -162,9 +177,14 @@ impl Trace {
             Origin::File(number) => self.files.get(number),
             _ => None,
         });
-        for owner in owners.filter(|owner| owner.is_parameter || owner.name.ends_with("running_mean")) {
+        for owner in
+            owners.filter(|owner| owner.is_parameter || owner.name.ends_with("running_mean"))
+        {
             let module = owner.name.rsplit_once('.').map_or("", |(module, _)| module);
-            let inside = path.is_empty() || module.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+            let inside = path.is_empty()
+                || module
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with('.'));
             if inside && !module.is_empty() {
                 return module.to_owned();
             }
@@ -178,7 +198,10 @@ impl Trace {
                 "the program takes more than {MOST_STEPS} steps"
             ))));
         }
-        let live: Vec<&Tensor> = inputs.iter().filter(|tensor| self.is_activation(tensor)).collect();
+        let live: Vec<&Tensor> = inputs
+            .iter()
+            .filter(|tensor| self.is_activation(tensor))
+            .collect();
         let mut step = Step {
             path: self.place(inputs, path),
             op: op.to_owned(),
@@ -196,7 +219,9 @@ impl Trace {
             unknown: None,
         };
         for tensor in inputs {
-            let Origin::File(number) = tensor.origin else { continue };
+            let Origin::File(number) = tensor.origin else {
+                continue;
+            };
             let Some(file) = self.files.get_mut(number).filter(|file| file.is_parameter) else {
                 continue;
             };
@@ -220,19 +245,39 @@ impl Trace {
         let said: Said = done.said;
         let live = inputs.iter().any(|tensor| tensor.live) && !said.is_constant;
         let first = inputs.first();
-        if said.is_same || done.value.tensors().iter().all(|tensor| tensor.number.is_some()) {
+        if said.is_same
+            || done
+                .value
+                .tensors()
+                .iter()
+                .all(|tensor| tensor.number.is_some())
+        {
             // nothing to see: the tensor goes on as what it was
             let origin = first.map_or(Origin::Nothing, |first| first.origin);
-            return Ok(done.value.map(&|tensor| Tensor { origin, live, ..tensor }));
+            return Ok(done.value.map(&|tensor| Tensor {
+                origin,
+                live,
+                ..tensor
+            }));
         }
         let mut step = self.step(op, inputs, path)?;
         let outputs = done.value.tensors();
         let no_memory = said.is_view || done.in_place;
         for tensor in &outputs {
-            let bytes = tensor.numel().and_then(|n| tensor.dtype.bytes_of(n)).unwrap_or(usize::MAX);
-            step.bytes = step.bytes.saturating_add(if no_memory { 0 } else { bytes as u64 });
+            let bytes = tensor
+                .numel()
+                .and_then(|n| tensor.dtype.bytes_of(n))
+                .unwrap_or(usize::MAX);
+            step.bytes = step
+                .bytes
+                .saturating_add(if no_memory { 0 } else { bytes as u64 });
         }
-        step.outputs = Some(outputs.iter().map(|tensor| (tensor.shape.to_vec(), tensor.dtype)).collect());
+        step.outputs = Some(
+            outputs
+                .iter()
+                .map(|tensor| (tensor.shape.to_vec(), tensor.dtype))
+                .collect(),
+        );
         step.formulas = said.formulas;
         step.detail = said.detail;
         step.macs = said.macs;
@@ -240,11 +285,21 @@ impl Trace {
         self.warnings.extend(said.warning);
         let origin = Origin::Step(self.steps.len());
         self.steps.push(step);
-        Ok(done.value.map(&|tensor| Tensor { origin, live, ..tensor }))
+        Ok(done.value.map(&|tensor| Tensor {
+            origin,
+            live,
+            ..tensor
+        }))
     }
 
     /// Notes that a module cannot be followed; its result is not known.
-    pub(super) fn lost(&mut self, path: &str, class: &str, inputs: &[Tensor], why: &str) -> Outcome {
+    pub(super) fn lost(
+        &mut self,
+        path: &str,
+        class: &str,
+        inputs: &[Tensor],
+        why: &str,
+    ) -> Outcome {
         let mut step = self.step(class, inputs, path)?;
         step.path = path.to_owned();
         step.live = true;

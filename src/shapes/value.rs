@@ -83,7 +83,9 @@ pub(super) fn product(shape: &[usize]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
     }
-    shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size))
+    shape
+        .iter()
+        .try_fold(1usize, |n, &size| n.checked_mul(size))
 }
 
 impl Value {
@@ -111,7 +113,13 @@ impl Value {
         match self {
             Value::List(items) => Some(items.borrow().clone()),
             Value::Tuple(tuple) => Some(tuple.items.clone()),
-            Value::Dict(entries) => Some(entries.borrow().iter().map(|(key, _)| key.clone()).collect()),
+            Value::Dict(entries) => Some(
+                entries
+                    .borrow()
+                    .iter()
+                    .map(|(key, _)| key.clone())
+                    .collect(),
+            ),
             _ => None,
         }
     }
@@ -169,7 +177,9 @@ impl Value {
                 }
                 true
             }
-            (Value::Tensor(tensor), _) | (_, Value::Tensor(tensor)) if tensor.number.is_none() => return None,
+            (Value::Tensor(tensor), _) | (_, Value::Tensor(tensor)) if tensor.number.is_none() => {
+                return None;
+            }
             _ => match (self.float(), other.float()) {
                 (Some(a), Some(b)) => a == b,
                 _ => false,
@@ -190,10 +200,19 @@ impl Value {
         };
         match self {
             Value::Tensor(tensor) => found.push(tensor.clone()),
-            Value::List(items) => items.borrow().iter().for_each(|item| item.collect(found, depth)),
-            Value::Tuple(tuple) => tuple.items.iter().for_each(|item| item.collect(found, depth)),
+            Value::List(items) => items
+                .borrow()
+                .iter()
+                .for_each(|item| item.collect(found, depth)),
+            Value::Tuple(tuple) => tuple
+                .items
+                .iter()
+                .for_each(|item| item.collect(found, depth)),
             Value::Dict(entries) => {
-                entries.borrow().iter().for_each(|(_, value)| value.collect(found, depth));
+                entries
+                    .borrow()
+                    .iter()
+                    .for_each(|(_, value)| value.collect(found, depth));
             }
             _ => {}
         }
@@ -208,7 +227,11 @@ impl Value {
                 Value::list(items.into_iter().map(|item| item.map(change)).collect())
             }
             Value::Tuple(tuple) => Value::Tuple(Rc::new(Tuple {
-                items: tuple.items.iter().map(|item| item.clone().map(change)).collect(),
+                items: tuple
+                    .items
+                    .iter()
+                    .map(|item| item.clone().map(change))
+                    .collect(),
                 fields: tuple.fields.clone(),
             })),
             other => other,

@@ -82,7 +82,11 @@ impl Walk {
     /// the model refuses is no error: see [`Walk::broken`].
     pub fn of(checkpoint: &Checkpoint, options: &WalkOptions, limits: &Limits) -> Result<Self> {
         let model = Model::of(checkpoint, options, limits)?;
-        let shapes: Vec<Vec<usize>> = options.inputs.iter().map(|(_, shape)| shape.clone()).collect();
+        let shapes: Vec<Vec<usize>> = options
+            .inputs
+            .iter()
+            .map(|(_, shape)| shape.clone())
+            .collect();
         let names = model.input_names(options)?;
         let run = model.run(&shapes, limits)?;
         let mut walk = Self {
@@ -90,7 +94,11 @@ impl Walk {
             format: checkpoint.format().name(),
             module: model.path.clone(),
             class: model.class.clone(),
-            inputs: names.into_iter().zip(shapes.clone()).map(|(name, shape)| WalkInput { name, shape }).collect(),
+            inputs: names
+                .into_iter()
+                .zip(shapes.clone())
+                .map(|(name, shape)| WalkInput { name, shape })
+                .collect(),
             steps: run.trace.steps,
             outputs: run.outputs,
             broken: run.trace.broken,
@@ -98,7 +106,12 @@ impl Walk {
             warnings: run.trace.warnings,
             assumed: run.trace.assumed_modules,
             inserts: options.inserts.clone(),
-            parameters: model.files.iter().filter(|file| file.is_parameter).map(|file| file.numel).sum(),
+            parameters: model
+                .files
+                .iter()
+                .filter(|file| file.is_parameter)
+                .map(|file| file.numel)
+                .sum(),
             fits: None,
         };
         walk.warnings.dedup();
@@ -111,12 +124,16 @@ impl Walk {
 
     /// Multiply-adds of all steps.
     pub fn macs(&self) -> u64 {
-        self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.macs))
+        self.steps
+            .iter()
+            .fold(0, |sum, step| sum.saturating_add(step.macs))
     }
 
     /// Bytes of everything that the steps make.
     pub fn bytes(&self) -> u64 {
-        self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.bytes))
+        self.steps
+            .iter()
+            .fold(0, |sum, step| sum.saturating_add(step.bytes))
     }
 
     /// Whether the input goes through to the end, every shape known.
@@ -175,8 +192,11 @@ impl Model {
                 Some(wanted) if one => Error::usage(format!(
                     "an exported program is one graph: its part {wanted:?} cannot be walked alone"
                 )),
-                _ => Error::usage(format!("several models are in the file: {}", names.join(", ")))
-                    .with_hint("choose one with --module NAME"),
+                _ => Error::usage(format!(
+                    "several models are in the file: {}",
+                    names.join(", ")
+                ))
+                .with_hint("choose one with --module NAME"),
             });
         };
         Ok(Self {
@@ -200,7 +220,9 @@ impl Model {
         for (path, object) in &roots {
             let named = program.name(*object, path);
             if let Some(wanted) = &options.module {
-                let inside = program.at(wanted).or_else(|| program.at(&super::program::joined(path, wanted)));
+                let inside = program
+                    .at(wanted)
+                    .or_else(|| program.at(&super::program::joined(path, wanted)));
                 if let Some(inside) = inside {
                     files = named;
                     found = vec![(inside, program.path(inside).to_owned())];
@@ -219,8 +241,11 @@ impl Model {
             }
             (several, _) => {
                 let names: Vec<&str> = several.iter().map(|(_, path)| path.as_str()).collect();
-                return Err(Error::usage(format!("several models are in the file: {}", names.join(", ")))
-                    .with_hint("choose one with --module NAME"));
+                return Err(Error::usage(format!(
+                    "several models are in the file: {}",
+                    names.join(", ")
+                ))
+                .with_hint("choose one with --module NAME"));
             }
         };
         // only what lies in the walked module counts
@@ -231,10 +256,15 @@ impl Model {
             }
         }
         for insert in &options.inserts {
-            let exists = program.at(&insert.after).or_else(|| program.at(&super::program::joined(&path, &insert.after)));
+            let exists = program
+                .at(&insert.after)
+                .or_else(|| program.at(&super::program::joined(&path, &insert.after)));
             if exists.is_none() {
-                return Err(Error::usage(format!("--after {}: no module is called so", insert.after))
-                    .with_hint("`pthinspect tree FILE` shows them"));
+                return Err(Error::usage(format!(
+                    "--after {}: no module is called so",
+                    insert.after
+                ))
+                .with_hint("`pthinspect tree FILE` shows them"));
             }
         }
         let inserts: Vec<Insert> = options
@@ -261,7 +291,10 @@ impl Model {
     fn input_names(&self, options: &WalkOptions) -> Result<Vec<String>> {
         let (names, least) = match &self.body {
             Body::Exported(graph) => {
-                let users = graph.inputs.iter().filter(|input| input.kind == InputKind::User && input.sizes.is_some());
+                let users = graph
+                    .inputs
+                    .iter()
+                    .filter(|input| input.kind == InputKind::User && input.sizes.is_some());
                 let names: Vec<String> = users.map(|input| input.name.clone()).collect();
                 let least = names.len();
                 (names, least)
@@ -269,15 +302,28 @@ impl Model {
             Body::Script(program, object) => match program.method(*object, "forward") {
                 Some(forward) => {
                     let parameters = forward.parameters.get(1..).unwrap_or(&[]);
-                    let least = parameters.iter().filter(|parameter| parameter.default.is_none()).count();
-                    (parameters.iter().map(|parameter| parameter.name.to_string()).collect(), least)
+                    let least = parameters
+                        .iter()
+                        .filter(|parameter| parameter.default.is_none())
+                        .count();
+                    (
+                        parameters
+                            .iter()
+                            .map(|parameter| parameter.name.to_string())
+                            .collect(),
+                        least,
+                    )
                 }
                 None => (vec!["input".to_owned()], 1),
             },
         };
         let given = options.inputs.len();
         if given < least || given > names.len() {
-            let wanted = if least == names.len() { least.to_string() } else { format!("{least} to {}", names.len()) };
+            let wanted = if least == names.len() {
+                least.to_string()
+            } else {
+                format!("{least} to {}", names.len())
+            };
             return Err(Error::usage(format!(
                 "the model takes {wanted} input{} ({}), got {given}",
                 if names.len() == 1 { "" } else { "s" },
@@ -329,8 +375,14 @@ impl Model {
     fn input_dtype(&self, number: usize) -> DType {
         match &self.body {
             Body::Exported(graph) => {
-                let mut users = graph.inputs.iter().filter(|input| input.kind == InputKind::User && input.sizes.is_some());
-                users.nth(number).and_then(|input| input.dtype).unwrap_or(DType::Float32)
+                let mut users = graph
+                    .inputs
+                    .iter()
+                    .filter(|input| input.kind == InputKind::User && input.sizes.is_some());
+                users
+                    .nth(number)
+                    .and_then(|input| input.dtype)
+                    .unwrap_or(DType::Float32)
             }
             Body::Script(..) => DType::Float32,
         }
@@ -339,7 +391,10 @@ impl Model {
     /// The shapes that the program was exported for.
     fn check_inputs(&self, graph: &ExportedGraph, shapes: &[Vec<usize>], trace: &mut Trace) {
         let mut symbols = HashMap::new();
-        let users = graph.inputs.iter().filter(|input| input.kind == InputKind::User && input.sizes.is_some());
+        let users = graph
+            .inputs
+            .iter()
+            .filter(|input| input.kind == InputKind::User && input.sizes.is_some());
         for (number, (input, shape)) in users.zip(shapes).enumerate() {
             if let Some(why) = exported::guard(input, shape, &mut symbols) {
                 let refusal = super::call::Refusal {

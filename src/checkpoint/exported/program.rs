@@ -123,7 +123,9 @@ pub(super) fn graph(json: &[u8]) -> Result<ExportedGraph> {
         ranges: program.get("range_constraints").and_then(Value::as_object),
     };
     let mut found = reader.graph(graph, DEPTH);
-    let specs = module.pointer("/signature/input_specs").and_then(Value::as_array);
+    let specs = module
+        .pointer("/signature/input_specs")
+        .and_then(Value::as_array);
     let mut kinds: HashMap<String, (InputKind, Argument)> = specs
         .into_iter()
         .flatten()
@@ -135,7 +137,9 @@ pub(super) fn graph(json: &[u8]) -> Result<ExportedGraph> {
         }
     }
     // mutated buffers and the like are outputs of the graph, not of the program
-    let outputs = module.pointer("/signature/output_specs").and_then(Value::as_array);
+    let outputs = module
+        .pointer("/signature/output_specs")
+        .and_then(Value::as_array);
     let is_users = |spec: &Value| spec.get("user_output").is_some();
     if let Some(specs) = outputs.filter(|specs| specs.len() == found.outputs.len()) {
         let mut specs = specs.iter();
@@ -143,7 +147,10 @@ pub(super) fn graph(json: &[u8]) -> Result<ExportedGraph> {
     }
     if let Some(node) = program.pointer("/graph_module/graph/nodes/0/metadata/nn_module_stack") {
         let first = node.as_str().and_then(|stack| stack.split(';').next());
-        found.class = first.and_then(|entry| entry.splitn(3, ',').nth(2)).unwrap_or("").to_owned();
+        found.class = first
+            .and_then(|entry| entry.splitn(3, ',').nth(2))
+            .unwrap_or("")
+            .to_owned();
     }
     Ok(found)
 }
@@ -158,8 +165,15 @@ fn kind(spec: &Map<String, Value>) -> Option<(String, (InputKind, Argument))> {
             _ => return None,
         },
     };
-    let called = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-    let fixed = said.get("value").map_or(Argument::None, |value| argument(value, DEPTH));
+    let called = |key: &str| {
+        said.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
+    let fixed = said
+        .get("value")
+        .map_or(Argument::None, |value| argument(value, DEPTH));
     let kind = match word.as_str() {
         "parameter" => InputKind::Parameter(called("parameter_name")),
         "buffer" => InputKind::Buffer(called("buffer_name")),
@@ -177,7 +191,13 @@ struct Reader<'v> {
 
 impl Reader<'_> {
     fn graph(&self, graph: &Value, depth: usize) -> ExportedGraph {
-        let list = |key: &str| graph.get(key).and_then(Value::as_array).into_iter().flatten();
+        let list = |key: &str| {
+            graph
+                .get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
         let tensors = graph.get("tensor_values").and_then(Value::as_object);
         let inputs = list("inputs").filter_map(|value| {
             let name = match argument(value, depth) {
@@ -198,7 +218,9 @@ impl Reader<'_> {
         ExportedGraph {
             inputs: inputs.collect(),
             nodes: list("nodes").map(|value| self.node(value, depth)).collect(),
-            outputs: list("outputs").map(|value| argument(value, depth)).collect(),
+            outputs: list("outputs")
+                .map(|value| argument(value, depth))
+                .collect(),
             class: String::new(),
         }
     }
@@ -213,13 +235,18 @@ impl Reader<'_> {
         if let Some(n) = size.get("as_int").and_then(Value::as_u64) {
             return usize::try_from(n).map_or(SymSize::Computed, SymSize::Fixed);
         }
-        let expression = size.pointer("/as_expr/expr_str").and_then(Value::as_str).unwrap_or("");
+        let expression = size
+            .pointer("/as_expr/expr_str")
+            .and_then(Value::as_str)
+            .unwrap_or("");
         let symbol = expression
             .strip_prefix("Symbol('")
             .and_then(|rest| rest.split_once('\''))
             .filter(|(_, rest)| !rest.contains("Symbol("))
             .map(|(symbol, _)| symbol)
-            .or_else(|| Some(expression).filter(|e| !e.is_empty() && e.chars().all(char::is_alphanumeric)));
+            .or_else(|| {
+                Some(expression).filter(|e| !e.is_empty() && e.chars().all(char::is_alphanumeric))
+            });
         let Some(symbol) = symbol else {
             return SymSize::Computed;
         };
@@ -229,14 +256,27 @@ impl Reader<'_> {
     }
 
     fn node(&self, node: &Value, depth: usize) -> ExportedNode {
-        let text = |key: &str| node.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-        let list = |key: &str| node.get(key).and_then(Value::as_array).into_iter().flatten();
+        let text = |key: &str| {
+            node.get(key)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned()
+        };
+        let list = |key: &str| {
+            node.get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
         let inputs = list("inputs").map(|input| {
             let name = input.get("name").and_then(Value::as_str).unwrap_or("");
-            let value = input.get("arg").map_or(Argument::None, |value| match value.get("as_graph") {
-                Some(inner) => self.inner(inner, depth),
-                None => argument(value, depth),
-            });
+            let value =
+                input
+                    .get("arg")
+                    .map_or(Argument::None, |value| match value.get("as_graph") {
+                        Some(inner) => self.inner(inner, depth),
+                        None => argument(value, depth),
+                    });
             (name.to_owned(), value)
         });
         let mut gives_list = false;
@@ -253,7 +293,9 @@ impl Reader<'_> {
             _ => vec![String::new()],
         });
         let outputs = outputs.collect();
-        let stack = node.pointer("/metadata/nn_module_stack").and_then(Value::as_str);
+        let stack = node
+            .pointer("/metadata/nn_module_stack")
+            .and_then(Value::as_str);
         let (path, class) = innermost(stack.unwrap_or(""));
         ExportedNode {
             target: text("target"),
@@ -292,14 +334,23 @@ fn argument(value: &Value, depth: usize) -> Argument {
     };
     match kind.as_str() {
         "as_none" => Argument::None,
-        "as_name" | "name" => value.as_str().map_or(Argument::None, |name| Argument::Name(name.to_owned())),
-        "as_tensor" | "as_sym_int" | "as_sym_bool" | "as_sym_float" | "as_optional_tensor" => argument(value, depth),
-        "as_tensors" | "as_sym_ints" | "as_sym_bools" | "as_sym_floats" | "as_optional_tensors" | "as_nested_tensors" => {
+        "as_name" | "name" => value
+            .as_str()
+            .map_or(Argument::None, |name| Argument::Name(name.to_owned())),
+        "as_tensor" | "as_sym_int" | "as_sym_bool" | "as_sym_float" | "as_optional_tensor" => {
+            argument(value, depth)
+        }
+        "as_tensors"
+        | "as_sym_ints"
+        | "as_sym_bools"
+        | "as_sym_floats"
+        | "as_optional_tensors"
+        | "as_nested_tensors" => {
             let items = value.as_array().into_iter().flatten();
             Argument::List(items.map(|item| argument(item, depth)).collect())
         }
-        "as_int" | "as_ints" | "as_float" | "as_floats" | "as_bool" | "as_bools" | "as_string" | "as_strings"
-        | "as_int_lists" | "as_scalar_type" => plain(value),
+        "as_int" | "as_ints" | "as_float" | "as_floats" | "as_bool" | "as_bools" | "as_string"
+        | "as_strings" | "as_int_lists" | "as_scalar_type" => plain(value),
         other => Argument::Other(other.to_owned()),
     }
 }
@@ -319,7 +370,9 @@ fn plain(value: &Value) -> Argument {
             "NaN" => Argument::Float(f64::NAN),
             text => Argument::Str(text.to_owned()),
         },
-        Value::Array(items) => Argument::List(items.iter().map(|item| argument_or_plain(item)).collect()),
+        Value::Array(items) => {
+            Argument::List(items.iter().map(|item| argument_or_plain(item)).collect())
+        }
         Value::Object(_) => Argument::Other("object".to_owned()),
     }
 }

@@ -76,9 +76,10 @@ pub(super) fn open(
         };
         let mut constants = part(record, "constants/", false, nowhere)?;
         constants.notes.clear();
-        program
-            .instances
-            .take_constants(std::mem::take(&mut constants.instances), program.storages.len());
+        program.instances.take_constants(
+            std::mem::take(&mut constants.instances),
+            program.storages.len(),
+        );
         if !constants.storages.is_empty() {
             program.notes.push(format!(
                 "{} storages hold constants of the program (CONSTANTS.c0, ...): no part of state_dict(), and not listed",
@@ -106,9 +107,10 @@ pub(super) fn sources(zip: &Zip, limits: &Limits) -> Result<Vec<(String, String)
     let mut left = limits.pickle_bytes as u64;
     for record in zip.records() {
         // in the folder that the zip has one of
-        let name = record.name.split_once("code/").filter(|(before, _)| {
-            before.is_empty() || before.find('/') == Some(before.len() - 1)
-        });
+        let name = record
+            .name
+            .split_once("code/")
+            .filter(|(before, _)| before.is_empty() || before.find('/') == Some(before.len() - 1));
         let Some(module) = name.and_then(|(_, name)| name.strip_suffix(".py")) else {
             continue;
         };

@@ -6,13 +6,22 @@ use crate::shapes::{AxisFormula, Broken, Fits, Origin, Sizes, Step, Walk};
 
 /// The document; its keys are stable.
 pub fn json(walk: &Walk) -> Value {
-    let steps: Vec<Value> = walk.steps.iter().enumerate().map(|(number, step)| self::step(number, step)).collect();
+    let steps: Vec<Value> = walk
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(number, step)| self::step(number, step))
+        .collect();
     let inputs: Vec<Value> = walk
         .inputs
         .iter()
         .map(|input| json!({"name": input.name, "shape": input.shape}))
         .collect();
-    let assumed: Vec<Value> = walk.assumed.iter().map(|(path, class)| json!({"module": path, "class": class})).collect();
+    let assumed: Vec<Value> = walk
+        .assumed
+        .iter()
+        .map(|(path, class)| json!({"module": path, "class": class}))
+        .collect();
     json!({
         "file": walk.file.display().to_string(),
         "format": walk.format,
@@ -74,14 +83,22 @@ fn step(number: usize, step: &Step) -> Value {
     map.insert("step".into(), json!(number + 1));
     map.insert("module".into(), json!(step.path));
     map.insert("op".into(), json!(step.op));
-    map.insert("inputs".into(), json!(step.inputs.iter().map(origin).collect::<Vec<_>>()));
+    map.insert(
+        "inputs".into(),
+        json!(step.inputs.iter().map(origin).collect::<Vec<_>>()),
+    );
     map.insert("input_shapes".into(), json!(step.input_shapes));
     let outputs = step.outputs.as_ref().map(|outputs| {
-        let outputs = outputs.iter().map(|(shape, dtype)| json!({"shape": shape, "dtype": dtype.name()}));
+        let outputs = outputs
+            .iter()
+            .map(|(shape, dtype)| json!({"shape": shape, "dtype": dtype.name()}));
         outputs.collect::<Vec<_>>()
     });
     map.insert("outputs".into(), json!(outputs));
-    map.insert("formulas".into(), json!(step.formulas.iter().map(formula).collect::<Vec<_>>()));
+    map.insert(
+        "formulas".into(),
+        json!(step.formulas.iter().map(formula).collect::<Vec<_>>()),
+    );
     map.insert("detail".into(), json!(step.detail));
     map.insert("parameters".into(), json!(step.parameters));
     map.insert("macs".into(), json!(step.macs));

@@ -55,7 +55,10 @@ pub(super) fn rows(walk: &Walk, style: ShapesStyle) -> (Vec<Row>, usize) {
 
 /// The first `depth` parts of a path.
 fn cut(path: &str, depth: usize) -> &str {
-    let end = path.match_indices('.').nth(depth.saturating_sub(1)).map_or(path.len(), |(at, _)| at);
+    let end = path
+        .match_indices('.')
+        .nth(depth.saturating_sub(1))
+        .map_or(path.len(), |(at, _)| at);
     if depth == 0 { "" } else { &path[..end] }
 }
 
@@ -67,7 +70,10 @@ fn group(walk: &Walk, at: usize, depth: Option<usize>) -> Option<usize> {
         return None;
     }
     let inside = |step: &Step| cut(&step.path, depth) == outer;
-    let length = walk.steps[at..].iter().take_while(|step| inside(step) || !step.live).count();
+    let length = walk.steps[at..]
+        .iter()
+        .take_while(|step| inside(step) || !step.live)
+        .count();
     (length > 1).then_some(at + length)
 }
 
@@ -75,7 +81,10 @@ fn shape_of(step: &Step) -> String {
     match &step.outputs {
         Some(outputs) if outputs.len() == 1 => format!("{:?}", outputs[0].0),
         Some(outputs) => {
-            let mut shapes: Vec<String> = outputs.iter().map(|(shape, _)| format!("{shape:?}")).collect();
+            let mut shapes: Vec<String> = outputs
+                .iter()
+                .map(|(shape, _)| format!("{shape:?}"))
+                .collect();
             let count = shapes.len();
             shapes.dedup();
             match (shapes.len(), count) {
@@ -116,14 +125,26 @@ fn single(walk: &Walk, at: usize, last: Option<Origin>, style: ShapesStyle) -> R
     }
     // the step before goes without saying
     if step.inputs.len() > 1 || step.inputs.first().copied() != last && !step.inputs.is_empty() {
-        let names: Vec<String> = step.inputs.iter().map(|origin| called(walk, *origin)).collect();
+        let names: Vec<String> = step
+            .inputs
+            .iter()
+            .map(|origin| called(walk, *origin))
+            .collect();
         let joined = if step.inputs.len() > 1 { "of " } else { "on " };
         op = format!("{op} {joined}{}", names.join(", "));
     }
     let mut formulas = formulas(&step.formulas);
-    if step.formulas.iter().all(|axis| axis.window.output() == Ok(axis.window.input)) && style.depth.is_none() && !style.all {
+    if step
+        .formulas
+        .iter()
+        .all(|axis| axis.window.output() == Ok(axis.window.input))
+        && style.depth.is_none()
+        && !style.all
+    {
         // a kernel of one changes nothing and needs no formula
-        let plain = |axis: &crate::shapes::AxisFormula| axis.window.kernel == 1 && axis.window.padding == (0, 0);
+        let plain = |axis: &crate::shapes::AxisFormula| {
+            axis.window.kernel == 1 && axis.window.padding == (0, 0)
+        };
         if step.formulas.iter().all(plain) {
             formulas.clear();
         }
@@ -153,7 +174,10 @@ fn single(walk: &Walk, at: usize, last: Option<Origin>, style: ShapesStyle) -> R
 fn called(walk: &Walk, origin: Origin) -> String {
     match origin {
         Origin::Step(number) => format!("#{}", number + 1),
-        Origin::Input(number) => walk.inputs.get(number).map_or_else(|| "input".to_owned(), |input| input.name.clone()),
+        Origin::Input(number) => walk
+            .inputs
+            .get(number)
+            .map_or_else(|| "input".to_owned(), |input| input.name.clone()),
         Origin::File(_) | Origin::Nothing => "constant".to_owned(),
     }
 }

@@ -34,7 +34,10 @@ pub fn text(out: &mut dyn Write, walk: &Walk, style: ShapesStyle, paint: Paint) 
     let (rows, hidden) = rows(walk, style);
     table(out, &rows, style, paint)?;
     if hidden > 0 {
-        let text = format!("{} on constants alone not shown (--all)", count(hidden as u64, "step"));
+        let text = format!(
+            "{} on constants alone not shown (--all)",
+            count(hidden as u64, "step")
+        );
         writeln!(out, "  {}", paint.dim(text))?;
     }
     if let Some(broken) = &walk.broken {
@@ -43,14 +46,23 @@ pub fn text(out: &mut dyn Write, walk: &Walk, style: ShapesStyle, paint: Paint) 
     }
     if let Some(lost) = &walk.lost {
         writeln!(out)?;
-        labelled(out, paint, "not known", &format!("the walk ends here: {lost}"))?;
+        labelled(
+            out,
+            paint,
+            "not known",
+            &format!("the walk ends here: {lost}"),
+        )?;
     }
     writeln!(out)?;
     closing(out, walk, style, paint)
 }
 
 fn headline(out: &mut dyn Write, walk: &Walk, paint: Paint) -> Result<()> {
-    let file = walk.file.file_name().unwrap_or(walk.file.as_os_str()).to_string_lossy();
+    let file = walk
+        .file
+        .file_name()
+        .unwrap_or(walk.file.as_os_str())
+        .to_string_lossy();
     let class = words::short_class(&walk.class);
     let what = match (walk.module.as_str(), class) {
         ("", "") => "a program".to_owned(),
@@ -75,7 +87,9 @@ fn headline(out: &mut dyn Write, walk: &Walk, paint: Paint) -> Result<()> {
 
 /// The steps: number, layer, operator, output shape, parameters, multiply-adds; formulas below.
 fn table(out: &mut dyn Write, rows: &[Row], style: ShapesStyle, paint: Paint) -> Result<()> {
-    let widest = |value: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(value).max().unwrap_or(0).max(least);
+    let widest = |value: &dyn Fn(&Row) -> usize, least: usize| {
+        rows.iter().map(value).max().unwrap_or(0).max(least)
+    };
     let chars = |text: &str| text.chars().count();
     let number = widest(&|row| chars(&row.number), 1);
     let name = widest(&|row| chars(&row.name), 5).min(NAME);
@@ -83,7 +97,9 @@ fn table(out: &mut dyn Write, rows: &[Row], style: ShapesStyle, paint: Paint) ->
     let parameters = widest(&|row| chars(&row.parameters), 6);
     let macs = widest(&|row| chars(&row.macs), 9);
     let fixed = number + name + shape + parameters + macs + 2 + 5 * 2;
-    let op = widest(&|row| chars(&row.op), 9).min(WIDTH.saturating_sub(fixed)).max(12);
+    let op = widest(&|row| chars(&row.op), 9)
+        .min(WIDTH.saturating_sub(fixed))
+        .max(12);
     let header = format!(
         "  {:>number$}  {:<name$}  {:<op$}  {:<shape$}  {:>parameters$}  {:>macs$}",
         "", "layer", "operation", "output", "params", "mult-adds"
@@ -104,7 +120,11 @@ fn table(out: &mut dyn Write, rows: &[Row], style: ShapesStyle, paint: Paint) ->
             paint.dim(format!("{:>number$}", row.number)),
             paint.name(format!("{:<name$}", escape::text(&label))),
             escape::text(&first),
-            if tail.trim().is_empty() { String::new() } else { tail }
+            if tail.trim().is_empty() {
+                String::new()
+            } else {
+                tail
+            }
         );
         writeln!(out, "{}", line.trim_end())?;
         let indent = 2 + number + 2 + name + 2;
@@ -134,10 +154,16 @@ fn shortened(name: &str, most: usize, ascii: bool) -> String {
 
 /// `H, W = floor((28 + 2*0 - 1*(5-1) - 1)/1) + 1 = 24`, one line where all axes are the same.
 pub(super) fn formulas(all: &[AxisFormula]) -> Vec<String> {
-    let texts: Vec<(&str, String)> = all.iter().map(|axis| (axis.axis, axis.window.formula())).collect();
+    let texts: Vec<(&str, String)> = all
+        .iter()
+        .map(|axis| (axis.axis, axis.window.formula()))
+        .collect();
     let unread = |at: usize| match all[at].window.unread() {
         0 => String::new(),
-        n => format!("  ({} at the end not read)", count(n as u64, if all[at].axis == "W" { "column" } else { "row" })),
+        n => format!(
+            "  ({} at the end not read)",
+            count(n as u64, if all[at].axis == "W" { "column" } else { "row" })
+        ),
     };
     let same = texts.windows(2).all(|pair| pair[0].1 == pair[1].1);
     match (texts.first(), same) {
@@ -150,7 +176,9 @@ pub(super) fn formulas(all: &[AxisFormula]) -> Vec<String> {
             };
             vec![format!("{} = {text}{plural}", axes.join(", "))]
         }
-        _ => (0..texts.len()).map(|at| format!("{} = {}{}", texts[at].0, texts[at].1, unread(at))).collect(),
+        _ => (0..texts.len())
+            .map(|at| format!("{} = {}{}", texts[at].0, texts[at].1, unread(at)))
+            .collect(),
     }
 }
 
@@ -168,11 +196,34 @@ fn labelled(out: &mut dyn Write, paint: Paint, word: &str, text: &str) -> Result
 }
 
 /// Where it broke, and why.
-fn broken(out: &mut dyn Write, walk: &Walk, broken: &Broken, style: ShapesStyle, paint: Paint) -> Result<()> {
-    let layer = if broken.path.is_empty() { broken.op.clone() } else { format!("{} ({})", broken.path, broken.op) };
-    let shapes: Vec<String> = broken.input_shapes.iter().map(|shape| format!("{shape:?}")).collect();
-    let got = if shapes.is_empty() { String::new() } else { format!(" on {}", shapes.join(" and ")) };
-    writeln!(out, "  {} {}", paint.bad("breaks at"), paint.name(escape::text(&format!("{layer}{got}"))))?;
+fn broken(
+    out: &mut dyn Write,
+    walk: &Walk,
+    broken: &Broken,
+    style: ShapesStyle,
+    paint: Paint,
+) -> Result<()> {
+    let layer = if broken.path.is_empty() {
+        broken.op.clone()
+    } else {
+        format!("{} ({})", broken.path, broken.op)
+    };
+    let shapes: Vec<String> = broken
+        .input_shapes
+        .iter()
+        .map(|shape| format!("{shape:?}"))
+        .collect();
+    let got = if shapes.is_empty() {
+        String::new()
+    } else {
+        format!(" on {}", shapes.join(" and "))
+    };
+    writeln!(
+        out,
+        "  {} {}",
+        paint.bad("breaks at"),
+        paint.name(escape::text(&format!("{layer}{got}")))
+    )?;
     paragraph(out, &escape::text(&broken.why), LABEL, WIDTH)?;
     for formula in formulas(&broken.formulas) {
         paragraph(out, &formula, LABEL, WIDTH)?;

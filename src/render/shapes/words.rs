@@ -14,7 +14,11 @@ pub(super) fn assumption(walk: &Walk) -> Option<String> {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
-    let at = if path.is_empty() { String::new() } else { format!(" at {path}") };
+    let at = if path.is_empty() {
+        String::new()
+    } else {
+        format!(" at {path}")
+    };
     let mut text = format!(
         "{class}{at}{more} is a class of somebody's own: a pickle holds its modules, not its forward. ASSUMED: its modules \
          one after the other, as __init__ defined them; a flatten where a Linear meets an image. What forward does without \
@@ -26,7 +30,12 @@ pub(super) fn assumption(walk: &Walk) -> Option<String> {
             .iter()
             .map(|insert| {
                 let numbers: Vec<String> = insert.numbers.iter().map(i64::to_string).collect();
-                format!("{}({}) after {}", insert.op, numbers.join(", "), insert.after)
+                format!(
+                    "{}({}) after {}",
+                    insert.op,
+                    numbers.join(", "),
+                    insert.after
+                )
             })
             .collect();
         text += &format!(" Put in by --after: {}.", inserts.join(", "));
@@ -59,7 +68,11 @@ pub(super) fn way(walk: &Walk, arrow: &str) -> Option<String> {
             _ => {}
         }
     }
-    let end = if walk.broken.is_some() { format!(" {arrow} broken") } else { String::new() };
+    let end = if walk.broken.is_some() {
+        format!(" {arrow} broken")
+    } else {
+        String::new()
+    };
     (sizes.len() > 1 && sizes.len() <= MOST).then(|| sizes.join(&format!(" {arrow} ")) + &end)
 }
 
@@ -71,13 +84,22 @@ pub(super) fn composition(walk: &Walk, broken: &Broken) -> Option<String> {
     let (number, step) = folded(&walk.steps)?;
     let got = broken.got?;
     let last = step.outputs.as_ref()?.first()?.0.last().copied();
-    (last == Some(got)).then(|| format!("{got} is {} (#{number})", step.detail.split(" = ").next().unwrap_or("")))
+    (last == Some(got)).then(|| {
+        format!(
+            "{got} is {} (#{number})",
+            step.detail.split(" = ").next().unwrap_or("")
+        )
+    })
 }
 
 /// The last step that put an image together to one axis.
 fn folded(steps: &[Step]) -> Option<(usize, &Step)> {
     let found = steps.iter().enumerate().rev().find(|(_, step)| {
-        matches!(step.op.as_str(), "flatten" | "view" | "reshape" | "_unsafe_view") && step.live && step.detail.contains(" = ")
+        matches!(
+            step.op.as_str(),
+            "flatten" | "view" | "reshape" | "_unsafe_view"
+        ) && step.live
+            && step.detail.contains(" = ")
     });
     found.map(|(number, step)| (number + 1, step))
 }
@@ -86,10 +108,16 @@ fn folded(steps: &[Step]) -> Option<(usize, &Step)> {
 pub(super) fn answers(walk: &Walk, arrow: &str) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let mut channels: Vec<usize> = Vec::new();
-    for step in walk.steps.iter().filter(|step| step.op.contains("conv") || step.op == "linear" || step.op == "addmm") {
+    for step in walk
+        .steps
+        .iter()
+        .filter(|step| step.op.contains("conv") || step.op == "linear" || step.op == "addmm")
+    {
         let ends = step.detail.split_once("->");
         let number = |text: &str| text.split(' ').next().and_then(|n| n.parse::<usize>().ok());
-        if let Some((takes, gives)) = ends.and_then(|(takes, gives)| Some((number(takes)?, number(gives)?))) {
+        if let Some((takes, gives)) =
+            ends.and_then(|(takes, gives)| Some((number(takes)?, number(gives)?)))
+        {
             if channels.is_empty() {
                 channels.push(takes);
             }
@@ -110,14 +138,22 @@ pub(super) fn answers(walk: &Walk, arrow: &str) -> Vec<(&'static str, String)> {
         found.pop();
         found.push((
             "spatial",
-            "height and width follow from the input by the formulas; the weights hold for any size".to_owned(),
+            "height and width follow from the input by the formulas; the weights hold for any size"
+                .to_owned(),
         ));
     }
     if let Some((number, step)) = folded(&walk.steps)
         && let Some((product, result)) = step.detail.split_once(" = ")
     {
-        let of = if product.matches('*').count() == 2 { " (channels * height * width)" } else { "" };
-        found.push(("flatten", format!("{result} = {product}{of}, step {number}")));
+        let of = if product.matches('*').count() == 2 {
+            " (channels * height * width)"
+        } else {
+            ""
+        };
+        found.push((
+            "flatten",
+            format!("{result} = {product}{of}, step {number}"),
+        ));
     }
     found.extend(fits(walk));
     found
@@ -129,21 +165,43 @@ fn fits(walk: &Walk) -> Vec<(&'static str, String)> {
     };
     let mut found = Vec::new();
     let axes = fits.axes.join(" and ");
-    let equal = if fits.apart || fits.axes.len() == 1 { "" } else { ", all equal" };
+    let equal = if fits.apart || fits.axes.len() == 1 {
+        ""
+    } else {
+        ", all equal"
+    };
     let text = match &fits.sizes {
         Sizes::None => format!("no {axes} up to {} (tried, all equal)", fits.tried),
         Sizes::From(low) => format!("{axes} from {low} up{equal} (tried to {})", fits.tried),
-        Sizes::Range(low, high) if low == high => format!("{axes} of {low}{equal}, nothing else up to {}", fits.tried),
-        Sizes::Range(low, high) => format!("{axes} from {low} to {high}{equal}, nothing else up to {}", fits.tried),
-        Sizes::Multiples(step, low) => format!("{axes} in multiples of {step} from {low} up{equal} (tried to {})", fits.tried),
+        Sizes::Range(low, high) if low == high => {
+            format!("{axes} of {low}{equal}, nothing else up to {}", fits.tried)
+        }
+        Sizes::Range(low, high) => format!(
+            "{axes} from {low} to {high}{equal}, nothing else up to {}",
+            fits.tried
+        ),
+        Sizes::Multiples(step, low) => format!(
+            "{axes} in multiples of {step} from {low} up{equal} (tried to {})",
+            fits.tried
+        ),
         Sizes::Ranges(ranges) => {
             let words: Vec<String> = ranges
                 .iter()
                 .take(6)
-                .map(|(low, high)| if low == high { low.to_string() } else { format!("{low} to {high}") })
+                .map(|(low, high)| {
+                    if low == high {
+                        low.to_string()
+                    } else {
+                        format!("{low} to {high}")
+                    }
+                })
                 .collect();
             let more = if ranges.len() > 6 { ", ..." } else { "" };
-            format!("{axes} of {}{more}{equal} (tried to {})", words.join(", "), fits.tried)
+            format!(
+                "{axes} of {}{more}{equal} (tried to {})",
+                words.join(", "),
+                fits.tried
+            )
         }
     };
     let channels = match fits.channels {
@@ -155,8 +213,15 @@ fn fits(walk: &Walk) -> Vec<(&'static str, String)> {
     if let (Some(path), Some(low)) = (&fits.pinned_by, fits.reaches)
         && fits.sizes != Sizes::From(low)
     {
-        let who = if path.is_empty() { "the fully connected part" } else { path };
-        found.push(("", format!("any size from {low} up comes as far as {who}, which pins it")));
+        let who = if path.is_empty() {
+            "the fully connected part"
+        } else {
+            path
+        };
+        found.push((
+            "",
+            format!("any size from {low} up comes as far as {who}, which pins it"),
+        ));
     }
     found
 }

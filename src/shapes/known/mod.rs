@@ -68,7 +68,9 @@ impl Known {
             if let Some(method) = found.methods.iter().find(|method| method.name == name) {
                 return Some(method.clone());
             }
-            found = self.class(module, &found.base).or_else(|| self.class("torch.nn", &found.base))?;
+            found = self
+                .class(module, &found.base)
+                .or_else(|| self.class("torch.nn", &found.base))?;
         }
         None
     }
@@ -85,10 +87,22 @@ mod tests {
     #[test]
     fn the_texts_are_read_and_classes_found() {
         let known = Known::load().unwrap();
-        assert!(known.method("torch.nn.modules.conv.Conv2d", "forward").is_some());
-        assert!(known.method("torchvision.models.resnet.Bottleneck", "forward").is_some());
+        assert!(
+            known
+                .method("torch.nn.modules.conv.Conv2d", "forward")
+                .is_some()
+        );
+        assert!(
+            known
+                .method("torchvision.models.resnet.Bottleneck", "forward")
+                .is_some()
+        );
         assert!(known.method("somebody.Net", "forward").is_none());
         // by way of what it is derived from
-        assert!(known.method("torchvision.ops.misc.Conv2dNormActivation", "forward").is_some());
+        assert!(
+            known
+                .method("torchvision.ops.misc.Conv2dNormActivation", "forward")
+                .is_some()
+        );
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn slide(call: &mut Call<'_>, windows: &[Window], what: &str) -> Outc
                 let why = match misfit {
                     Misfit::TooSmall(span, padded) => format!(
                         "the {what} spans {span}, but {axis} has {padded}{}",
-                        if padded == formula.window.input { "" } else { " with its padding" }
+                        if padded == formula.window.input {
+                            ""
+                        } else {
+                            " with its padding"
+                        }
                     ),
                     other => format!("{axis}: {other}"),
                 };
@@ -59,16 +63,22 @@ pub(super) fn convolution(call: &mut Call<'_>) -> Outcome {
     let weight = call.tensor("weight")?;
     let dims = weight.rank().saturating_sub(2);
     if !(1..=3).contains(&dims) {
-        return refuse(format!("a weight of shape {:?} is no convolution's", weight.shape));
+        return refuse(format!(
+            "a weight of shape {:?} is no convolution's",
+            weight.shape
+        ));
     }
     let named_dims = call.name.chars().rev().nth(1).and_then(|c| c.to_digit(10));
     if named_dims.is_some_and(|named| named as usize != dims) && call.name.ends_with('d') {
-        return refuse(format!("{} takes no weight of shape {:?}", call.name, weight.shape));
+        return refuse(format!(
+            "{} takes no weight of shape {:?}",
+            call.name, weight.shape
+        ));
     }
     let transposed = call.name.contains("transpose") || call.bool("transposed")?;
     let batched = match input.rank().checked_sub(dims) {
         Some(2) => true,
-        Some(1) => false,
+        Some(1) if !matches!(call.name, "convolution" | "_convolution") => false,
         _ => {
             return refuse(format!(
                 "takes {} or {} axes, got shape {:?}",
@@ -89,16 +99,25 @@ pub(super) fn convolution(call: &mut Call<'_>) -> Outcome {
     };
     let channels = input.shape[lead];
     if channels != takes {
-        let why = format!("takes {takes} channel{}, got {channels}", if takes == 1 { "" } else { "s" });
+        let why = format!(
+            "takes {takes} channel{}, got {channels}",
+            if takes == 1 { "" } else { "s" }
+        );
         return mismatch(Wrong::Channels, takes, channels, why);
     }
     if weight.shape[0] % groups != 0 {
-        return refuse(format!("{} filters cannot form {groups} groups", weight.shape[0]));
+        return refuse(format!(
+            "{} filters cannot form {groups} groups",
+            weight.shape[0]
+        ));
     }
     if let Some(bias) = call.optional("bias")?
         && *bias.shape != [gives]
     {
-        return refuse(format!("the bias has shape {:?}, expected [{gives}]", bias.shape));
+        return refuse(format!(
+            "the bias has shape {:?}, expected [{gives}]",
+            bias.shape
+        ));
     }
     let windows = windows(call, &input, &weight, transposed)?;
     let outputs = slide(call, &windows, "kernel")?;
@@ -107,14 +126,26 @@ pub(super) fn convolution(call: &mut Call<'_>) -> Outcome {
     shape.extend(&outputs);
     // every output element is a sum over the channels of its group and the kernel; transposed: every input element
     // goes into as many
-    let positions: &[usize] = if transposed { &input.shape[lead + 1..] } else { &outputs };
-    let factors = input.shape[..lead].iter().chain(positions).chain(weight.shape.iter());
+    let positions: &[usize] = if transposed {
+        &input.shape[lead + 1..]
+    } else {
+        &outputs
+    };
+    let factors = input.shape[..lead]
+        .iter()
+        .chain(positions)
+        .chain(weight.shape.iter());
     call.said.macs = factors.fold(1u64, |n, &factor| n.saturating_mul(factor as u64));
     call.said.detail = described(&weight, groups, transposed, &windows);
     call.result(shape, input.dtype)
 }
 
-fn windows(call: &Call<'_>, input: &Tensor, weight: &Tensor, transposed: bool) -> Outcome<Vec<Window>> {
+fn windows(
+    call: &Call<'_>,
+    input: &Tensor,
+    weight: &Tensor,
+    transposed: bool,
+) -> Outcome<Vec<Window>> {
     let dims = weight.rank() - 2;
     let stride = call.sizes("stride", dims, 1)?;
     let dilation = call.sizes("dilation", dims, 1)?;
@@ -168,11 +199,18 @@ fn described(weight: &Tensor, groups: usize, transposed: bool, windows: &[Window
 /// `k5`, `k3x2 s2 p1 d2`; what is a default is left out.
 pub(super) fn window_words(windows: &[Window]) -> String {
     let each = |value: &dyn Fn(&Window) -> usize| {
-        let mut values: Vec<String> = windows.iter().map(|window| value(window).to_string()).collect();
+        let mut values: Vec<String> = windows
+            .iter()
+            .map(|window| value(window).to_string())
+            .collect();
         values.dedup();
         match values.len() {
             1 => values.remove(0),
-            _ => windows.iter().map(|window| value(window).to_string()).collect::<Vec<_>>().join("x"),
+            _ => windows
+                .iter()
+                .map(|window| value(window).to_string())
+                .collect::<Vec<_>>()
+                .join("x"),
         }
     };
     let mut text = format!("k{}", each(&|window| window.kernel));
@@ -197,7 +235,11 @@ pub(super) fn im2col(call: &mut Call<'_>) -> Outcome {
         _ => return refuse(format!("takes 3 or 4 axes, got shape {:?}", input.shape)),
     };
     let kernel = call.sizes("kernel_size", 2, 1)?;
-    let windows = patches(call, &kernel, [input.shape[lead + 1], input.shape[lead + 2]])?;
+    let windows = patches(
+        call,
+        &kernel,
+        [input.shape[lead + 1], input.shape[lead + 2]],
+    )?;
     let outputs = slide(call, &windows, "patch")?;
     let mut shape = input.shape[..lead].to_vec();
     shape.push(input.shape[lead] * kernel[0] * kernel[1]);
@@ -228,7 +270,10 @@ pub(super) fn col2im(call: &mut Call<'_>) -> Outcome {
             Wrong::Other,
             counts[0] * counts[1],
             columns,
-            format!("an image of {output:?} has {} patches, got {columns}", counts[0] * counts[1]),
+            format!(
+                "an image of {output:?} has {} patches, got {columns}",
+                counts[0] * counts[1]
+            ),
         );
     }
     let mut shape = input.shape[..lead].to_vec();

@@ -29,9 +29,15 @@ pub(super) fn filled(call: &mut Call<'_>) -> Outcome {
 /// `arange(end)`, `arange(start, end)`, `arange(start, end, step)`
 pub(super) fn arange(call: &mut Call<'_>) -> Outcome {
     let named = |name: &str| call.get(name).and_then(Value::float);
-    let positional: Vec<f64> = (0..3).map_while(|at| call.at(at).and_then(Value::float)).collect();
+    let positional: Vec<f64> = (0..3)
+        .map_while(|at| call.at(at).and_then(Value::float))
+        .collect();
     let (start, end, step) = if named("end").is_some() {
-        (named("start").unwrap_or(0.0), named("end"), named("step").unwrap_or(1.0))
+        (
+            named("start").unwrap_or(0.0),
+            named("end"),
+            named("step").unwrap_or(1.0),
+        )
     } else {
         match positional[..] {
             [end] => (0.0, Some(end), 1.0),
@@ -48,7 +54,17 @@ pub(super) fn arange(call: &mut Call<'_>) -> Outcome {
         return refuse(format!("from {start} to {end} by {step}"));
     }
     let is_whole = start.fract() == 0.0 && end.fract() == 0.0 && step.fract() == 0.0;
-    call.result([length as usize], dtype(call, if is_whole { DType::Int64 } else { DType::Float32 }))
+    call.result(
+        [length as usize],
+        dtype(
+            call,
+            if is_whole {
+                DType::Int64
+            } else {
+                DType::Float32
+            },
+        ),
+    )
 }
 
 /// `linspace(start, end, steps)`
@@ -111,10 +127,16 @@ pub(super) fn one_hot(call: &mut Call<'_>) -> Outcome {
 /// `meshgrid(tensors)`
 pub(super) fn meshgrid(call: &mut Call<'_>) -> Outcome {
     let tensors = call.tensors("tensors")?;
-    let mut shape: Vec<usize> = tensors.iter().map(|tensor| tensor.numel().unwrap_or(0)).collect();
-    if matches!(call.get("indexing"), Some(Value::Str(word)) if &**word == "xy") && shape.len() > 1 {
+    let mut shape: Vec<usize> = tensors
+        .iter()
+        .map(|tensor| tensor.numel().unwrap_or(0))
+        .collect();
+    if matches!(call.get("indexing"), Some(Value::Str(word)) if &**word == "xy") && shape.len() > 1
+    {
         shape.swap(0, 1);
     }
-    let each = tensors.iter().map(|tensor| call.result(shape.clone(), tensor.dtype));
+    let each = tensors
+        .iter()
+        .map(|tensor| call.result(shape.clone(), tensor.dtype));
     Ok(Value::list(each.collect::<Outcome<_>>()?))
 }

@@ -7,12 +7,14 @@
 mod convolution;
 mod create;
 mod pointwise;
-mod products;
 mod pooling;
+mod products;
 mod recurrent;
 mod reduce;
 mod reshape;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use super::call::{Call, Outcome, Said};
 use super::value::Value;
@@ -41,13 +43,21 @@ pub(super) fn bare(target: &str) -> &str {
 }
 
 /// Calls the operator; `None` where nobody knows it.
-pub(super) fn call(name: &str, positional: &[Value], named: &[(String, Value)]) -> Option<Outcome<Done>> {
+pub(super) fn call(
+    name: &str,
+    positional: &[Value],
+    named: &[(String, Value)],
+) -> Option<Outcome<Done>> {
     let (row, plain) = table::find(name)?;
     let in_place = plain.len() < name.len();
     let mut call = Call::new(plain, row.names, positional, named);
     let outcome = (row.function)(&mut call);
     let said = call.said;
-    Some(outcome.map(|value| Done { value, said, in_place }))
+    Some(outcome.map(|value| Done {
+        value,
+        said,
+        in_place,
+    }))
 }
 
 /// `ScalarType` as a number: `c10/core/ScalarType.h`.
@@ -64,6 +74,20 @@ pub(super) fn scalar_code(dtype: DType) -> i64 {
 }
 
 const SCALAR_TYPES: [&str; 16] = [
-    "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex32", "complex64", "complex128",
-    "bool", "qint8", "quint8", "qint32", "bfloat16",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex32",
+    "complex64",
+    "complex128",
+    "bool",
+    "qint8",
+    "quint8",
+    "qint32",
+    "bfloat16",
 ];

@@ -48,7 +48,10 @@ pub(super) fn same(call: &mut Call<'_>) -> Outcome {
 pub(super) fn like(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self|input")?;
     call.said.is_constant = true;
-    let dtype = call.get("dtype").and_then(Value::int).and_then(super::scalar_type);
+    let dtype = call
+        .get("dtype")
+        .and_then(Value::int)
+        .and_then(super::scalar_type);
     call.result(input.shape.to_vec(), dtype.unwrap_or(input.dtype))
 }
 
@@ -87,9 +90,10 @@ pub(super) fn broadcast_all(tensors: &[Tensor]) -> Outcome<Vec<usize>> {
         shape = match broadcast(&shape, &tensor.shape) {
             Ok(shape) => shape,
             Err(axis) => {
+                let rank = shape.len().max(tensor.rank());
                 let at = |shape: &[usize]| {
-                    let missing = shape.len().max(tensor.rank()) - shape.len();
-                    axis.checked_sub(missing).map_or(1, |at| shape[at])
+                    axis.checked_sub(rank - shape.len())
+                        .map_or(1, |at| shape[at])
                 };
                 return mismatch(
                     Wrong::Other,
@@ -137,7 +141,9 @@ pub(super) fn elementwise(call: &mut Call<'_>) -> Outcome {
                 numbers.push(tensor.number);
                 tensors.push(tensor.clone());
             }
-            Some(Value::Unknown) => return crate::shapes::call::unknown("what goes in is not known"),
+            Some(Value::Unknown) => {
+                return crate::shapes::call::unknown("what goes in is not known");
+            }
             Some(value) => numbers.push(value.float()),
             None => {}
         }
@@ -150,9 +156,8 @@ pub(super) fn elementwise(call: &mut Call<'_>) -> Outcome {
     }
     let shape = broadcast_all(&tensors)?;
     let mut dtype = match call.name {
-        "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "logical_and" | "logical_or" | "logical_xor" | "isin" | "isclose" => {
-            DType::Bool
-        }
+        "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "logical_and" | "logical_or" | "logical_xor"
+        | "isin" | "isclose" => DType::Bool,
         "masked_fill" => tensors.first().map_or(DType::Float32, |first| first.dtype),
         "where" => tensors.last().map_or(DType::Float32, |last| last.dtype),
         _ => {
@@ -165,7 +170,10 @@ pub(super) fn elementwise(call: &mut Call<'_>) -> Outcome {
             all.into_iter().reduce(promote).unwrap_or(DType::Float32)
         }
     };
-    let is_whole = matches!(dtype, DType::Bool | DType::UInt8 | DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64);
+    let is_whole = matches!(
+        dtype,
+        DType::Bool | DType::UInt8 | DType::Int8 | DType::Int16 | DType::Int32 | DType::Int64
+    );
     if is_whole && matches!(call.name, "div" | "true_divide") && !call.has("rounding_mode") {
         dtype = DType::Float32;
     }
@@ -188,6 +196,7 @@ fn arithmetic(call: &Call<'_>, a: f64, b: f64) -> Option<f64> {
     Some(match call.name {
         "add" => a + alpha * b,
         "sub" => a - alpha * b,
+        "rsub" => b - alpha * a,
         "mul" => a * b,
         "div" if mode == "floor" => (a / b).floor(),
         "div" if mode == "trunc" => (a / b).trunc(),
@@ -219,12 +228,23 @@ pub(super) fn channel_norm(call: &mut Call<'_>) -> Outcome {
             && tensor.numel() != Some(channels)
         {
             let takes = tensor.numel().unwrap_or(0);
-            return mismatch(Wrong::Channels, takes, channels, format!("takes {takes} channels, got {channels}"));
+            return mismatch(
+                Wrong::Channels,
+                takes,
+                channels,
+                format!("takes {takes} channels, got {channels}"),
+            );
         }
     }
     let is_instance = call.name == "instance_norm" && call.bool("use_input_stats")?;
-    let per_channel = input.shape[2..].iter().fold(1usize, |n, &size| n.saturating_mul(size));
-    let values = if is_instance { per_channel } else { per_channel.saturating_mul(input.shape[0]) };
+    let per_channel = input.shape[2..]
+        .iter()
+        .fold(1usize, |n, &size| n.saturating_mul(size));
+    let values = if is_instance {
+        per_channel
+    } else {
+        per_channel.saturating_mul(input.shape[0])
+    };
     if (is_instance || call.bool("training")?) && values == 1 {
         return refuse("one value per channel has no variance to normalize by");
     }
@@ -244,7 +264,12 @@ pub(super) fn group_norm(call: &mut Call<'_>) -> Outcome {
             && *tensor.shape != [channels]
         {
             let takes = tensor.numel().unwrap_or(0);
-            return mismatch(Wrong::Channels, takes, channels, format!("takes {takes} channels, got {channels}"));
+            return mismatch(
+                Wrong::Channels,
+                takes,
+                channels,
+                format!("takes {takes} channels, got {channels}"),
+            );
         }
     }
     call.said.detail = format!("{groups} groups");
@@ -261,8 +286,14 @@ pub(super) fn layer_norm(call: &mut Call<'_>) -> Outcome {
         .map(|&n| usize::try_from(n).unwrap_or(0))
         .collect();
     if !input.shape.ends_with(&normalized) {
-        let (takes, got) = (normalized.last().copied().unwrap_or(0), input.shape.last().copied().unwrap_or(0));
-        let why = format!("normalizes over {normalized:?}, got shape {:?}", input.shape);
+        let (takes, got) = (
+            normalized.last().copied().unwrap_or(0),
+            input.shape.last().copied().unwrap_or(0),
+        );
+        let why = format!(
+            "normalizes over {normalized:?}, got shape {:?}",
+            input.shape
+        );
         return mismatch(Wrong::Features, takes, got, why);
     }
     Ok(Value::Tensor(Tensor::new(input.shape.clone(), input.dtype)))
@@ -274,8 +305,13 @@ pub(super) fn along(call: &mut Call<'_>) -> Outcome {
     let axis = call.axis("dim", -1, input.rank())?;
     call.said.detail = format!("dim {axis}");
     let mut shape = input.shape.to_vec();
-    let dtype = call.get("dtype").and_then(Value::int).and_then(super::scalar_type).unwrap_or(input.dtype);
+    let dtype = call
+        .get("dtype")
+        .and_then(Value::int)
+        .and_then(super::scalar_type)
+        .unwrap_or(input.dtype);
     match call.name {
+        "glu" if shape.is_empty() => return refuse("a number cannot be halved"),
         "glu" => {
             if shape[axis] % 2 != 0 {
                 return refuse(format!("axis {axis} of {} cannot be halved", shape[axis]));
@@ -300,7 +336,12 @@ pub(super) fn prelu(call: &mut Call<'_>) -> Outcome {
         && weights != 1
         && weights != channels
     {
-        return mismatch(Wrong::Channels, weights, channels, format!("takes {weights} channels, got {channels}"));
+        return mismatch(
+            Wrong::Channels,
+            weights,
+            channels,
+            format!("takes {weights} channels, got {channels}"),
+        );
     }
     Ok(Value::Tensor(Tensor::new(input.shape.clone(), input.dtype)))
 }

@@ -40,19 +40,32 @@ pub(super) fn pool(call: &mut Call<'_>) -> Outcome {
     let ceil = call.bool("ceil_mode")?;
     let mut windows = Vec::new();
     for axis in 0..dims {
-        if padding[axis] > kernel[axis].saturating_sub(1).saturating_mul(dilation[axis]).saturating_add(1) / 2 {
+        if padding[axis] > kernel[axis] / 2 {
             return refuse(format!(
                 "padding {} is more than half of the kernel {}",
                 padding[axis], kernel[axis]
             ));
         }
+        let size = input.shape[lead + axis];
+        if call.name == "avg_pool3d" && size < kernel[axis] {
+            // this one does not count the padding
+            return refuse(format!(
+                "{} of {size} is smaller than the kernel {}",
+                letters(dims)[axis],
+                kernel[axis]
+            ));
+        }
         windows.push(Window {
-            input: input.shape[lead + axis],
+            input: size,
             padding: (padding[axis], padding[axis]),
             dilation: dilation[axis],
             kernel: kernel[axis],
             stride: stride[axis],
-            kind: if ceil { WindowKind::Ceil } else { WindowKind::Floor },
+            kind: if ceil {
+                WindowKind::Ceil
+            } else {
+                WindowKind::Floor
+            },
         });
     }
     if input.shape[1..].contains(&0) {
@@ -68,7 +81,10 @@ pub(super) fn pool(call: &mut Call<'_>) -> Outcome {
     let output = call.result(shape.clone(), input.dtype)?;
     let gives_indices = call.name.ends_with("_with_indices") || call.bool("return_indices")?;
     match gives_indices {
-        true => Ok(Value::tuple(vec![output, call.result(shape, DType::Int64)?])),
+        true => Ok(Value::tuple(vec![
+            output,
+            call.result(shape, DType::Int64)?,
+        ])),
         false => Ok(output),
     }
 }
@@ -93,7 +109,10 @@ pub(super) fn fractional(call: &mut Call<'_>) -> Outcome {
     let mut shape = input.shape[..lead].to_vec();
     shape.extend(output);
     let indices = call.result(shape.clone(), DType::Int64)?;
-    Ok(Value::tuple(vec![call.result(shape, input.dtype)?, indices]))
+    Ok(Value::tuple(vec![
+        call.result(shape, input.dtype)?,
+        indices,
+    ]))
 }
 
 /// `adaptive_avg_pool*d`, `adaptive_max_pool*d`: the output size is given.
@@ -104,10 +123,12 @@ pub(super) fn adaptive(call: &mut Call<'_>) -> Outcome {
     if input.shape[lead.min(1)..].contains(&0) {
         return refuse(format!("nothing to pool in shape {:?}", input.shape));
     }
-    let given = call.get("output_size").and_then(|value| match value.items() {
-        Some(items) => Some(items),
-        None => Some(vec![value.clone()]),
-    });
+    let given = call
+        .get("output_size")
+        .and_then(|value| match value.items() {
+            Some(items) => Some(items),
+            None => Some(vec![value.clone()]),
+        });
     let mut shape = input.shape[..lead].to_vec();
     for axis in 0..dims {
         let items = given.as_deref().unwrap_or(&[]);
@@ -125,7 +146,10 @@ pub(super) fn adaptive(call: &mut Call<'_>) -> Outcome {
     call.said.detail = format!("to {}", words.join("x"));
     let output = call.result(shape.clone(), input.dtype)?;
     match call.name.contains("max") {
-        true => Ok(Value::tuple(vec![output, call.result(shape, DType::Int64)?])),
+        true => Ok(Value::tuple(vec![
+            output,
+            call.result(shape, DType::Int64)?,
+        ])),
         false => Ok(output),
     }
 }
@@ -144,11 +168,18 @@ pub(super) fn unpool(call: &mut Call<'_>) -> Outcome {
 /// `upsample_*`: by `output_size` or `scale_factors`, whichever is given.
 pub(super) fn upsample(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self|input")?;
-    let Some(dims) = input.rank().checked_sub(2).filter(|dims| (1..=3).contains(dims)) else {
+    let Some(dims) = input
+        .rank()
+        .checked_sub(2)
+        .filter(|dims| (1..=3).contains(dims))
+    else {
         return refuse(format!("takes 3 to 5 axes, got shape {:?}", input.shape));
     };
     let mut shape = input.shape[..2].to_vec();
-    if let Some(sizes) = call.ints("output_size|size")?.filter(|sizes| !sizes.is_empty()) {
+    if let Some(sizes) = call
+        .ints("output_size|size")?
+        .filter(|sizes| !sizes.is_empty())
+    {
         if sizes.len() != dims && sizes.len() != 1 {
             return refuse(format!("output_size needs {dims} numbers, got {sizes:?}"));
         }
@@ -174,7 +205,10 @@ pub(super) fn upsample(call: &mut Call<'_>) -> Outcome {
         call.said.detail = format!("times {}", words.join("x"));
     }
     if shape[1..].contains(&0) || input.shape[1..].contains(&0) {
-        return refuse(format!("{:?} to {shape:?}: an image without pixels", input.shape));
+        return refuse(format!(
+            "{:?} to {shape:?}: an image without pixels",
+            input.shape
+        ));
     }
     call.result(shape, input.dtype)
 }
@@ -199,17 +233,22 @@ pub(super) fn pad(call: &mut Call<'_>) -> Outcome {
         let widest = pair[0].max(pair[1]);
         if mode == "reflect" && widest >= size || mode == "circular" && widest > size {
             let axes = letters(numbers.len() / 2);
-            let letter = axes.len().checked_sub(1 + number).map_or("axis", |at| axes[at]);
+            let letter = axes
+                .len()
+                .checked_sub(1 + number)
+                .map_or("axis", |at| axes[at]);
             return Err(Trouble::Refused(Refusal {
                 why: format!("{mode} cannot pad {letter} of {size} by {widest}"),
                 what: Wrong::Spatial,
                 ..Refusal::default()
             }));
         }
-        let padded = size.checked_add(pair[0]).and_then(|n| n.checked_add(pair[1]));
+        let padded = size
+            .checked_add(pair[0])
+            .and_then(|n| n.checked_add(pair[1]));
         match padded.and_then(|n| usize::try_from(n).ok()) {
-            Some(padded) if padded > 0 || size == 0 => shape[axis] = padded,
-            _ => return refuse(format!("{size} padded by {pair:?} leaves nothing")),
+            Some(padded) => shape[axis] = padded,
+            None => return refuse(format!("{size} padded by {pair:?} is less than nothing")),
         }
     }
     call.said.detail = format!("{numbers:?} {mode}");
@@ -220,11 +259,22 @@ pub(super) fn pad(call: &mut Call<'_>) -> Outcome {
 pub(super) fn pixels(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
     let up = call.name == "pixel_shuffle";
-    let factor = call.int(if up { "upscale_factor" } else { "downscale_factor" }, 1)?;
+    let factor = call.int(
+        if up {
+            "upscale_factor"
+        } else {
+            "downscale_factor"
+        },
+        1,
+    )?;
     let (Some(lead), Ok(factor)) = (input.rank().checked_sub(3), usize::try_from(factor)) else {
         return refuse(format!("takes 3 axes or more, got shape {:?}", input.shape));
     };
-    let (channels, height, width) = (input.shape[lead], input.shape[lead + 1], input.shape[lead + 2]);
+    let (channels, height, width) = (
+        input.shape[lead],
+        input.shape[lead + 1],
+        input.shape[lead + 2],
+    );
     let square = factor.saturating_mul(factor);
     let mut shape = input.shape[..lead].to_vec();
     if factor == 0 {
@@ -232,14 +282,20 @@ pub(super) fn pixels(call: &mut Call<'_>) -> Outcome {
     }
     if up {
         if channels % square != 0 {
-            return refuse(format!("{channels} channels are no multiple of {factor} x {factor}"));
+            return refuse(format!(
+                "{channels} channels are no multiple of {factor} x {factor}"
+            ));
         }
         shape.extend([channels / square, height * factor, width * factor]);
     } else {
         if height % factor != 0 || width % factor != 0 {
             return refuse(format!("{height} x {width} is no multiple of {factor}"));
         }
-        shape.extend([channels.saturating_mul(square), height / factor, width / factor]);
+        shape.extend([
+            channels.saturating_mul(square),
+            height / factor,
+            width / factor,
+        ]);
     }
     call.said.detail = format!("by {factor}");
     call.result(shape, input.dtype)
@@ -249,7 +305,10 @@ pub(super) fn pixels(call: &mut Call<'_>) -> Outcome {
 pub(super) fn grid(call: &mut Call<'_>) -> Outcome {
     if call.name.starts_with("affine") {
         let size = call.ints("size")?.unwrap_or_default();
-        let mut shape: Vec<usize> = size.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+        let mut shape: Vec<usize> = size
+            .iter()
+            .map(|&n| usize::try_from(n).unwrap_or(0))
+            .collect();
         if shape.len() < 3 {
             return refuse("size needs 4 or 5 numbers");
         }
@@ -260,10 +319,12 @@ pub(super) fn grid(call: &mut Call<'_>) -> Outcome {
     }
     let (input, grid) = (call.tensor("input")?, call.tensor("grid")?);
     if input.rank() != grid.rank() || input.rank() < 4 || input.shape[0] != grid.shape[0] {
-        return refuse(format!("an input {:?} and a grid {:?} do not fit", input.shape, grid.shape));
+        return refuse(format!(
+            "an input {:?} and a grid {:?} do not fit",
+            input.shape, grid.shape
+        ));
     }
     let mut shape = input.shape[..2].to_vec();
     shape.extend(&grid.shape[1..grid.rank() - 1]);
     call.result(shape, input.dtype)
 }
-

@@ -25,13 +25,24 @@ pub(super) fn recurrent(call: &mut Call<'_>) -> Outcome {
         return refuse("its weights are no matrices");
     };
     // with proj_size the state that goes round is smaller than the cell
-    let gates = if call.name == "lstm" { 4 } else if call.name == "gru" { 3 } else { 1 };
+    let gates = if call.name == "lstm" {
+        4
+    } else if call.name == "gru" {
+        3
+    } else {
+        1
+    };
     let cell = first.shape[0] / gates;
     let Some((&got, lead)) = input.shape.split_last() else {
         return refuse("a number is no sequence");
     };
     if got != takes {
-        return mismatch(Wrong::Features, takes, got, format!("takes {takes} features, got {got}"));
+        return mismatch(
+            Wrong::Features,
+            takes,
+            got,
+            format!("takes {takes} features, got {got}"),
+        );
     }
     let batch = match lead.len() {
         1 => None,
@@ -49,16 +60,25 @@ pub(super) fn recurrent(call: &mut Call<'_>) -> Outcome {
     if let Some(given) = states.first()
         && *given.shape != state(hidden)[..]
     {
-        return refuse(format!("the state has shape {:?}, expected {:?}", given.shape, state(hidden)));
+        return refuse(format!(
+            "the state has shape {:?}, expected {:?}",
+            given.shape,
+            state(hidden)
+        ));
     }
-    let steps = lead.iter().fold(1u64, |n, &size| n.saturating_mul(size as u64));
+    let steps = lead
+        .iter()
+        .fold(1u64, |n, &size| n.saturating_mul(size as u64));
     let products: u64 = weights
         .iter()
         .filter(|weight| weight.rank() == 2)
         .map(|weight| weight.numel().unwrap_or(0) as u64)
         .fold(0, u64::saturating_add);
     call.said.macs = steps.saturating_mul(products);
-    call.said.detail = format!("{takes}->{hidden}, {layers} layer{}", if layers == 1 { "" } else { "s" });
+    call.said.detail = format!(
+        "{takes}->{hidden}, {layers} layer{}",
+        if layers == 1 { "" } else { "s" }
+    );
     if directions == 2 {
         call.said.detail += ", both ways";
     }
@@ -72,16 +92,27 @@ pub(super) fn recurrent(call: &mut Call<'_>) -> Outcome {
 
 /// `lstm_cell(input, hx, w_ih, w_hh, ...)`, `gru_cell`, `rnn_tanh_cell`, `rnn_relu_cell`
 pub(super) fn cell(call: &mut Call<'_>) -> Outcome {
-    let (input, weight, recurrent) = (call.tensor("input")?, call.tensor("w_ih")?, call.tensor("w_hh")?);
+    let (input, weight, recurrent) = (
+        call.tensor("input")?,
+        call.tensor("w_ih")?,
+        call.tensor("w_hh")?,
+    );
     let (Some(&got), Some(&takes)) = (input.shape.last(), weight.shape.last()) else {
         return refuse("a number is no input");
     };
     if got != takes {
-        return mismatch(Wrong::Features, takes, got, format!("takes {takes} features, got {got}"));
+        return mismatch(
+            Wrong::Features,
+            takes,
+            got,
+            format!("takes {takes} features, got {got}"),
+        );
     }
     let hidden = recurrent.shape.last().copied().unwrap_or(0);
     let mut shape = input.shape[..input.rank() - 1].to_vec();
-    let batch = shape.iter().fold(1u64, |n, &size| n.saturating_mul(size as u64));
+    let batch = shape
+        .iter()
+        .fold(1u64, |n, &size| n.saturating_mul(size as u64));
     let products = |weight: &Tensor| weight.numel().unwrap_or(0) as u64;
     call.said.macs = batch.saturating_mul(products(&weight).saturating_add(products(&recurrent)));
     shape.push(hidden);

@@ -50,7 +50,11 @@ pub(super) fn over(call: &mut Call<'_>) -> Outcome {
         ("all" | "any", _) => DType::Bool,
         ("count_nonzero", _) => DType::Int64,
         (_, Some(code)) => super::scalar_type(code).unwrap_or(input.dtype),
-        ("sum" | "prod", None) if matches!(input.dtype, DType::Bool | DType::Int32 | DType::UInt8) => DType::Int64,
+        ("sum" | "prod", None)
+            if matches!(input.dtype, DType::Bool | DType::Int32 | DType::UInt8) =>
+        {
+            DType::Int64
+        }
         _ => input.dtype,
     };
     call.result(shape, dtype)
@@ -59,10 +63,16 @@ pub(super) fn over(call: &mut Call<'_>) -> Outcome {
 /// `max`, `min`, `median`, `mode`, `kthvalue`: over everything, over one axis (with the places), or of two tensors.
 pub(super) fn extreme(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    if matches!(call.at(1), Some(Value::Tensor(tensor)) if tensor.number.is_none() || tensor.rank() > 0) || call.has("other") {
+    if matches!(call.at(1), Some(Value::Tensor(tensor)) if tensor.number.is_none() || tensor.rank() > 0)
+        || call.has("other")
+    {
         return super::pointwise::elementwise(call);
     }
-    let place = if call.name == "kthvalue" { call.ints("dim")?.or(Some(vec![-1])) } else { call.ints("dim")? };
+    let place = if call.name == "kthvalue" {
+        call.ints("dim")?.or(Some(vec![-1]))
+    } else {
+        call.ints("dim")?
+    };
     let Some(axes) = place else {
         return call.result([], input.dtype);
     };

@@ -45,7 +45,7 @@ pub(super) fn flatten(call: &mut Call<'_>) -> Outcome {
 /// `unflatten(self, dim, sizes)`
 pub(super) fn unflatten(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    let at = call.axis("dim", 0, input.rank())?;
+    let at = call.axis_of("dim", 0, &input)?;
     let sizes = call.ints("sizes|unflattened_size")?.unwrap_or_default();
     let inner = solve(&input.shape[at..=at], &sizes)?;
     let mut shape = input.shape[..at].to_vec();
@@ -75,7 +75,10 @@ fn solve(from: &[usize], sizes: &[i64]) -> Outcome<Vec<usize>> {
     let known = product(&shape).unwrap_or(usize::MAX);
     if let Some(axis) = open {
         if known == 0 || total % known != 0 {
-            return refuse(format!("{total} elements ({}) cannot be {sizes:?}", words(from)));
+            return refuse(format!(
+                "{total} elements ({}) cannot be {sizes:?}",
+                words(from)
+            ));
         }
         shape[axis] = total / known;
         return Ok(shape);
@@ -86,7 +89,10 @@ fn solve(from: &[usize], sizes: &[i64]) -> Outcome<Vec<usize>> {
             Wrong::Features,
             known,
             total,
-            format!("{total} elements ({}) cannot be {sizes:?}, which has {known}", words(from)),
+            format!(
+                "{total} elements ({}) cannot be {sizes:?}, which has {known}",
+                words(from)
+            ),
         ),
     }
 }
@@ -104,12 +110,22 @@ pub(super) fn view(call: &mut Call<'_>) -> Outcome {
     };
     let shape = solve(&input.shape, &sizes)?;
     // what was put together to one axis: the axes in front of it are the same
-    let same = input.shape.iter().zip(&shape).take_while(|(a, b)| a == b).count();
+    let same = input
+        .shape
+        .iter()
+        .zip(&shape)
+        .take_while(|(a, b)| a == b)
+        .count();
     if shape.len() == same + 1 && input.rank() > shape.len() {
         call.said.detail = folded(&input.shape[same..]);
     }
     let batch = input.shape.first().copied().unwrap_or(0);
-    if sizes.first() == Some(&-1) && input.live && input.rank() > 2 && shape.len() == 2 && shape[0] != batch {
+    if sizes.first() == Some(&-1)
+        && input.live
+        && input.rank() > 2
+        && shape.len() == 2
+        && shape[0] != batch
+    {
         call.said.warning = Some(format!(
             "{sizes:?} made {} rows of {} elements ({}): the batch of {batch} became {}",
             shape[0],
@@ -195,9 +211,16 @@ pub(super) fn squeeze(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self|input")?;
     let axes = match call.ints("dim")? {
         None => (0..input.rank()).collect(),
-        Some(numbers) => numbers.iter().map(|&n| axis(n, input.rank())).collect::<Outcome<Vec<_>>>()?,
+        Some(numbers) => numbers
+            .iter()
+            .map(|&n| axis(n, input.rank()))
+            .collect::<Outcome<Vec<_>>>()?,
     };
-    let kept = input.shape.iter().enumerate().filter(|(at, size)| **size != 1 || !axes.contains(at));
+    let kept = input
+        .shape
+        .iter()
+        .enumerate()
+        .filter(|(at, size)| **size != 1 || !axes.contains(at));
     let shape = kept.map(|(_, &size)| size).collect();
     view_of(call, &input, shape)
 }
@@ -214,7 +237,10 @@ pub(super) fn unsqueeze(call: &mut Call<'_>) -> Outcome {
 pub(super) fn cat(call: &mut Call<'_>) -> Outcome {
     let tensors = call.tensors("tensors")?;
     // an empty tensor of one axis fits everywhere
-    let real: Vec<&Tensor> = tensors.iter().filter(|tensor| *tensor.shape != [0]).collect();
+    let real: Vec<&Tensor> = tensors
+        .iter()
+        .filter(|tensor| *tensor.shape != [0])
+        .collect();
     let Some(first) = real.first() else {
         return match tensors.first() {
             Some(first) => call.result([0], first.dtype),
@@ -225,7 +251,7 @@ pub(super) fn cat(call: &mut Call<'_>) -> Outcome {
         "hstack" => i64::from(first.rank() > 1),
         _ => 0,
     };
-    let at = call.axis("dim|axis", default, first.rank())?;
+    let at = call.axis_of("dim|axis", default, first)?;
     let mut shape = first.shape.to_vec();
     let mut parts = vec![shape[at]];
     let mut dtype = first.dtype;
@@ -242,7 +268,9 @@ pub(super) fn cat(call: &mut Call<'_>) -> Outcome {
         parts.push(tensor.shape[at]);
     }
     let words: Vec<String> = parts.iter().map(usize::to_string).collect();
-    shape[at] = parts.iter().fold(0, |n: usize, &part| n.saturating_add(part));
+    shape[at] = parts
+        .iter()
+        .fold(0, |n: usize, &part| n.saturating_add(part));
     call.said.detail = format!("dim {at}: {} = {}", words.join(" + "), shape[at]);
     call.result(shape, dtype)
 }
@@ -264,10 +292,7 @@ pub(super) fn stack(call: &mut Call<'_>) -> Outcome {
 /// `chunk(self, chunks, dim)`, `split(self, size or sizes, dim)`, `tensor_split`, `unbind`
 pub(super) fn split(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self|tensor")?;
-    let at = call.axis("dim", 0, input.rank())?;
-    if input.rank() == 0 {
-        return refuse("a number cannot be split");
-    }
+    let at = call.axis_of("dim", 0, &input)?;
     let size = input.shape[at];
     let whole = |n: i64| usize::try_from(n).unwrap_or(0);
     let parts: Vec<usize> = match call.name {
@@ -278,7 +303,9 @@ pub(super) fn split(call: &mut Call<'_>) -> Outcome {
         }
         "tensor_split" => {
             let chunks = whole(call.int("sections|indices", 1)?).max(1);
-            (0..chunks).map(|n| size / chunks + usize::from(n < size % chunks)).collect()
+            (0..chunks)
+                .map(|n| size / chunks + usize::from(n < size % chunks))
+                .collect()
         }
         _ => match call.get("split_size|split_sizes|split_size_or_sections") {
             Some(value) if value.int().is_some() => {
@@ -289,7 +316,9 @@ pub(super) fn split(call: &mut Call<'_>) -> Outcome {
                 pieces(size, each)
             }
             _ => {
-                let numbers = call.ints("split_size|split_sizes|split_size_or_sections")?.unwrap_or_default();
+                let numbers = call
+                    .ints("split_size|split_sizes|split_size_or_sections")?
+                    .unwrap_or_default();
                 let sum = numbers.iter().fold(0i64, |n, &part| n.saturating_add(part));
                 if sum != size as i64 || numbers.iter().any(|&n| n < 0) {
                     return mismatch(
@@ -328,20 +357,22 @@ fn pieces(size: usize, each: usize) -> Vec<usize> {
         return vec![0];
     }
     let each = each.max(1);
-    (0..size.div_ceil(each)).map(|n| each.min(size - n * each)).collect()
+    (0..size.div_ceil(each))
+        .map(|n| each.min(size - n * each))
+        .collect()
 }
 
 /// `select(self, dim, index)`
 pub(super) fn select(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    let at = call.axis("dim", 0, input.rank())?;
-    let Some(&size) = input.shape.get(at) else {
-        return refuse("a number has no parts");
-    };
+    let at = call.axis_of("dim", 0, &input)?;
+    let size = input.shape[at];
     if let Some(index) = call.get("index").and_then(Value::int)
         && !(-(size as i64)..size as i64).contains(&index)
     {
-        return refuse(format!("index {index} is outside of axis {at}, which has {size}"));
+        return refuse(format!(
+            "index {index} is outside of axis {at}, which has {size}"
+        ));
     }
     call.said.is_view = true;
     let mut shape = input.shape.to_vec();
@@ -352,10 +383,8 @@ pub(super) fn select(call: &mut Call<'_>) -> Outcome {
 /// `slice(self, dim, start, end, step)`
 pub(super) fn slice(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    let at = call.axis("dim", 0, input.rank())?;
-    let Some(&size) = input.shape.get(at) else {
-        return refuse("a number has no parts");
-    };
+    let at = call.axis_of("dim", 0, &input)?;
+    let size = input.shape[at];
     let (start, end) = (call.int("start", 0)?, call.int("end", i64::MAX)?);
     let step = usize::try_from(call.int("step", 1)?).unwrap_or(0);
     if step == 0 {
@@ -371,7 +400,13 @@ pub(super) fn slice(call: &mut Call<'_>) -> Outcome {
 /// How many of `size` a slice takes; negative numbers count from the end.
 pub(in crate::shapes) fn sliced(size: usize, start: i64, end: i64, step: usize) -> usize {
     let size = size as i64;
-    let bound = |n: i64| if n < 0 { n.saturating_add(size).max(0) } else { n.min(size) };
+    let bound = |n: i64| {
+        if n < 0 {
+            n.saturating_add(size).max(0)
+        } else {
+            n.min(size)
+        }
+    };
     let (start, end) = (bound(start), bound(end));
     usize::try_from(end - start).map_or(0, |length| length.div_ceil(step))
 }
@@ -379,13 +414,19 @@ pub(in crate::shapes) fn sliced(size: usize, start: i64, end: i64, step: usize) 
 /// `narrow(self, dim, start, length)`
 pub(super) fn narrow(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    let at = call.axis("dim", 0, input.rank())?;
+    let at = call.axis_of("dim", 0, &input)?;
     let length = usize::try_from(call.int("length", 0)?).unwrap_or(usize::MAX);
     let start = call.int("start", 0)?;
     let size = input.shape.get(at).copied().unwrap_or(0);
-    let begin = if start < 0 { start + size as i64 } else { start };
+    let begin = if start < 0 {
+        start + size as i64
+    } else {
+        start
+    };
     if usize::try_from(begin).map_or(true, |begin| begin.saturating_add(length) > size) {
-        return refuse(format!("{length} from {start} are not in axis {at}, which has {size}"));
+        return refuse(format!(
+            "{length} from {start} are not in axis {at}, which has {size}"
+        ));
     }
     let mut shape = input.shape.to_vec();
     shape[at] = length;
@@ -398,7 +439,11 @@ pub(super) fn expand(call: &mut Call<'_>) -> Outcome {
     if call.name.ends_with("_as") {
         let other = call.tensor("other")?;
         if call.name == "expand_as" {
-            return expanded(call, &input, &other.shape.iter().map(|&n| n as i64).collect::<Vec<_>>());
+            return expanded(
+                call,
+                &input,
+                &other.shape.iter().map(|&n| n as i64).collect::<Vec<_>>(),
+            );
         }
         let sizes: Vec<i64> = other.shape.iter().map(|&n| n as i64).collect();
         let shape = solve(&input.shape, &sizes)?;
@@ -436,7 +481,10 @@ pub(super) fn repeat(call: &mut Call<'_>) -> Outcome {
         }
     }
     if repeats.len() < shape.len() {
-        return refuse(format!("{repeats:?} has fewer axes than shape {:?}", input.shape));
+        return refuse(format!(
+            "{repeats:?} has fewer axes than shape {:?}",
+            input.shape
+        ));
     }
     while shape.len() < repeats.len() {
         shape.insert(0, 1);
@@ -455,9 +503,12 @@ pub(super) fn repeat_interleave(call: &mut Call<'_>) -> Outcome {
     };
     let times = usize::try_from(times).unwrap_or(0);
     if !call.has("dim") {
-        return call.result([input.numel().unwrap_or(0).saturating_mul(times)], input.dtype);
+        return call.result(
+            [input.numel().unwrap_or(0).saturating_mul(times)],
+            input.dtype,
+        );
     }
-    let at = call.axis("dim", 0, input.rank())?;
+    let at = call.axis_of("dim", 0, &input)?;
     let mut shape = input.shape.to_vec();
     shape[at] = shape[at].saturating_mul(times);
     call.result(shape, input.dtype)
@@ -504,7 +555,11 @@ pub(super) fn index(call: &mut Call<'_>) -> Outcome {
         }
     }
     if items.len() > input.rank() {
-        return refuse(format!("{} indices for shape {:?}", items.len(), input.shape));
+        return refuse(format!(
+            "{} indices for shape {:?}",
+            items.len(),
+            input.shape
+        ));
     }
     let common = super::pointwise::broadcast_all(&tensors)?;
     let adjacent = places.windows(2).all(|pair| pair[1] == pair[0] + 1);
@@ -543,7 +598,10 @@ pub(super) fn gather(call: &mut Call<'_>) -> Outcome {
 /// `diagonal(self, offset, dim1, dim2)`, `tril`, `flip` keep or cut; `roll` and `flip` keep.
 pub(super) fn diagonal(call: &mut Call<'_>) -> Outcome {
     let input = call.tensor("self")?;
-    let (a, b) = (call.axis("dim1", 0, input.rank())?, call.axis("dim2", 1, input.rank())?);
+    let (a, b) = (
+        call.axis("dim1", 0, input.rank())?,
+        call.axis("dim2", 1, input.rank())?,
+    );
     if a == b || input.rank() < 2 {
         return refuse("a diagonal needs two axes");
     }
@@ -553,7 +611,10 @@ pub(super) fn diagonal(call: &mut Call<'_>) -> Outcome {
         true => rows.min(columns.saturating_sub(offset)),
         false => rows.saturating_add(offset).min(columns),
     };
-    let mut shape: Vec<usize> = (0..input.rank()).filter(|axis| *axis != a && *axis != b).map(|axis| input.shape[axis]).collect();
+    let mut shape: Vec<usize> = (0..input.rank())
+        .filter(|axis| *axis != a && *axis != b)
+        .map(|axis| input.shape[axis])
+        .collect();
     shape.push(usize::try_from(length).unwrap_or(0));
     call.said.is_view = true;
     call.result(shape, input.dtype)

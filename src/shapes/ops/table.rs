@@ -18,7 +18,9 @@ pub(super) fn find(name: &str) -> Option<(&'static Row, &str)> {
     if let Some(row) = exact(name) {
         return Some((row, name));
     }
-    let plain = name.strip_suffix('_').filter(|plain| !plain.ends_with('_'))?;
+    let plain = name
+        .strip_suffix('_')
+        .filter(|plain| !plain.ends_with('_'))?;
     exact(plain).map(|row| (row, plain))
 }
 
@@ -159,6 +161,13 @@ const TABLE: &[Row] = rows! {
     "addmv" ("self", "mat", "vec") => products::add_product;
     "outer" "ger" ("self", "vec2") => products::outer;
     "scaled_dot_product_attention" ("query", "key", "value", "attn_mask", "dropout_p", "is_causal") => products::attention;
+    "_native_multi_head_attention"
+        ("query", "key", "value", "embed_dim", "num_head", "qkv_weight", "qkv_bias", "proj_weight", "proj_bias", "mask",
+         "need_weights", "average_attn_weights") => products::native_attention;
+    "_transformer_encoder_layer_fwd"
+        ("src", "embed_dim", "num_heads", "qkv_weight", "qkv_bias", "proj_weight", "proj_bias", "use_gelu", "norm_first",
+         "eps", "norm_weight_1", "norm_bias_1", "norm_weight_2", "norm_bias_2", "ffn_weight_1", "ffn_bias_1",
+         "ffn_weight_2", "ffn_bias_2") => products::encoder_layer;
     "einsum" ("equation", "tensors") => products::einsum;
     "embedding" ("weight", "indices") => products::embedding;
     "embedding_bag" "_embedding_bag"
