@@ -44,7 +44,7 @@ def build(name: str) -> nn.Module:
             if value is not None:
                 module._parameters[key] = nn.Parameter(torch.zeros(1, dtype=value.dtype).expand(value.shape))
         for key, value in module._buffers.items():
-            if value is not None and key != "relative_position_index":
+            if value is not None and value.dim() and key != "relative_position_index":
                 module._buffers[key] = torch.zeros(1, dtype=value.dtype).expand(value.shape)
             elif value is not None:
                 module._buffers[key] = torch.zeros(value.shape, dtype=value.dtype)

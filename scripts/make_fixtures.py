@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,predict,order,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,predict,order,shapes,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -25,7 +25,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 8_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "predict", "order")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "predict", "order", "shapes")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -114,6 +114,9 @@ def commands(part: str, goldens: str):
         for version, name, env, words in VERSIONS:
             if torch.__version__.split("+")[0] == version:
                 yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
+    elif part == "shapes":
+        yield "shapes", {}, "fixture_makers/shapes.py {}"
+        yield "shapes/operators.json", {}, "record_shapes.py {} --cases 8"
     elif part == "malicious":
         yield "malicious", {}, "make_malicious.py {}"
     elif part == "predict":

@@ -32,7 +32,7 @@ pub struct Fits {
     pub tried: usize,
     /// The smallest size that comes as far as the first fully connected layer that no size (or only some) fits.
     pub reaches: Option<usize>,
-    /// Path of that layer.
+    /// Path of that layer, or the operator where it is in no module.
     pub pinned_by: Option<String>,
 }
 
@@ -63,6 +63,8 @@ enum Answer {
 struct Search<'m> {
     model: &'m Model,
     shapes: Vec<Vec<usize>>,
+    /// The inputs that are changed together: those of the first one's size.
+    inputs: Vec<usize>,
     /// The axes that are changed together.
     axes: Vec<usize>,
     limits: Limits,
@@ -87,8 +89,15 @@ pub(super) fn search(
     };
     let mut limits = limits.clone();
     limits.program_steps = limits.program_steps.min(WORK);
+    let alike = |shape: &Vec<usize>| {
+        shape.len() == first.len() && axes.iter().all(|&axis| shape[axis] == first[axis])
+    };
+    let inputs = (0..shapes.len())
+        .filter(|&input| alike(&shapes[input]))
+        .collect();
     let mut search = Search {
         model,
+        inputs,
         shapes: shapes.to_vec(),
         axes,
         limits,
@@ -129,10 +138,12 @@ pub(super) fn search(
 
 impl Search<'_> {
     fn answer(&mut self, sizes: &[usize]) -> Result<Answer> {
-        for (axis, size) in self.axes.iter().zip(sizes) {
-            self.shapes[0][*axis] = *size;
+        for input in &self.inputs {
+            for (axis, size) in self.axes.iter().zip(sizes) {
+                self.shapes[*input][*axis] = *size;
+            }
         }
-        let run = match self.model.run(&self.shapes, &self.limits) {
+        let run = match self.model.run(&self.shapes, false, &self.limits) {
             Ok(run) => run,
             Err(error) if error.kind() == ErrorKind::Limit => {
                 self.left = 0;

@@ -33,11 +33,14 @@ pub(super) fn call(name: &str, positional: &[Value], named: &[(String, Value)]) 
     if let Some(answer) = logic(name, first, second) {
         return Some(Ok(answer));
     }
-    if is_tensor(first) || is_tensor(second) {
+    if is_tensor(first) {
         return None;
     }
     if let Some(answer) = list(name, first, second, positional) {
         return Some(answer);
+    }
+    if is_tensor(second) {
+        return None;
     }
     let name = name.strip_prefix("_operator.").unwrap_or(name);
     if !is_plain(name) {
@@ -50,11 +53,7 @@ pub(super) fn call(name: &str, positional: &[Value], named: &[(String, Value)]) 
 }
 
 fn is_tensor(value: &Value) -> bool {
-    match value {
-        Value::Tensor(_) => true,
-        Value::List(items) => items.borrow().first().is_some_and(is_tensor),
-        _ => false,
-    }
+    matches!(value, Value::Tensor(_))
 }
 
 /// Names that mean plain numbers where no tensor is among the arguments.

@@ -13,7 +13,7 @@ use super::trace::{Broken, FileTensor, Step, Trace};
 use super::value::{Origin, Tensor, Value};
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::{ExportedGraph, InputKind};
+use crate::checkpoint::{ExportedGraph, InputKind, SymSize};
 use crate::error::{Error, Result};
 use crate::tensor::DType;
 
@@ -68,8 +68,10 @@ pub struct Walk {
     pub inserts: Vec<Insert>,
     /// Elements of all parameters of the walked module, used or not.
     pub parameters: u64,
-    /// Which inputs would fit.
+    /// Which inputs would fit; of an exported program, as far as its operators go.
     pub fits: Option<Fits>,
+    /// The sizes that an exported program was exported with, one list for each input: `1`, `s0 from 2 up`.
+    pub exported_for: Vec<Vec<String>>,
 }
 
 impl Walk {
@@ -88,7 +90,7 @@ impl Walk {
             .map(|(_, shape)| shape.clone())
             .collect();
         let names = model.input_names(options)?;
-        let run = model.run(&shapes, limits)?;
+        let run = model.run(&shapes, true, limits)?;
         let mut walk = Self {
             file: checkpoint.path().to_owned(),
             format: checkpoint.format().name(),
@@ -113,10 +115,12 @@ impl Walk {
                 .map(|file| file.numel)
                 .sum(),
             fits: None,
+            exported_for: model.exported_for(),
         };
         walk.warnings.dedup();
         walk.assumed.dedup();
-        if options.fits && walk.lost.is_none() {
+        if options.fits && walk.lost.is_none() && (walk.broken.is_some() || walk.outputs.is_some())
+        {
             walk.fits = fits::search(&model, &shapes, &walk, limits)?;
         }
         Ok(walk)
@@ -287,6 +291,33 @@ impl Model {
         })
     }
 
+    /// The sizes of the inputs that PyTorch takes, where the file says.
+    fn exported_for(&self) -> Vec<Vec<String>> {
+        let Body::Exported(graph) = &self.body else {
+            return Vec::new();
+        };
+        let users = graph
+            .inputs
+            .iter()
+            .filter(|input| input.kind == InputKind::User);
+        let sizes = users.filter_map(|input| input.sizes.as_ref());
+        sizes
+            .map(|sizes| {
+                let words = sizes.iter().map(|size| match size {
+                    SymSize::Fixed(n) => n.to_string(),
+                    SymSize::Free(_, least, most) => match (least.filter(|least| *least > 2), most)
+                    {
+                        (None, None) => "any".to_owned(),
+                        (least, None) => format!("{}..", least.unwrap_or(0)),
+                        (least, Some(most)) => format!("{}..{most}", least.unwrap_or(1)),
+                    },
+                    SymSize::Computed => "computed".to_owned(),
+                });
+                words.collect()
+            })
+            .collect()
+    }
+
     /// What the program calls its inputs; as many as were given.
     fn input_names(&self, options: &WalkOptions) -> Result<Vec<String>> {
         let (names, least) = match &self.body {
@@ -335,7 +366,10 @@ impl Model {
     }
 
     /// Walks with inputs of those shapes.
-    pub(super) fn run(&self, shapes: &[Vec<usize>], limits: &Limits) -> Result<Run> {
+    ///
+    /// An exported program refuses sizes that it was not exported with, whatever its operators would take: only with
+    /// `guarded` is that asked.
+    pub(super) fn run(&self, shapes: &[Vec<usize>], guarded: bool, limits: &Limits) -> Result<Run> {
         let mut trace = Trace {
             files: self.files.clone(),
             ..Trace::default()
@@ -353,11 +387,13 @@ impl Model {
             .collect();
         let (outcome, trace, cost) = match &self.body {
             Body::Exported(graph) => {
-                self.check_inputs(graph, shapes, &mut trace);
-                let guarded = trace.broken.take();
+                if guarded {
+                    self.check_inputs(graph, shapes, &mut trace);
+                }
+                let refused = trace.broken.take();
                 let outcome = exported::run(graph, &inputs, &mut trace);
                 // what PyTorch checks first, it refuses first
-                trace.broken = guarded.or(trace.broken);
+                trace.broken = refused.or(trace.broken);
                 let cost = 10 * graph.nodes.len() as u64;
                 (outcome, trace, cost)
             }

@@ -41,6 +41,7 @@ pub fn json(walk: &Walk) -> Value {
             "activation_bytes": walk.bytes(),
             "steps": walk.steps.len(),
         },
+        "exported_for": walk.exported_for,
         "fits": walk.fits.as_ref().map(fits),
     })
 }

@@ -134,8 +134,6 @@ pub(super) fn answers(walk: &Walk, arrow: &str) -> Vec<(&'static str, String)> {
         found.push(("channels", text));
     }
     if walk.steps.iter().any(|step| !step.formulas.is_empty()) {
-        found.push(("height, width", String::new()));
-        found.pop();
         found.push((
             "spatial",
             "height and width follow from the input by the formulas; the weights hold for any size"
@@ -154,6 +152,19 @@ pub(super) fn answers(walk: &Walk, arrow: &str) -> Vec<(&'static str, String)> {
             "flatten",
             format!("{result} = {product}{of}, step {number}"),
         ));
+    }
+    if walk.exported_for.iter().flatten().any(|size| size != "any") {
+        let shapes: Vec<String> = walk
+            .exported_for
+            .iter()
+            .map(|sizes| format!("[{}]", sizes.join(", ")))
+            .collect();
+        let text = format!(
+            "for {} and nothing else: PyTorch refuses other sizes, whatever the operators would take; dynamic_shapes of \
+             torch.export.export frees them",
+            shapes.join(" and ")
+        );
+        found.push(("exported", text));
     }
     found.extend(fits(walk));
     found
@@ -209,18 +220,18 @@ fn fits(walk: &Walk) -> Vec<(&'static str, String)> {
         Some(n) => format!("{n} channels, "),
         None => String::new(),
     };
-    found.push(("fits", format!("{channels}{text}")));
+    let whose = if walk.exported_for.is_empty() {
+        ""
+    } else {
+        "the operators: "
+    };
+    found.push(("fits", format!("{whose}{channels}{text}")));
     if let (Some(path), Some(low)) = (&fits.pinned_by, fits.reaches)
         && fits.sizes != Sizes::From(low)
     {
-        let who = if path.is_empty() {
-            "the fully connected part"
-        } else {
-            path
-        };
         found.push((
             "",
-            format!("any size from {low} up comes as far as {who}, which pins it"),
+            format!("any size from {low} up comes as far as {path}, which pins it"),
         ));
     }
     found

@@ -75,10 +75,14 @@ fn solve(from: &[usize], sizes: &[i64]) -> Outcome<Vec<usize>> {
     let known = product(&shape).unwrap_or(usize::MAX);
     if let Some(axis) = open {
         if known == 0 || total % known != 0 {
-            return refuse(format!(
-                "{total} elements ({}) cannot be {sizes:?}",
-                words(from)
-            ));
+            // a first axis that is left open is the batch: what one of it has is what does not fit
+            let each = if axis == 0 {
+                total / from.first().copied().unwrap_or(1).max(1)
+            } else {
+                total
+            };
+            let why = format!("{total} elements ({}) cannot be {sizes:?}", words(from));
+            return mismatch(Wrong::Features, known, each, why);
         }
         shape[axis] = total / known;
         return Ok(shape);

@@ -59,7 +59,7 @@ fn every_recorded_answer_of_torch() {
     ));
     let recorded: Json = serde_json::from_str(text).unwrap();
     let cases = recorded["cases"].as_array().unwrap();
-    assert!(cases.len() > 1500, "only {} cases", cases.len());
+    assert!(cases.len() > 1000, "only {} cases", cases.len());
     let mut wrong = Vec::new();
     for case in cases {
         let name = case[0].as_str().unwrap();
