@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,predict,order,explain,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,pictures,predict,order,explain,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -25,7 +25,7 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 8_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "predict", "order",
+PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "pictures", "predict", "order",
          "explain")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
@@ -119,6 +119,8 @@ def commands(part: str, goldens: str):
                 yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
     elif part == "malicious":
         yield "malicious", {}, "make_malicious.py {}"
+    elif part == "pictures":
+        yield "pictures", {}, "fixture_makers/pictures.py {}"
     elif part == "predict":
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):

@@ -26,7 +26,9 @@
 //! | what would unpickling it run? | [`scan`] |
 //! | is the file whole, and whose is each of its bytes? | [`check`] |
 //! | what can be saved of a damaged one? | [`recover`] |
+//! | how do pictures become tensors, and numbers colours? | [`picture`] |
 //! | how do weights leave the file? | [`export`] |
+//! | what does the page about a file hold, cut to a budget? | [`report`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
 //! # Who may use whom
@@ -46,12 +48,14 @@
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
-//! | recover | bytes, checkpoint, safetensors |
+//! | picture | bytes |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | check, checkpoint, execute, explain, export, recover, scan, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, tensor, verify |
+//! | report | bytes, check, checkpoint, explain, tensor |
+//! | render | check, checkpoint, execute, explain, export, picture, recover, report, scan, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, report, safetensors, scan, tensor, verify |
 //!
 //! # Example
 //!
@@ -81,8 +85,10 @@ pub mod explain;
 pub mod export;
 pub mod npy;
 pub mod pickle;
+pub mod picture;
 pub mod recover;
 pub mod render;
+pub mod report;
 pub mod safetensors;
 pub mod scan;
 pub mod tensor;

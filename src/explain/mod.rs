@@ -8,12 +8,14 @@
 //! | where does each weight go in another program's layout? | [`Placement`] |
 //! | what does one output pixel read? | [`Window`], [`Im2col`] |
 //! | which bytes are a filter, and what is it like? | [`Dump`], [`Figures`] |
+//! | how does it look? | [`Figure`] |
 //!
 //! No text is made here: that is [`crate::render`]'s work.
 
 pub mod axis_names;
 pub mod convolution;
 pub mod dump;
+pub mod figure;
 pub mod figures;
 pub mod hyperparameters;
 pub mod im2col;
@@ -29,6 +31,7 @@ pub mod window;
 pub use axis_names::AxisNames;
 pub use convolution::{Convolution, Output, OutputAxis};
 pub use dump::{CountedIn, Dump};
+pub use figure::{Figure, FigureOptions};
 pub use figures::{Figures, Sort};
 pub use hyperparameters::{Hyperparameters, Known, Origin, Padding};
 pub use im2col::Im2col;

@@ -7,6 +7,7 @@ pub mod dtype;
 pub mod element;
 pub mod layout;
 mod logical;
+pub mod reals;
 pub mod tag;
 pub mod view;
 
