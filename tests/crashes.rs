@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../fuzz/src/targets.rs"]
+#[allow(unreachable_pub)]
 mod targets;
 
 use std::fs;

@@ -8,7 +8,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use pthinspect::bytes::Limits;
 use pthinspect::checkpoint::Checkpoint;
@@ -20,7 +21,7 @@ use support::{fixture, run};
 struct Case {
     limit: &'static str,
     file: PathBuf,
-    flags: &'static [&'static str],
+    flags: Vec<String>,
     enough: u64,
     /// What the error says where the limit is one less.
     says: String,
@@ -36,6 +37,22 @@ fn pickle_of(name: &str) -> (Vec<u8>, u64) {
     let zip = Zip::open(&source, &Limits::default()).unwrap();
     let record = zip.find_in_root("data.pkl").unwrap();
     (zip.stored(record).to_vec(), zip.records().len() as u64)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// A picture of one colour.
+fn write_picture(path: &Path, side: u32) {
+    let mut encoder = png::Encoder::new(File::create(path).unwrap(), side, side);
+    encoder.set_color(png::ColorType::Rgb);
+    let pixels = vec![7; 3 * (side * side) as usize];
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&pixels)
+        .unwrap();
 }
 
 /// How many levels lie below the root of the deepest node.
@@ -70,6 +87,9 @@ fn each_limit_is_reached_named_and_raised() {
         let zip = Zip::open(&source, &Limits::default()).unwrap();
         (zip.records()[0].len, zip.records()[0].stored_len)
     };
+    let side = 14u64;
+    let (picture, out) = (folder.path().join("in.png"), folder.path().join("out.npy"));
+    write_picture(&picture, 14);
     let case = |limit, file, flags, enough, says| Case {
         limit,
         file,
@@ -81,7 +101,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "records",
             path("state.pth"),
-            &["ls"],
+            words(&["ls"]),
             records,
             format!(
                 "the zip has {records} records, the limit is {} (records)",
@@ -91,7 +111,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "pickle_bytes",
             path("state.pth"),
-            &["ls"],
+            words(&["ls"]),
             pickle.len() as u64,
             format!(
                 "has {} bytes, the limit is {} (pickle_bytes)",
@@ -102,7 +122,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "header_bytes",
             path("dtypes.safetensors"),
-            &["ls"],
+            words(&["ls"]),
             header,
             format!(
                 "the safetensors header has {header} bytes, the limit is {} (header_bytes)",
@@ -112,7 +132,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "pickle_steps",
             path("state.pth"),
-            &["ls"],
+            words(&["ls"]),
             steps,
             format!(
                 "the pickle has more than {} opcodes (pickle_steps)",
@@ -122,7 +142,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "tree_nodes",
             path("deeply_nested.pth"),
-            &["ls"],
+            words(&["ls"]),
             nodes as u64,
             format!(
                 "the file unfolds to more than {} values (tree_nodes)",
@@ -132,7 +152,7 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "tree_depth",
             path("deeply_nested.pth"),
-            &["ls"],
+            words(&["ls"]),
             depth(&nested),
             format!(
                 "the values lie more than {} levels deep (tree_depth)",
@@ -142,17 +162,36 @@ fn each_limit_is_reached_named_and_raised() {
         case(
             "inflate_ratio",
             inflating.clone(),
-            &["ls"],
+            words(&["ls"]),
             inflated.div_ceil(kept),
             format!(
                 "inflates from {kept} bytes to {inflated}, the limit is 16777216 (inflate_ratio)"
+            ),
+        ),
+        case(
+            "picture_pixels",
+            fixture("questions/cifar_q1.pth.tar"),
+            words(&[
+                "run",
+                "conv1",
+                "--padding",
+                "2",
+                "--input",
+                picture.to_str().unwrap(),
+                "--output",
+                out.to_str().unwrap(),
+            ]),
+            side * side,
+            format!(
+                "the picture has {side} x {side} pixels, the limit is {} (picture_pixels)",
+                side * side - 1
             ),
         ),
         // the largest tensor of the state dict
         case(
             "tensor_bytes",
             path("state.pth"),
-            &["ls", "--sha256"],
+            words(&["ls", "--sha256"]),
             open("state.pth")
                 .tensors()
                 .iter()
@@ -175,8 +214,8 @@ fn each_limit_is_reached_named_and_raised() {
         let file = file.to_str().unwrap();
         let with = |value: u64| {
             let flag = format!("{limit}={value}");
-            let mut words = flags.to_vec();
-            words.extend([file, "--limit", &flag]);
+            let mut words = flags.clone();
+            words.extend([file.to_owned(), "--limit".to_owned(), flag]);
             run(words)
         };
         with(*enough).ok();

@@ -56,7 +56,8 @@ limits! {
     header_bytes: usize = 256 << 20;
     /// Opcodes of one pickle.
     pickle_steps: u64 = 200_000_000;
-    /// Bytes owned by the values of one pickle.
+    /// Bytes owned by the values of one pickle, or of JSON. Unless it is set, no more than 128 for each byte that the file
+    /// keeps of the pickle, beyond 64 MiB.
     pickle_memory: usize = 2 << 30;
     /// Nodes of the tree that a checkpoint is unfolded into (shared values count at each place they show).
     tree_nodes: usize = 20_000_000;
@@ -90,24 +91,24 @@ impl Limits {
         usize::try_from(most).unwrap_or(usize::MAX)
     }
 
-    /// These limits for a pickle of `stored_len` bytes in the file: its values may take no more than what a pickle of
-    /// that many bytes can ask for, so that one that is compressed a thousandfold cannot multiply that again.
+    /// These limits for a pickle of `stored_len` bytes in the file: unless [`Limits::pickle_memory`] was set, its values
+    /// may take no more than what a pickle of that many bytes can ask for, so that one that is compressed a thousandfold
+    /// cannot multiply that again.
     #[must_use]
     pub fn for_pickle(&self, stored_len: u64) -> Self {
-        let most = stored_len.saturating_mul(MEMORY_RATIO).max(MEMORY_FREE);
-        let mut limits = self.clone();
-        limits.pickle_memory = self
-            .pickle_memory
-            .min(usize::try_from(most).unwrap_or(usize::MAX));
-        limits
+        self.for_inflated(stored_len, 0)
     }
 
-    /// These limits where `held` bytes are taken already: those of a pickle that had to be inflated count as its
-    /// values do.
+    /// The same where the pickle had to be inflated to `inflated` bytes, which count as its values do.
     #[must_use]
-    pub fn beside(mut self, held: usize) -> Self {
-        self.pickle_memory = self.pickle_memory.saturating_sub(held);
-        self
+    pub fn for_inflated(&self, stored_len: u64, inflated: usize) -> Self {
+        let mut limits = self.clone();
+        if self.pickle_memory == Self::default().pickle_memory {
+            let most = stored_len.saturating_mul(MEMORY_RATIO).max(MEMORY_FREE);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            limits.pickle_memory = self.pickle_memory.min(most).saturating_sub(inflated);
+        }
+        limits
     }
 }
 
@@ -194,10 +195,13 @@ mod tests {
         assert_eq!(limits.for_pickle(1000).pickle_memory, 64 << 20);
         assert_eq!(limits.for_pickle(1 << 20).pickle_memory, 128 << 20);
         assert_eq!(limits.for_pickle(1 << 30).pickle_memory, 2 << 30);
-        assert_eq!(
-            limits.for_pickle(1000).beside(60 << 20).pickle_memory,
-            4 << 20
-        );
-        assert_eq!(limits.for_pickle(1000).beside(65 << 20).pickle_memory, 0);
+        assert_eq!(limits.for_inflated(1000, 60 << 20).pickle_memory, 4 << 20);
+        assert_eq!(limits.for_inflated(1000, 65 << 20).pickle_memory, 0);
+        // who sets it means it
+        let set = Limits {
+            pickle_memory: 1 << 30,
+            ..Limits::default()
+        };
+        assert_eq!(set.for_inflated(1000, 65 << 20).pickle_memory, 1 << 30);
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn read_pickle<'z>(
         Method::Stored => 0,
         Method::Deflated => bytes.len(),
     };
-    Ok((bytes, limits.for_pickle(record.stored_len).beside(held)))
+    Ok((bytes, limits.for_inflated(record.stored_len, held)))
 }
 
 /// The pickle's record, and the folder it is in, with its slash.

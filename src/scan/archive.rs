@@ -153,7 +153,8 @@ impl Scanner<'_> {
     ) -> Result<Option<Range<usize>>> {
         let name = archive.relative(&member.record.name).to_owned();
         let kept = kept_range(member);
-        if !member.readable {
+        let len = usize::try_from(member.available).unwrap_or(usize::MAX);
+        if !member.readable || !self.affords(len, at) {
             return Ok(None);
         }
         let pickled = archive.is_pickle(&name);
@@ -178,6 +179,9 @@ impl Scanner<'_> {
             }
         };
         let deflated = member.record.method == Method::Deflated;
+        if deflated && !self.affords(content.len(), at) {
+            return Ok(None);
+        }
         if deflated && content.len() as u64 != member.record.len {
             let message = format!(
                 "inflates to {} bytes where the headers say {}",

@@ -1,6 +1,6 @@
 //! Files that are small, or quickly read by a program that believes them, and cost memory, time or stack: what hostile
 //! files try, put together on the spot (they would be megabytes in the repository).
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -1,5 +1,5 @@
 //! A child process, and how much memory it took.
-#![allow(unsafe_code, clippy::unwrap_used)] // wait4, which no crate of ours wraps
+#![allow(unsafe_code, unreachable_pub, clippy::unwrap_used)] // wait4, which no crate of ours wraps
 
 use std::io::Read;
 use std::process::{Command, Stdio};

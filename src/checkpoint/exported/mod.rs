@@ -499,7 +499,11 @@ fn values_within(json: &[u8], stored_len: u64, limits: &Limits) -> Result<()> {
     }
     let most = stored_len.saturating_mul(VALUES_RATIO).max(VALUES_FREE);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let most = most.min(limits.pickle_memory);
+    let most = match limits.pickle_memory {
+        // who sets it means it
+        set if set != Limits::default().pickle_memory => set,
+        default => most.min(default),
+    };
     if marks.saturating_mul(VALUE) <= most {
         return Ok(());
     }
