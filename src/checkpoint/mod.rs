@@ -44,7 +44,7 @@ pub use exported::program::{
     Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
 };
 pub use instances::{Attribute, Instance, Instances};
-use places::Bytes;
+use places::{Bytes, Place};
 use salvage::Wreckage;
 pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
@@ -376,8 +376,14 @@ impl Checkpoint {
         if tensor.layout.numel() == 0 {
             return None;
         }
-        let bits = tensor.layout.storage_offset() as u64 * tensor.dtype.bits() as u64; // inside the file
-        Some(start + bits / 8)
+        // wider than 64 bits: what a damaged file declares need not lie in it
+        let bits = tensor.layout.storage_offset() as u128 * tensor.dtype.bits() as u128;
+        start.checked_add(u64::try_from(bits / 8).ok()?)
+    }
+
+    /// Whether reading the storage takes memory for all of its bytes at once: it is compressed.
+    pub fn is_compressed(&self, id: StorageId) -> bool {
+        matches!(self.bytes.places.get(id.0), Some(Place::Record(..)))
     }
 
     /// The file that holds the tensor's elements, where it is not [`Checkpoint::path`].

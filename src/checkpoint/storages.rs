@@ -214,12 +214,12 @@ impl<'z> Storages<'z> {
         let place = match &self.places[root.0] {
             Place::File(file, range) => {
                 // of a damaged file's storage less may be there than it should have
-                let from = range.end.min(range.start + start);
-                Place::File(*file, from..range.end.min(from + nbytes))
+                let from = range.end.min(range.start.saturating_add(start));
+                Place::File(*file, from..range.end.min(from.saturating_add(nbytes)))
             }
             Place::Owned(bytes) => {
                 let from = start.min(bytes.len());
-                Place::Owned(bytes[from..bytes.len().min(from + nbytes)].into())
+                Place::Owned(bytes[from..bytes.len().min(from.saturating_add(nbytes))].into())
             }
             Place::Record(..) | Place::Pieces(_) => {
                 return Err(Error::unsupported("a storage view in a compressed record"));
@@ -232,7 +232,7 @@ impl<'z> Storages<'z> {
             file_offset: whole
                 .file_offset
                 .filter(|_| nbytes > 0)
-                .map(|at| at + start as u64),
+                .and_then(|at| at.checked_add(start as u64)),
             view_of: Some((root, start)),
             ..whole.clone()
         };
