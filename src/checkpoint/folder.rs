@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Part;
 use crate::checkpoint::dcp;
 use crate::checkpoint::open;
 use crate::checkpoint::sharded;
@@ -73,6 +74,35 @@ pub(super) fn open(folder: &Path, limits: &Limits) -> Result<Checkpoint> {
             .with_hint("name one of them"))
         }
     }
+}
+
+/// The files that a checkpoint in several lies in, whether they are there or not.
+pub(super) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    let metadata = match path.file_name() {
+        Some(name) if name == dcp::METADATA => path.to_owned(),
+        _ => path.join(dcp::METADATA),
+    };
+    if metadata.is_file() {
+        return dcp::parts(&metadata, limits);
+    }
+    if !path.is_dir() {
+        return sharded::parts(path, &ByteSource::open(path)?, limits);
+    }
+    let files = files(path)?;
+    if let Some(index) = sharded::index_in(path, &files)? {
+        return sharded::parts(&index, &ByteSource::open(&index)?, limits);
+    }
+    let weights = files.into_iter().filter(|file| {
+        let name = file.to_string_lossy().to_ascii_lowercase();
+        ENDINGS.iter().any(|ending| name.ends_with(ending))
+    });
+    Ok(weights
+        .map(|path| Part {
+            path,
+            tensors: Vec::new(),
+            pieces: Vec::new(),
+        })
+        .collect())
 }
 
 /// The files of the folder, sorted; not those in folders of it.

@@ -13,6 +13,7 @@
 //! key says of which type. Source: `torch/serialization.py`, `_legacy_save` and `_legacy_load` of torch 2.15.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,10 +22,9 @@ use crate::bytes::Cursor;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::names;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
-use crate::checkpoint::salvage;
-use crate::checkpoint::salvage::{LegacyWreck, Wreck};
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
@@ -52,15 +52,19 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         &Meaning::PLAIN,
     )
     .map_err(|e| e.behind(stream.object_at))?;
-    if stream.end < source.len() {
-        unpickled.notes.push(format!(
-            "{} bytes follow the last storage, from byte {} on, which torch does not read",
-            source.len() - stream.end,
-            stream.end
-        ));
-    }
+    unpickled.notes.extend(trailing(&source, stream.end));
     let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
     Ok(unpickled.into_checkpoint(path, Format::TorchLegacy, ByteOrder::Little, bytes))
+}
+
+/// A line about the bytes behind the last storage.
+pub(super) fn trailing(bytes: &[u8], end: usize) -> Option<String> {
+    (end < bytes.len()).then(|| {
+        format!(
+            "{} bytes follow the last storage, from byte {end} on, which torch does not read",
+            bytes.len() - end
+        )
+    })
 }
 
 /// The parts of the stream.
@@ -71,7 +75,9 @@ struct Stream {
     object_at: u64,
     /// Where each storage's bytes lie, by key.
     runs: HashMap<String, Range<usize>>,
-    /// Where the last one ends.
+    /// Where the pickles end and the first storage's length begins.
+    storages_at: usize,
+    /// Where the last storage ends.
     end: usize,
 }
 
@@ -97,48 +103,73 @@ impl Stream {
         let (graph, object_at) = reader.next()?;
         let (keys, keys_at) = reader.next()?;
         let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-        let (runs, end) =
-            runs(bytes, reader.at, &dtypes, &keys).map_err(|e| e.at_offset(keys_at))?;
+        let storages_at = reader.at;
+        let walk = Walk::of(bytes, storages_at, &dtypes, &keys);
+        if let Some(error) = walk.stopped {
+            return Err(error.at_offset(keys_at));
+        }
         Ok(Self {
             graph,
             object_at,
-            runs,
-            end,
+            runs: walk.runs.into_iter().collect(),
+            storages_at,
+            end: walk.end,
         })
     }
 }
 
+/// What the bytes of a stream are that no storage has: the pickles, and the length before each storage.
+pub(super) fn described(bytes: &[u8], limits: &Limits) -> Result<Vec<(Range<usize>, String)>> {
+    let stream = Stream::read(bytes, limits)?;
+    let lengths = stream.runs.iter().map(|(key, run)| {
+        let at = run.start - LENGTH;
+        (
+            at..run.start,
+            format!("length of the storage {}", names::shorten(key)),
+        )
+    });
+    let pickles = (0..stream.storages_at, "pickles".to_owned());
+    Ok(lengths.chain([pickles]).collect())
+}
+
+/// What is left of a stream.
+pub(super) struct Rest {
+    pub(super) graph: Graph,
+    pub(super) object_at: u64,
+    /// Where the bytes of each storage lie, by key, as far as the file goes.
+    pub(super) runs: Vec<(String, Range<usize>)>,
+    /// The last storage of these, if it is cut off.
+    pub(super) cut: Option<String>,
+    /// Where the last storage ends.
+    pub(super) end: usize,
+}
+
 /// The stream as far as it goes: the object must be there, storages may be missing.
-pub(super) fn salvage(
-    bytes: &[u8],
-    limits: &Limits,
-    notes: &mut Vec<String>,
-) -> Result<LegacyWreck> {
+pub(super) fn rest(bytes: &[u8], limits: &Limits, notes: &mut Vec<String>) -> Result<Rest> {
     let mut reader = Pickles::new(bytes, limits);
     for _ in 0..3 {
         reader.next()?;
     }
     let (graph, object_at) = reader.next()?;
-    let wreck = match reader.next() {
+    let walk = match reader.next() {
         Ok((keys, _)) => {
             let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-            salvage::legacy_storages(
-                bytes,
-                reader.at,
-                &keys,
-                |key| dtypes.get(key).copied(),
-                notes,
-            )
+            Walk::of(bytes, reader.at, &dtypes, &keys)
         }
         Err(error) => {
             notes.push(format!("the list of storage keys: {}", error.message()));
-            Wreck::new()
+            Walk::default()
         }
     };
-    Ok(LegacyWreck {
+    if let Some(error) = walk.stopped.filter(|_| walk.cut.is_none()) {
+        notes.push(error.message().to_owned());
+    }
+    Ok(Rest {
         graph,
         object_at,
-        wreck,
+        runs: walk.runs,
+        cut: walk.cut,
+        end: walk.end,
     })
 }
 
@@ -170,55 +201,90 @@ impl<'a> Pickles<'a> {
     }
 }
 
-/// Where each storage's bytes lie, and where the last one ends.
-fn runs(
-    bytes: &[u8],
-    start: usize,
-    dtypes: &HashMap<String, DType>,
-    keys: &Graph,
-) -> Result<(HashMap<String, Range<usize>>, usize)> {
-    let python = Python(keys);
-    let Some(keys) = python.items(keys.root) else {
-        return Err(Error::malformed(format!(
-            "the list of storage keys is {}",
-            keys.get(keys.root).kind()
-        )));
-    };
-    let mut runs = HashMap::with_capacity(keys.len());
-    let mut cursor = Cursor::new(bytes, 0);
-    cursor.take(start, "the stream")?;
-    for &key in keys {
-        let key = storages::key_of(python, key)?;
-        let Some(&dtype) = dtypes.get(&key) else {
+/// Bytes of the number of elements before each storage.
+const LENGTH: usize = 8;
+
+/// The storages of a stream, one after another, up to the first that is not as it should be.
+#[derive(Default)]
+struct Walk {
+    /// Where the bytes of each lie, as far as they are there.
+    runs: Vec<(String, Range<usize>)>,
+    /// Where the last one ends.
+    end: usize,
+    /// The last one, if the file ends inside it.
+    cut: Option<String>,
+    /// What is wrong with the one behind, or with the last.
+    stopped: Option<Error>,
+}
+
+impl Walk {
+    fn of(bytes: &[u8], start: usize, dtypes: &HashMap<String, DType>, keys: &Graph) -> Self {
+        let mut walk = Self {
+            end: start,
+            ..Self::default()
+        };
+        walk.stopped = walk.go(bytes, dtypes, keys).err();
+        walk
+    }
+
+    fn go(&mut self, bytes: &[u8], dtypes: &HashMap<String, DType>, keys: &Graph) -> Result<()> {
+        let python = Python(keys);
+        let Some(keys) = python.items(keys.root) else {
             return Err(Error::malformed(format!(
-                "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
+                "the list of storage keys is {}",
+                keys.get(keys.root).kind()
             )));
         };
-        let run =
-            counted(&mut cursor, dtype).map_err(|e| cut_off(e, &format!("the storage {key:?}")))?;
-        if runs.insert(key.clone(), run).is_some() {
-            return Err(Error::malformed(format!(
-                "the list of storages names {key:?} twice"
-            )));
+        let mut seen = HashSet::with_capacity(keys.len());
+        let mut cursor = Cursor::new(bytes, 0);
+        cursor.take(self.end, "the stream")?;
+        for &key in keys {
+            let key = storages::key_of(python, key)?;
+            let Some(&dtype) = dtypes.get(&key) else {
+                return Err(Error::malformed(format!(
+                    "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
+                )));
+            };
+            if !seen.insert(key.clone()) {
+                return Err(Error::malformed(format!(
+                    "the list of storages names {key:?} twice"
+                )));
+            }
+            let about = |e| cut_off(e, &format!("the storage {key:?}"));
+            let nbytes = declared(&mut cursor, dtype).map_err(about)?;
+            let start = cursor.position();
+            let available = nbytes.min(cursor.remaining());
+            self.runs.push((key.clone(), start..start + available));
+            if available < nbytes {
+                self.cut = Some(key.clone());
+            }
+            cursor.take(nbytes, "it").map_err(about)?;
+            self.end = cursor.position();
         }
+        Ok(())
     }
-    Ok((runs, cursor.position()))
 }
 
 /// Elements in 8 bytes, then the elements: where these lie.
 pub(super) fn counted(cursor: &mut Cursor<'_>, dtype: DType) -> Result<Range<usize>> {
+    let nbytes = declared(cursor, dtype)?;
+    let start = cursor.position();
+    cursor.take(nbytes, "it")?;
+    Ok(start..start + nbytes)
+}
+
+/// How many bytes a storage has, by the number of elements before it.
+fn declared(cursor: &mut Cursor<'_>, dtype: DType) -> Result<usize> {
     let numel = cursor.u64("its length")?;
     let start = cursor.position();
     let nbytes = usize::try_from(numel).ok();
     let nbytes = nbytes.and_then(|numel| storages::storage_bytes(dtype, numel));
-    let Some(nbytes) = nbytes else {
-        return Err(Error::malformed(format!(
+    nbytes.ok_or_else(|| {
+        Error::malformed(format!(
             "it should have {numel} elements of {dtype}: too many"
         ))
-        .at_offset(start as u64));
-    };
-    cursor.take(nbytes, "it")?;
-    Ok(start..start + nbytes)
+        .at_offset(start as u64)
+    })
 }
 
 pub(super) fn cut_off(error: Error, what: &str) -> Error {

@@ -20,9 +20,7 @@ use crate::checkpoint::TensorEntry;
 use crate::checkpoint::legacy;
 use crate::checkpoint::open;
 use crate::checkpoint::places::{Bytes, DataFile, Place};
-use crate::checkpoint::python::Python;
 use crate::checkpoint::safetensors;
-use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
@@ -212,7 +210,9 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
     let survey = Survey::of(&source, limits)?;
     let is_program = survey.members.iter().any(|member| {
         let name = &member.record.name;
-        name.ends_with("constants.pkl") || name.ends_with("models/model.json")
+        name.ends_with("constants.pkl")
+            || name.ends_with(".json") && name.contains("/models/")
+            || name == "serialized_exported_program.json"
     });
     if is_program && let Ok(checkpoint) = open::single(path, source.clone(), limits) {
         return Ok(of_program(checkpoint, &survey, &source, limits));
@@ -285,18 +285,8 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
         zip: None,
         byte_order,
     };
-    let checkpoint = Checkpoint {
-        path: path.to_owned(),
-        format: Format::TorchZip,
-        byte_order,
-        tensors: unpickled.tensors,
-        storages: unpickled.storages,
-        modules: unpickled.modules,
-        tree: unpickled.tree,
-        metadata: Default::default(),
-        notes: unpickled.notes,
-        bytes: Bytes::of_one(file, unpickled.places, limits.tensor_bytes),
-    };
+    let bytes = Bytes::of_one(file, Vec::new(), limits.tensor_bytes);
+    let checkpoint = unpickled.into_checkpoint(path, Format::TorchZip, byte_order, bytes);
     Ok(Salvage::compare(checkpoint, &wreck, notes))
 }
 
@@ -366,10 +356,19 @@ fn wrong_crc(member: &Member, bytes: &[u8]) -> Option<String> {
 
 fn of_legacy(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage> {
     let mut notes = Vec::new();
-    let stream = legacy::salvage(&source, limits, &mut notes)?;
-    let wreck = stream.wreck;
+    let stream = legacy::rest(&source, limits, &mut notes)?;
+    let wreck: Wreck = stream
+        .runs
+        .into_iter()
+        .map(|(key, run)| {
+            let available = run.len();
+            let damage = (stream.cut.as_ref() == Some(&key)).then_some(Damage::Cut { available });
+            let bytes = FoundBytes::File(run);
+            (key, Found { bytes, damage })
+        })
+        .collect();
     let backing = Backing::Wreck(wreck.clone(), "");
-    let unpickled = unpickled::unpickled(
+    let mut unpickled = unpickled::unpickled(
         &stream.graph,
         &source,
         backing,
@@ -378,22 +377,13 @@ fn of_legacy(path: &Path, source: ByteSource, limits: &Limits) -> Result<Salvage
         &Meaning::PLAIN,
     )
     .map_err(|e| e.behind(stream.object_at))?;
-    let checkpoint = Checkpoint {
-        path: path.to_owned(),
-        format: Format::TorchLegacy,
-        byte_order: ByteOrder::Little,
-        tensors: unpickled.tensors,
-        storages: unpickled.storages,
-        modules: unpickled.modules,
-        tree: unpickled.tree,
-        metadata: Default::default(),
-        notes: unpickled.notes,
-        bytes: Bytes::of_one(
-            DataFile::little(source),
-            unpickled.places,
-            limits.tensor_bytes,
-        ),
-    };
+    if notes.is_empty() {
+        unpickled
+            .notes
+            .extend(legacy::trailing(&source, stream.end));
+    }
+    let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
+    let checkpoint = unpickled.into_checkpoint(path, Format::TorchLegacy, ByteOrder::Little, bytes);
     let mut salvage = Salvage::compare(checkpoint, &wreck, notes);
     // a window of a storage is there as far as the storage is
     let views: Vec<(usize, StorageId, usize)> = salvage
@@ -449,56 +439,4 @@ fn of_safetensors(path: &Path, source: ByteSource, limits: &Limits) -> Result<Sa
         damage,
         notes,
     })
-}
-
-/// The stream's pickles, and its storages as far as they are there.
-pub(super) struct LegacyWreck {
-    pub(super) graph: pickle::Graph,
-    pub(super) object_at: u64,
-    pub(super) wreck: Wreck,
-}
-
-/// Storages one after another from `at` on, by the list of their keys, as far as the file goes.
-pub(super) fn legacy_storages(
-    bytes: &[u8],
-    at: usize,
-    keys: &pickle::Graph,
-    dtype_of: impl Fn(&str) -> Option<crate::tensor::DType>,
-    notes: &mut Vec<String>,
-) -> Wreck {
-    let python = Python(keys);
-    let mut wreck = Wreck::new();
-    let mut at = at;
-    for &key in python.items(keys.root).unwrap_or(&[]) {
-        let Ok(key) = storages::key_of(python, key) else {
-            notes.push("the list of storage keys is damaged".to_owned());
-            break;
-        };
-        let Some(dtype) = dtype_of(&key) else {
-            notes.push(format!("how long the storage {key:?} is nobody says"));
-            break;
-        };
-        let Some(count) = bytes.get(at..at + 8) else {
-            break;
-        };
-        let mut wide = [0; 8];
-        wide.copy_from_slice(count);
-        let numel = usize::try_from(u64::from_le_bytes(wide)).ok();
-        let Some(nbytes) = numel.and_then(|numel| storages::storage_bytes(dtype, numel)) else {
-            notes.push(format!("the length of the storage {key:?} is damaged"));
-            break;
-        };
-        let start = at + 8;
-        let available = nbytes.min(bytes.len() - start);
-        let found = Found {
-            bytes: FoundBytes::File(start..start + available),
-            damage: (available < nbytes).then_some(Damage::Cut { available }),
-        };
-        wreck.insert(key, found);
-        if available < nbytes {
-            break;
-        }
-        at = start + nbytes;
-    }
-    wreck
 }

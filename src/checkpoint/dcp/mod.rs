@@ -23,6 +23,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
+use crate::checkpoint::Part;
 use crate::checkpoint::Storage;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
@@ -114,6 +115,30 @@ pub(super) fn open(shown: &Path, index: &Path, limits: &Limits) -> Result<Checkp
 pub(super) fn names(bytes: &[u8], limits: &Limits) -> Result<Vec<String>> {
     let items = metadata::read(bytes, limits)?.into_iter();
     Ok(items.map(|item| item.name).collect())
+}
+
+/// The files that a `.metadata` names, with the pieces in each.
+pub(super) fn parts(index: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    let saved = metadata::read(&ByteSource::open(index)?, limits)?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+    for item in saved {
+        let chunks = match item.saved {
+            Saved::Object(chunk) => vec![chunk],
+            Saved::Tensor { chunks, .. } => chunks,
+        };
+        for chunk in chunks {
+            sharded::check_inside(&chunk.file)?;
+            let part = parts.entry(chunk.file.clone()).or_insert_with(|| Part {
+                path: folder.join(&chunk.file),
+                tensors: Vec::new(),
+                pieces: Vec::new(),
+            });
+            let range = chunk.at..chunk.at.saturating_add(chunk.len);
+            part.pieces.push((item.name.clone(), range));
+        }
+    }
+    Ok(parts.into_values().collect())
 }
 
 /// The files of pieces, each opened once.
