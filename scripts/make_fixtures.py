@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,formats,malformed,malicious,predict,order,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,formats,malformed,malicious,pictures,predict,order,explain,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -25,7 +25,8 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 8_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "formats", "malformed", "malicious", "predict", "order")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "formats", "malformed", "malicious", "pictures", "predict", "order",
+         "explain")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -102,6 +103,8 @@ def commands(part: str, goldens: str):
     """(the files a command writes, its environment, its words), in order; {} stands for the output."""
     if part == "questions":
         yield "questions", {}, "fixture_makers/questions.py {}"
+    elif part == "explain":
+        yield "explain", {}, "fixture_makers/explain.py {}"
     elif part == "checkpoints":
         yield "checkpoints", {}, "fixture_makers/checkpoints.py {}"
     elif part == "programs":
@@ -118,6 +121,8 @@ def commands(part: str, goldens: str):
                 yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
     elif part == "malicious":
         yield "malicious", {}, "make_malicious.py {}"
+    elif part == "pictures":
+        yield "pictures", {}, "fixture_makers/pictures.py {}"
     elif part == "predict":
         for name, needs, words in PREDICTIONS:
             if is_capable(f"predict/{name}", needs):

@@ -46,10 +46,10 @@
 //! | npy | bytes, container, tensor |
 //! | scan | bytes, container, pickle, safetensors, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
-//! | explain | bytes, container, checkpoint, tensor |
+//! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
 //! | picture | bytes |
-//! | recover | bytes, checkpoint, safetensors |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |

@@ -27,7 +27,7 @@ const MORE: [&str; 9] = [
 const INTERACTIVE: [&str; 1] = ["browse"];
 
 /// Lists go into a pipe as one line for each thing, of whole words, for `grep`; on a terminal, that folds them.
-const LISTS: [&str; 5] = ["ls", "tree", "check", "scan", "run"];
+const LISTS: [&str; 4] = ["ls", "tree", "check", "scan"];
 
 fn may_be_wide(arguments: &[String]) -> bool {
     LISTS.contains(&arguments[0].as_str()) || arguments.iter().any(|a| a == "--json")

@@ -135,6 +135,12 @@ fn of_source(path: &Path, source: ByteSource, limits: &Limits, with_map: bool) -
     if let Some(salvage) = &salvage {
         report.format = salvage.checkpoint.format().name();
         report.contents(salvage, survey.as_ref());
+        // whatever a rescue reads over
+        if report.is_whole()
+            && let Err(error) = Checkpoint::of(path, source.clone(), limits)
+        {
+            report.unreadable(error, survey.as_ref())?;
+        }
     }
     if with_map {
         let described = described::described(path, &source, limits);
@@ -306,9 +312,18 @@ impl Report {
     /// Tensors and storages against what is there.
     fn contents(&mut self, salvage: &Salvage, survey: Option<&Survey>) {
         let checkpoint = &salvage.checkpoint;
-        if survey.is_none() {
-            for note in &salvage.notes {
-                self.add("cut-off", "", None, note.clone());
+        let kind = if survey.is_none() {
+            "cut-off"
+        } else {
+            "contents"
+        };
+        for note in &salvage.notes {
+            let said = self
+                .problems
+                .iter()
+                .any(|problem| note.ends_with(&problem.message));
+            if !said {
+                self.add(kind, "", None, note.clone());
             }
         }
         for (storage, damage) in checkpoint.storages().iter().zip(&salvage.damage) {
@@ -345,7 +360,14 @@ impl Report {
                 }
             }
         }
-        self.tensors = checkpoint.tensors().len();
+        for loss in &salvage.losses {
+            if self.lost.len() < NAMED {
+                self.lost.push((loss.name.clone(), loss.why.clone()));
+            } else {
+                self.lost_more += 1;
+            }
+        }
+        self.tensors = checkpoint.tensors().len() + salvage.losses.len();
         for note in checkpoint.notes() {
             self.note("contents", "", None, note.clone());
         }

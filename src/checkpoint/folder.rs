@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Part;
 use crate::checkpoint::dcp;
 use crate::checkpoint::open;
+use crate::checkpoint::open::Mode;
 use crate::checkpoint::sharded;
 use crate::error::{Error, Result};
 
@@ -25,35 +26,39 @@ const ENDINGS: &[&str] = &[
     ".pkl",
 ];
 
-pub(super) fn open(folder: &Path, limits: &Limits) -> Result<Checkpoint> {
+/// Opens what is in a folder, as far as that is one checkpoint.
+pub(super) fn open(folder: &Path, limits: &Limits, mode: Mode) -> Result<Checkpoint> {
     let index = folder.join(dcp::METADATA);
     if index.is_file() {
-        return dcp::open(folder, &index, limits).map_err(|e| e.in_file(&index));
+        return dcp::open(folder, &index, limits, mode).map_err(|e| e.in_file(&index));
     }
     let files = files(folder)?;
     if let Some(index) = sharded::index_in(folder, &files)? {
         let source = ByteSource::open(&index)?;
-        return sharded::open(folder, &index, &source, limits).map_err(|e| e.in_file(&index));
+        return sharded::open(folder, &index, &source, limits, mode).map_err(|e| e.in_file(&index));
     }
-    let weights = |path: &&PathBuf| {
-        let name = path.to_string_lossy().to_ascii_lowercase();
-        ENDINGS.iter().any(|ending| name.ends_with(ending))
-    };
-    let candidates: Vec<&PathBuf> = files.iter().filter(weights).collect();
-    let is_safetensors = |path: &&PathBuf| path.extension().is_some_and(|e| e == "safetensors");
+    let has_pieces = files
+        .iter()
+        .any(|f| f.extension().is_some_and(|e| e == "distcp"));
+    let candidates: Vec<PathBuf> = files.into_iter().filter(|path| is_weights(path)).collect();
+    let is_safetensors = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors");
     if candidates.iter().all(is_safetensors)
         && candidates
-            .first()
-            .is_some_and(|first| dcp::holds_pieces(first, limits))
+            .iter()
+            .any(|file| dcp::holds_pieces(file, limits))
     {
-        let candidates: Vec<PathBuf> = candidates.into_iter().cloned().collect();
-        return dcp::open_safetensors(folder, &candidates, limits);
+        return dcp::open_safetensors(folder, &candidates, limits, mode);
     }
     match &candidates[..] {
         [only] => {
             let source = ByteSource::open(only)?;
-            open::single(only, source, limits).map_err(|e| e.in_file(only))
+            open::file(only, source, limits, mode).map_err(|e| e.in_file(only))
         }
+        [] if has_pieces => Err(Error::malformed(
+            "holds .distcp files and no .metadata, which says what lies where in them",
+        )
+        .in_file(folder)
+        .with_hint("get the .metadata of this distributed checkpoint; its name begins with a dot, so copying may miss it")),
         [] => Err(Error::usage(
             "is a folder without a checkpoint in it: no index (*.index.json) and no file of weights",
         )
@@ -92,17 +97,26 @@ pub(super) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
     if let Some(index) = sharded::index_in(path, &files)? {
         return sharded::parts(&index, &ByteSource::open(&index)?, limits);
     }
-    let weights = files.into_iter().filter(|file| {
-        let name = file.to_string_lossy().to_ascii_lowercase();
-        ENDINGS.iter().any(|ending| name.ends_with(ending))
-    });
-    Ok(weights
+    Ok(weights(path)?
+        .into_iter()
         .map(|path| Part {
             path,
             tensors: Vec::new(),
             pieces: Vec::new(),
         })
         .collect())
+}
+
+/// The files of weights in the folder.
+pub(super) fn weights(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files(folder)?;
+    files.retain(|path| is_weights(path));
+    Ok(files)
+}
+
+fn is_weights(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The files of the folder, sorted; not those in folders of it.

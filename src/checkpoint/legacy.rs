@@ -13,7 +13,6 @@
 //! key says of which type. Source: `torch/serialization.py`, `_legacy_save` and `_legacy_load` of torch 2.15.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -42,29 +41,41 @@ const PROTOCOL: i64 = 1001;
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let stream = Stream::read(&source, limits)?;
-    let backing = Backing::Stream(stream.runs);
+    checkpoint(path, source, stream, limits, Vec::new())
+}
+
+/// The checkpoint that a stream holds; with notes, that a damaged one may hold.
+fn checkpoint(
+    path: &Path,
+    source: ByteSource,
+    stream: Stream,
+    limits: &Limits,
+    damage: Vec<String>,
+) -> Result<Checkpoint> {
+    let lenient = stream.is_wreck;
+    let backing = match lenient {
+        true => Backing::Wreck(stream.runs),
+        false => Backing::Stream(stream.runs),
+    };
     let mut unpickled = unpickled::unpickled(
         &stream.graph,
         &source,
         backing,
         ByteOrder::Little,
         limits,
-        &Meaning::PLAIN,
+        &Meaning::plain(lenient),
     )
     .map_err(|e| e.behind(stream.object_at))?;
-    unpickled.notes.extend(trailing(&source, stream.end));
+    unpickled.wreckage.notes = damage;
+    if stream.end < source.len() && unpickled.wreckage.notes.is_empty() {
+        unpickled.notes.push(format!(
+            "{} bytes follow the last storage, from byte {} on, which torch does not read",
+            source.len() - stream.end,
+            stream.end
+        ));
+    }
     let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
     Ok(unpickled.into_checkpoint(path, Format::TorchLegacy, ByteOrder::Little, bytes))
-}
-
-/// A line about the bytes behind the last storage.
-pub(super) fn trailing(bytes: &[u8], end: usize) -> Option<String> {
-    (end < bytes.len()).then(|| {
-        format!(
-            "{} bytes follow the last storage, from byte {end} on, which torch does not read",
-            bytes.len() - end
-        )
-    })
 }
 
 /// The parts of the stream.
@@ -73,12 +84,14 @@ struct Stream {
     graph: Graph,
     /// Where its pickle begins.
     object_at: u64,
-    /// Where each storage's bytes lie, by key.
-    runs: HashMap<String, Range<usize>>,
     /// Where the pickles end and the first storage's length begins.
     storages_at: usize,
-    /// Where the last storage ends.
+    /// Where each storage's bytes lie, by key.
+    runs: HashMap<String, Range<usize>>,
+    /// Where the last one ends.
     end: usize,
+    /// Whether runs may be missing, or shorter than they should be.
+    is_wreck: bool,
 }
 
 impl Stream {
@@ -103,17 +116,17 @@ impl Stream {
         let (graph, object_at) = reader.next()?;
         let (keys, keys_at) = reader.next()?;
         let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-        let storages_at = reader.at;
-        let walk = Walk::of(bytes, storages_at, &dtypes, &keys);
-        if let Some(error) = walk.stopped {
-            return Err(error.at_offset(keys_at));
+        let walk = Walk::of(bytes, reader.at, &dtypes, &keys);
+        if let Some(stop) = walk.stopped {
+            return Err(stop.error.at_offset(keys_at));
         }
         Ok(Self {
             graph,
             object_at,
-            runs: walk.runs.into_iter().collect(),
-            storages_at,
+            storages_at: reader.at,
+            runs: walk.runs,
             end: walk.end,
+            is_wreck: false,
         })
     }
 }
@@ -122,9 +135,9 @@ impl Stream {
 pub(super) fn described(bytes: &[u8], limits: &Limits) -> Result<Vec<(Range<usize>, String)>> {
     let stream = Stream::read(bytes, limits)?;
     let lengths = stream.runs.iter().map(|(key, run)| {
-        let at = run.start - LENGTH;
+        let length = run.start - LENGTH..run.start;
         (
-            at..run.start,
+            length,
             format!("length of the storage {}", names::shorten(key)),
         )
     });
@@ -132,45 +145,45 @@ pub(super) fn described(bytes: &[u8], limits: &Limits) -> Result<Vec<(Range<usiz
     Ok(lengths.chain([pickles]).collect())
 }
 
-/// What is left of a stream.
-pub(super) struct Rest {
-    pub(super) graph: Graph,
-    pub(super) object_at: u64,
-    /// Where the bytes of each storage lie, by key, as far as the file goes.
-    pub(super) runs: Vec<(String, Range<usize>)>,
-    /// The last storage of these, if it is cut off.
-    pub(super) cut: Option<String>,
-    /// Where the last storage ends.
-    pub(super) end: usize,
-}
-
-/// The stream as far as it goes: the object must be there, storages may be missing.
-pub(super) fn rest(bytes: &[u8], limits: &Limits, notes: &mut Vec<String>) -> Result<Rest> {
-    let mut reader = Pickles::new(bytes, limits);
+/// What is left of a stream: the object must be there, storages may be missing.
+pub(super) fn salvage(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+    let mut reader = Pickles::new(&source, limits);
     for _ in 0..3 {
         reader.next()?;
     }
-    let (graph, object_at) = reader.next()?;
+    let (graph, object_at) = reader.next().map_err(|e| {
+        let message = format!(
+            "{}: what the tensors are called stands here, and their bytes come after it, so none can be had",
+            e.message()
+        );
+        let at = e.location().offset;
+        let refused = Error::new(e.kind(), message).with_hint("download or copy the file again");
+        at.into_iter().fold(refused, Error::at_offset)
+    })?;
+    let mut notes = Vec::new();
     let walk = match reader.next() {
         Ok((keys, _)) => {
             let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-            Walk::of(bytes, reader.at, &dtypes, &keys)
+            Walk::of(&source, reader.at, &dtypes, &keys)
         }
         Err(error) => {
             notes.push(format!("the list of storage keys: {}", error.message()));
-            Walk::default()
+            Walk {
+                end: source.len(),
+                ..Walk::default()
+            }
         }
     };
-    if let Some(error) = walk.stopped.filter(|_| walk.cut.is_none()) {
-        notes.push(error.message().to_owned());
-    }
-    Ok(Rest {
+    notes.extend(walk.stopped.map(|stop| stop.note));
+    let stream = Stream {
         graph,
         object_at,
+        storages_at: reader.at,
         runs: walk.runs,
-        cut: walk.cut,
         end: walk.end,
-    })
+        is_wreck: true,
+    };
+    checkpoint(path, source, stream, limits, notes)
 }
 
 /// Pickles one after another.
@@ -207,14 +220,24 @@ const LENGTH: usize = 8;
 /// The storages of a stream, one after another, up to the first that is not as it should be.
 #[derive(Default)]
 struct Walk {
-    /// Where the bytes of each lie, as far as they are there.
-    runs: Vec<(String, Range<usize>)>,
+    /// Where the bytes of each lie, by key, as far as they are there.
+    runs: HashMap<String, Range<usize>>,
     /// Where the last one ends.
     end: usize,
-    /// The last one, if the file ends inside it.
-    cut: Option<String>,
-    /// What is wrong with the one behind, or with the last.
-    stopped: Option<Error>,
+    stopped: Option<Stop>,
+}
+
+/// Why a walk ended early: for who wants the whole file, and for who takes what there is.
+struct Stop {
+    error: Error,
+    note: String,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        let note = error.message().to_owned();
+        Self { error, note }
+    }
 }
 
 impl Walk {
@@ -223,45 +246,70 @@ impl Walk {
             end: start,
             ..Self::default()
         };
-        walk.stopped = walk.go(bytes, dtypes, keys).err();
+        let python = Python(keys);
+        walk.stopped = match python.items(keys.root) {
+            Some(items) => items
+                .iter()
+                .find_map(|&key| walk.step(bytes, dtypes, python, key).err()),
+            None => Some(Stop::from(Error::malformed(format!(
+                "the list of storage keys is {}",
+                keys.get(keys.root).kind()
+            )))),
+        };
         walk
     }
 
-    fn go(&mut self, bytes: &[u8], dtypes: &HashMap<String, DType>, keys: &Graph) -> Result<()> {
-        let python = Python(keys);
-        let Some(keys) = python.items(keys.root) else {
-            return Err(Error::malformed(format!(
-                "the list of storage keys is {}",
-                keys.get(keys.root).kind()
-            )));
+    /// The next storage.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        dtypes: &HashMap<String, DType>,
+        python: Python<'_>,
+        key: ValueId,
+    ) -> Result<(), Stop> {
+        let key = storages::key_of(python, key)?;
+        let Some(&dtype) = dtypes.get(&key) else {
+            return Err(Stop::from(Error::malformed(format!(
+                "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
+            ))));
         };
-        let mut seen = HashSet::with_capacity(keys.len());
+        if self.runs.contains_key(&key) {
+            return Err(Stop::from(Error::malformed(format!(
+                "the list of storages names {key:?} twice"
+            ))));
+        }
+        let about = |e| cut_off(e, &format!("the storage {key:?}"));
         let mut cursor = Cursor::new(bytes, 0);
         cursor.take(self.end, "the stream")?;
-        for &key in keys {
-            let key = storages::key_of(python, key)?;
-            let Some(&dtype) = dtypes.get(&key) else {
-                return Err(Error::malformed(format!(
-                    "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
-                )));
-            };
-            if !seen.insert(key.clone()) {
-                return Err(Error::malformed(format!(
-                    "the list of storages names {key:?} twice"
-                )));
+        let nbytes = match declared(&mut cursor, dtype) {
+            Ok(nbytes) => nbytes,
+            Err(error) => {
+                let note = match cursor.position() == self.end {
+                    true => format!(
+                        "the file ends at byte {}, before the storage {key:?}",
+                        bytes.len()
+                    ),
+                    false => format!("the length of the storage {key:?} is damaged"),
+                };
+                let error = about(error);
+                return Err(Stop { error, note });
             }
-            let about = |e| cut_off(e, &format!("the storage {key:?}"));
-            let nbytes = declared(&mut cursor, dtype).map_err(about)?;
-            let start = cursor.position();
-            let available = nbytes.min(cursor.remaining());
-            self.runs.push((key.clone(), start..start + available));
-            if available < nbytes {
-                self.cut = Some(key.clone());
-            }
-            cursor.take(nbytes, "it").map_err(about)?;
-            self.end = cursor.position();
+        };
+        let start = cursor.position();
+        let available = nbytes.min(cursor.remaining());
+        self.runs.insert(key.clone(), start..start + available);
+        self.end = start + available;
+        match cursor.take(nbytes, "it") {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Stop {
+                error: about(error),
+                note: format!(
+                    "the file ends at byte {}, in the storage {key:?}, which should end at byte {}",
+                    bytes.len(),
+                    start.saturating_add(nbytes)
+                ),
+            }),
         }
-        Ok(())
     }
 }
 

@@ -41,7 +41,8 @@ mod unfold;
 mod unpickled;
 
 use places::Bytes;
-pub use salvage::{Damage, Salvage};
+use salvage::Wreckage;
+pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
 /// The names that the `.metadata` of a distributed checkpoint gives, in its order; the pieces are not looked at.
@@ -207,6 +208,8 @@ pub struct Checkpoint {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
     pub(crate) bytes: Bytes,
+    /// What is wrong with it, where it was opened as a damaged one.
+    pub(crate) wreckage: Wreckage,
 }
 
 impl Checkpoint {
@@ -221,7 +224,7 @@ impl Checkpoint {
     /// that breaks its own format's rules; `Limit` where it asks for more than `limits` allow. The file is named, and
     /// the record and byte offset as far as they are known.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        open::at(path, limits).map_err(|e| e.in_file(path))
+        open::at(path, limits, open::Mode::Whole).map_err(|e| e.in_file(path))
     }
 
     /// Opens bytes held in memory (`name` stands for the path in errors).
@@ -232,6 +235,11 @@ impl Checkpoint {
     pub fn from_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self> {
         let path = Path::new(name);
         open::single(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
+    }
+
+    /// Opens a file that is read already.
+    pub(crate) fn of(path: &Path, source: ByteSource, limits: &Limits) -> Result<Self> {
+        open::single(path, source, limits)
     }
 
     /// The path as given.

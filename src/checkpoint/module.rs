@@ -53,6 +53,7 @@ pub(super) fn parts(
     python: Python<'_>,
     object: &Object,
     classes: Option<&Classes>,
+    lenient: bool,
 ) -> Option<ModuleParts> {
     if let Some(compiled) = compiled(python, object) {
         return Some(compiled);
@@ -71,7 +72,11 @@ pub(super) fn parts(
     }
     let traced = traced.is_some();
     let parameters = named(python, python.entry(state, "_parameters")?)?;
-    let modules = named(python, python.entry(state, "_modules")?)?;
+    // of a pickle that breaks off they may not have come yet
+    let modules = match python.entry(state, "_modules") {
+        None if lenient => Vec::new(),
+        modules => named(python, modules?)?,
+    };
     let buffers = python
         .entry(state, "_buffers")
         .and_then(|id| named(python, id));

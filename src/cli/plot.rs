@@ -136,7 +136,11 @@ impl FromStr for IndexList {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let number = |text: &str| {
-            let number = text.trim().parse::<usize>().ok().filter(|&n| n < usize::MAX);
+            let number = text
+                .trim()
+                .parse::<usize>()
+                .ok()
+                .filter(|&n| n < usize::MAX);
             number.ok_or_else(|| format!("`{}` is not an index from 0 up", text.trim()))
         };
         let range = |part: &str| match part.split_once("..") {
@@ -151,7 +155,10 @@ impl FromStr for IndexList {
                 }
             }
         };
-        let ranges = text.split(',').map(range).collect::<std::result::Result<_, _>>()?;
+        let ranges = text
+            .split(',')
+            .map(range)
+            .collect::<std::result::Result<_, _>>()?;
         Ok(Self(Indices(ranges)))
     }
 }
@@ -169,10 +176,18 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
             let figure = Figure::of_weight(&checkpoint, &args.name, &options(args)?)
                 .map_err(|e| e.in_file(checkpoint.path()))?;
             let file = checkpoint.path().display().to_string();
-            (figure, About { file, ..About::default() })
+            (
+                figure,
+                About {
+                    file,
+                    ..About::default()
+                },
+            )
         }
     };
-    let histogram = args.histogram.then(|| Histogram::of(&figure, args.bins.into()));
+    let histogram = args
+        .histogram
+        .then(|| Histogram::of(&figure, args.bins.into()));
     let most = args.first.map(|most| most as usize);
     let mut document = render::json(&figure, &about, None);
     if let Some(histogram) = &histogram {
@@ -218,7 +233,7 @@ fn drawn(output: &Path, drawing: &Drawing) -> serde_json::Value {
         "height": drawing.raster.height(),
         "filters": drawing.drawn.filters,
         "channels": drawing.drawn.channels,
-        "values_per_cell": [drawing.drawn.factor, drawing.drawn.factor],
+        "values_per_cell": drawing.drawn.factor,
     })
 }
 
@@ -226,13 +241,16 @@ fn check_ending(output: &Path) -> Result<()> {
     let ending = output.extension().map(|ending| ending.to_ascii_lowercase());
     match ending.as_deref().and_then(|ending| ending.to_str()) {
         Some("png") => Ok(()),
-        _ => Err(Error::usage("a picture is written as PNG: --output must end in .png").in_file(output)),
+        _ => Err(
+            Error::usage("a picture is written as PNG: --output must end in .png").in_file(output),
+        ),
     }
 }
 
 /// The colours of the terminal: 24 bits where COLORTERM says so.
 fn look(io: &Io<'_>, most: Option<usize>) -> Look {
-    let is_true = std::env::var("COLORTERM").is_ok_and(|term| term == "truecolor" || term == "24bit");
+    let is_true =
+        std::env::var("COLORTERM").is_ok_and(|term| term == "truecolor" || term == "24bit");
     Look {
         colors: match (io.paint.is_on(), is_true) {
             (false, _) => Colors::None,
@@ -265,7 +283,8 @@ fn options(args: &Args) -> Result<FigureOptions> {
         Some([low, high]) => Some((*low, *high)),
         Some(_) => return Err(Error::usage("--range takes one number or two: LOW,HIGH")),
     };
-    let indices = |list: &Option<IndexList>| list.as_ref().map(|IndexList(indices)| indices.clone());
+    let indices =
+        |list: &Option<IndexList>| list.as_ref().map(|IndexList(indices)| indices.clone());
     Ok(FigureOptions {
         layer: LayerOptions {
             in_channels: args.in_channels,
@@ -284,7 +303,12 @@ fn options(args: &Args) -> Result<FigureOptions> {
 }
 
 /// The layer's output as feature maps.
-fn maps(args: &Args, input: &InputFile, checkpoint: &Checkpoint, io: &mut Io<'_>) -> Result<(Figure, About)> {
+fn maps(
+    args: &Args,
+    input: &InputFile,
+    checkpoint: &Checkpoint,
+    io: &mut Io<'_>,
+) -> Result<(Figure, About)> {
     let layer = Conv2d::of(checkpoint, &args.name, &args.execution)
         .map_err(|e| e.in_file(checkpoint.path()))?;
     let array = input.read(&layer.input(), &args.picture, io)?;
@@ -310,6 +334,8 @@ fn maps(args: &Args, input: &InputFile, checkpoint: &Checkpoint, io: &mut Io<'_>
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // one range is meant
+
     use super::IndexList;
 
     #[test]

@@ -60,7 +60,13 @@ impl Filter {
 
     fn weight(self, at: f64) -> f64 {
         let x = at.abs();
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
+        let sinc = |x: f64| {
+            if x == 0.0 {
+                1.0
+            } else {
+                (x * PI).sin() / (x * PI)
+            }
+        };
         match self {
             Filter::Box => f64::from(at > -0.5 && at <= 0.5),
             Filter::Bilinear => (1.0 - x).max(0.0),
@@ -129,7 +135,9 @@ impl Sample for u16 {
     }
 
     fn sum(samples: impl Iterator<Item = (Self, f64)>) -> Self {
-        let sum = samples.fold(0.0, |sum, (sample, weight)| sum + f64::from(sample) * weight);
+        let sum = samples.fold(0.0, |sum, (sample, weight)| {
+            sum + f64::from(sample) * weight
+        });
         sum.round().clamp(0.0, 65535.0) as u16
     }
 }
@@ -183,10 +191,22 @@ fn resized<T: Sample>(
     let height_first = rows > 0 && rows > 2 * columns;
     for along_rows in [!height_first, height_first] {
         if along_rows && new.0 != size.0 {
-            samples = pass(&samples, size, channels, true, &windows(size.0, new.0, filter));
+            samples = pass(
+                &samples,
+                size,
+                channels,
+                true,
+                &windows(size.0, new.0, filter),
+            );
             size.0 = new.0;
         } else if !along_rows && new.1 != size.1 {
-            samples = pass(&samples, size, channels, false, &windows(size.1, new.1, filter));
+            samples = pass(
+                &samples,
+                size,
+                channels,
+                false,
+                &windows(size.1, new.1, filter),
+            );
             size.1 = new.1;
         }
     }
@@ -204,8 +224,10 @@ impl Picture {
         }
         let channels = self.channels;
         let samples = match self.samples {
-            Samples::Sixteen(words) => Samples::Sixteen(resized(&words, old, new, channels, filter)),
-            Samples::Eight(mut bytes) if channels % 2 == 0 => {
+            Samples::Sixteen(words) => {
+                Samples::Sixteen(resized(&words, old, new, channels, filter))
+            }
+            Samples::Eight(mut bytes) if channels.is_multiple_of(2) => {
                 bytes.chunks_exact_mut(channels).for_each(premultiply);
                 let mut bytes = resized(&bytes, old, new, channels, filter);
                 bytes.chunks_exact_mut(channels).for_each(unpremultiply);
@@ -249,7 +271,12 @@ mod tests {
 
     #[test]
     fn flat_pictures_stay_flat() {
-        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos, Filter::Box] {
+        for filter in [
+            Filter::Bilinear,
+            Filter::Bicubic,
+            Filter::Lanczos,
+            Filter::Box,
+        ] {
             let picture = Picture {
                 width: 7,
                 height: 5,

@@ -32,9 +32,12 @@ use crate::pickle::ValueId;
 use crate::tensor::{ByteOrder, DType, Layout};
 
 mod composite;
+mod found;
 mod inline;
 mod nested;
 mod old;
+
+pub(super) use found::Found;
 
 /// A parameter of a subclass of a device's tensor is four calls deep; a hostile file would go on.
 const DEPTH: usize = 8;

@@ -26,8 +26,10 @@ use crate::checkpoint::numpy;
 use crate::checkpoint::objects;
 use crate::checkpoint::python;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::rebuild::Found;
 use crate::checkpoint::rebuild::Rebuilder;
 use crate::checkpoint::rebuild::Rebuilt;
+use crate::checkpoint::salvage::Loss;
 use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
 use crate::pickle::Object;
@@ -37,6 +39,8 @@ use crate::tensor::layout::list;
 
 /// Tensors outside a module's state that a note names.
 const NAMED: usize = 3;
+/// What the tree shows in place of a tensor that is lost.
+const LOST: &str = "<lost>";
 
 /// Everything that a pickle holds.
 pub(super) struct Unfolded {
@@ -44,6 +48,8 @@ pub(super) struct Unfolded {
     pub(super) tensors: Vec<TensorEntry>,
     pub(super) modules: Vec<Module>,
     pub(super) notes: Vec<String>,
+    /// Tensors of a damaged file that cannot be rebuilt.
+    pub(super) losses: Vec<Loss>,
 }
 
 struct Unfolder<'r, 'g, 'z> {
@@ -63,6 +69,7 @@ struct Unfolder<'r, 'g, 'z> {
     /// Tensors that are keys of dicts, and the values that were shown: most such keys lie elsewhere too.
     tensor_keys: Vec<ValueId>,
     shown: Vec<bool>,
+    losses: Vec<Loss>,
 }
 
 /// Unfolds the whole graph from its root.
@@ -85,6 +92,7 @@ pub(super) fn unfold<'g>(
         unlisted_count: 0,
         tensor_keys: Vec::new(),
         shown: vec![false; python.0.values.len()],
+        losses: Vec::new(),
         rebuilder,
     };
     unfolder.walk()?;
@@ -114,6 +122,7 @@ pub(super) fn unfold<'g>(
         tensors: unfolder.tensors,
         modules: unfolder.modules,
         notes,
+        losses: unfolder.losses,
     })
 }
 
@@ -243,21 +252,31 @@ impl<'g> Unfolder<'_, 'g, '_> {
         Ok(leaf(value))
     }
 
+    fn found(&mut self, id: ValueId) -> Result<Found> {
+        let losses = self.meaning.lenient.then_some(&mut self.losses);
+        let found = self.rebuilder.found(id, &self.path, losses);
+        found.map_err(|e| self.about(e))
+    }
+
     /// What lies outside the pickle: a storage; in legacy files a class; in those of before 0.1.10 a tensor too.
     fn persistent(&mut self, id: ValueId, listed: bool) -> Result<Unfolding<'g>> {
         if let Some(class) = self.python.class_named_by(id) {
             let name = self.python.global_name(class).unwrap_or_default();
             return Ok(leaf(NodeValue::Global(name)));
         }
-        if let Some(rebuilt) = self.rebuilder.tensor(id).map_err(|e| self.about(e))? {
-            return self.tensor(rebuilt, listed);
+        match self.found(id)? {
+            Found::Tensor(rebuilt) => self.tensor(*rebuilt, listed),
+            Found::Lost => Ok(leaf(NodeValue::Repr(LOST.into()))),
+            Found::Other => Ok(leaf(self.storage(id)?)),
         }
-        Ok(leaf(self.storage(id)?))
     }
 
     /// A storage that is no tensor's, or that a tensor shares.
     fn storage(&mut self, id: ValueId) -> Result<NodeValue> {
         let storage = self.rebuilder.storages.named_by(self.python, id);
+        if self.meaning.lenient && storage.is_err() {
+            return Ok(NodeValue::Repr(LOST.into()));
+        }
         let Some(storage) = storage.map_err(|e| self.about(e))? else {
             return Ok(NodeValue::None); // not reached: the value is a persistent id
         };
@@ -270,8 +289,10 @@ impl<'g> Unfolder<'_, 'g, '_> {
 
     fn object(&mut self, id: ValueId, object: &'g Object, listed: bool) -> Result<Unfolding<'g>> {
         let python = self.python;
-        if let Some(rebuilt) = self.rebuilder.tensor(id).map_err(|e| self.about(e))? {
-            return self.tensor(rebuilt, listed);
+        match self.found(id)? {
+            Found::Tensor(rebuilt) => return self.tensor(*rebuilt, listed),
+            Found::Lost => return Ok(leaf(NodeValue::Repr(LOST.into()))),
+            Found::Other => {}
         }
         if let Some(value) = objects::leaf(python, id, object) {
             // an array of objects has them as a list
@@ -283,7 +304,9 @@ impl<'g> Unfolder<'_, 'g, '_> {
         if self.rebuilder.storages.is_inside(python, object) {
             return Ok(leaf(self.storage(id)?));
         }
-        if let Some(parts) = module::parts(python, object, self.meaning.classes) {
+        if let Some(parts) =
+            module::parts(python, object, self.meaning.classes, self.meaning.lenient)
+        {
             return self.module(object, parts, listed);
         }
         let class = python.class(object);

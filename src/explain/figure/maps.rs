@@ -43,7 +43,9 @@ pub(super) fn figure(
     let mut drawn: Vec<(FilterFigures, Vec<f64>)> = Vec::with_capacity(filters.len());
     for filter in filters {
         let start = (image * maps + filter) * rows * columns;
-        let values: Vec<f64> = (start..start + rows * columns).map(|at| numbers.at(at)).collect();
+        let values: Vec<f64> = (start..start + rows * columns)
+            .map(|at| numbers.at(at))
+            .collect();
         drawn.push((FilterFigures::of(filter, values.iter().copied()), values));
     }
     if options.sort {

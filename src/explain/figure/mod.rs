@@ -218,9 +218,17 @@ impl Indices {
         let mut indices = Vec::new();
         for range in &self.0 {
             // `8..` is everything from 8 on
-            let end = if range.end == usize::MAX { size.max(range.start + 1) } else { range.end };
+            let end = if range.end == usize::MAX {
+                size.max(range.start + 1)
+            } else {
+                range.end
+            };
             if range.start >= size || end > size {
-                let wrong = if range.start >= size { range.start } else { end - 1 };
+                let wrong = if range.start >= size {
+                    range.start
+                } else {
+                    end - 1
+                };
                 return Err(Error::usage(format!(
                     "--{flag} {wrong}: there are {size}, counted from 0"
                 )));
@@ -268,9 +276,15 @@ impl FilterFigures {
             }
         }
         if !finite.is_empty() {
-            figures.mean = sum / finite.len() as f64;
-            // scaled, so that no square overflows
+            // scaled where the sum or a square would overflow
             let scale = if largest > 0.0 { largest } else { 1.0 };
+            figures.mean = match sum.is_finite() {
+                true => sum / finite.len() as f64,
+                false => {
+                    finite.iter().map(|value| value / scale).sum::<f64>() / finite.len() as f64
+                        * scale
+                }
+            };
             let squares: f64 = finite.iter().map(|value| (value / scale).powi(2)).sum();
             figures.norm = squares.sqrt() * scale;
         }
@@ -280,7 +294,14 @@ impl FilterFigures {
 
 impl Scale {
     /// The scale that fits `filters`, or that `options` ask for. `usual` is the shade where they do not say.
-    fn of(panels: &[Panel], filters: &[FilterFigures], usual: Shade, options: &FigureOptions) -> Result<Self> {
+    ///
+    /// Norms are measured from 0.
+    fn of(
+        panels: &[Panel],
+        filters: &[FilterFigures],
+        usual: Shade,
+        options: &FigureOptions,
+    ) -> Result<Self> {
         let shade = match options.shade {
             // three planes cannot be told apart in one colour's shades
             Some(shade) if usual != Shade::Rgb => shade,
@@ -293,13 +314,19 @@ impl Scale {
                 let largest = min.abs().max(max.abs()).max(0.0);
                 (-largest, largest)
             }
+            false if options.norms => (0.0, max.max(0.0)),
             false => (min.min(f64::INFINITY), max.max(f64::NEG_INFINITY)),
         };
         let settled = |(low, high): (f64, f64)| if low <= high { (low, high) } else { (0.0, 0.0) };
-        let each: Vec<_> = filters.iter().map(|f| settled(fitting(f.min, f.max))).collect();
-        let all = filters.iter().fold((f64::NAN, f64::NAN), |(low, high), filter| {
-            (filter.min.min(low), filter.max.max(high))
-        });
+        let each: Vec<_> = filters
+            .iter()
+            .map(|f| settled(fitting(f.min, f.max)))
+            .collect();
+        let all = filters
+            .iter()
+            .fold((f64::NAN, f64::NAN), |(low, high), filter| {
+                (filter.min.min(low), filter.max.max(high))
+            });
         let mut scale = Self {
             shade,
             range: settled(fitting(all.0, all.1)),
@@ -310,7 +337,8 @@ impl Scale {
         if let Some((low, high)) = options.range {
             scale.set(low, high)?;
             let values = panels.iter().flat_map(|panel| &panel.values);
-            let is_beyond = |v: &&f64| v.is_finite() && (**v < scale.range.0 || **v > scale.range.1);
+            let is_beyond =
+                |v: &&f64| v.is_finite() && (**v < scale.range.0 || **v > scale.range.1);
             scale.beyond = values.filter(is_beyond).count();
         }
         Ok(scale)
@@ -334,14 +362,27 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // one range is meant
+
     use super::*;
 
     #[test]
     fn what_is_not_finite_is_counted_apart() {
-        let values = [3.0, f64::NAN, -4.0, f64::INFINITY, 0.0, f64::NEG_INFINITY, f64::NAN];
+        let values = [
+            3.0,
+            f64::NAN,
+            -4.0,
+            f64::INFINITY,
+            0.0,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ];
         let figures = FilterFigures::of(7, values.into_iter());
         assert_eq!((figures.norm, figures.min, figures.max), (5.0, -4.0, 3.0));
-        assert_eq!((figures.count, figures.zeros, figures.odd), (7, 1, [2, 1, 1]));
+        assert_eq!(
+            (figures.count, figures.zeros, figures.odd),
+            (7, 1, [2, 1, 1])
+        );
         let none = FilterFigures::of(0, [f64::NAN].into_iter());
         assert!(none.mean.is_nan() && none.min.is_nan() && none.norm == 0.0);
         let huge = FilterFigures::of(0, [1e300, 1e300].into_iter());
@@ -371,8 +412,15 @@ mod tests {
     fn indices_are_checked() {
         let indices = Indices(vec![3..4, 0..2, 6..usize::MAX]);
         assert_eq!(indices.resolve(8, "filter").unwrap(), [3, 0, 1, 6, 7]);
-        let refused = |indices: Indices, size| indices.resolve(size, "filter").unwrap_err().to_string();
-        assert_eq!(refused(Indices(vec![0..9]), 8), "--filter 8: there are 8, counted from 0");
-        assert_eq!(refused(Indices(vec![9..usize::MAX]), 8), "--filter 9: there are 8, counted from 0");
+        let refused =
+            |indices: Indices, size| indices.resolve(size, "filter").unwrap_err().to_string();
+        assert_eq!(
+            refused(Indices(vec![0..9]), 8),
+            "--filter 8: there are 8, counted from 0"
+        );
+        assert_eq!(
+            refused(Indices(vec![9..usize::MAX]), 8),
+            "--filter 9: there are 8, counted from 0"
+        );
     }
 }

@@ -40,7 +40,9 @@ impl<'a> Numbers<'a> {
     /// The number at flat position `at`.
     pub(super) fn at(&self, at: usize) -> f64 {
         if let Some(floats) = self.floats {
-            return floats.get(at).map_or(f64::NAN, |&bytes| f32::from_le_bytes(bytes).into());
+            return floats
+                .get(at)
+                .map_or(f64::NAN, |&bytes| f32::from_le_bytes(bytes).into());
         }
         match self.flat.element(&[at]) {
             Some(Element::Float(value)) => value,

@@ -85,27 +85,43 @@ impl Chosen<'_> {
         let axes = &self.axes;
         let size = axes.rows * axes.columns;
         let start = filter * axes.strides[0] + channel * axes.strides[1] + plane * size;
-        (start..start + size).map(|at| self.numbers.at(at)).collect()
+        (start..start + size)
+            .map(|at| self.numbers.at(at))
+            .collect()
     }
 
     /// All that is drawn of one filter.
     fn values(&self, filter: usize) -> impl Iterator<Item = f64> + '_ {
-        let planes = move |&channel: &usize| (0..self.axes.depth).map(move |plane| (channel, plane));
+        let planes =
+            move |&channel: &usize| (0..self.axes.depth).map(move |plane| (channel, plane));
         let kernels = self.channels.iter().flat_map(planes);
         kernels.flat_map(move |(channel, plane)| self.kernel(filter, channel, plane))
     }
 }
 
-pub(super) fn figure(checkpoint: &Checkpoint, name: &str, options: &FigureOptions) -> Result<Figure> {
+pub(super) fn figure(
+    checkpoint: &Checkpoint,
+    name: &str,
+    options: &FigureOptions,
+) -> Result<Figure> {
     let layer = Layer::of(checkpoint, name, &options.layer)?;
-    let tensor = checkpoint.find_tensor(&layer.weight.name)?;
+    // the name of a bias finds its layer, but it is the bias that is asked for
+    let (tensor, kind) = match checkpoint.find_tensor(name) {
+        Ok(tensor) if tensor.name != layer.weight.name && tensor.name.ends_with(name) => {
+            (tensor, Kind::Other)
+        }
+        _ => (checkpoint.find_tensor(&layer.weight.name)?, layer.kind),
+    };
+    let convolution = layer.convolution.as_ref().filter(|_| kind != Kind::Other);
     numbers::check(tensor.dtype).map_err(|e| e.in_record(tensor.name.clone()))?;
     let shape = tensor.layout.shape().to_vec();
     if tensor.layout.numel() == 0 {
-        return Err(Error::usage(format!("has the shape {shape:?}: nothing to draw"))
-            .in_record(tensor.name.clone()));
+        return Err(
+            Error::usage(format!("has the shape {shape:?}: nothing to draw"))
+                .in_record(tensor.name.clone()),
+        );
     }
-    let mut axes = Axes::of(&shape, layer.kind);
+    let mut axes = Axes::of(&shape, kind);
     if shape.len() < 2 {
         (axes.filters, axes.channels) = (1, shape.first().copied().unwrap_or(1));
         axes.strides = [axes.channels, 1];
@@ -115,12 +131,16 @@ pub(super) fn figure(checkpoint: &Checkpoint, name: &str, options: &FigureOption
         return Err(Error::usage(format!(
             "{} has {} and so neither filters nor channels to choose from",
             tensor.name,
-            if shape.is_empty() { "no axis" } else { "one axis" }
+            if shape.is_empty() {
+                "no axis"
+            } else {
+                "one axis"
+            }
         )));
     }
     let view = checkpoint.view(tensor)?;
     let bytes = view.to_bytes()?;
-    let groups = layer.convolution.as_ref().map_or(1, |c| c.groups.value);
+    let groups = convolution.map_or(1, |c| c.groups.value);
     let mut chosen = Chosen {
         numbers: Numbers::new(&bytes, tensor.dtype, tensor.layout.numel())?,
         filters: chosen(options.filters.as_ref(), axes.filters, "filter")?,
@@ -136,9 +156,9 @@ pub(super) fn figure(checkpoint: &Checkpoint, name: &str, options: &FigureOption
         figures.sort_by(|a, b| b.norm.total_cmp(&a.norm));
         chosen.filters = figures.iter().map(|filter| filter.index).collect();
     }
-    let is_picture = layer.convolution.is_some()
+    let is_picture = convolution.is_some()
         && groups == 1
-        && !matches!(layer.kind, Kind::ConvTranspose(_))
+        && !matches!(kind, Kind::ConvTranspose(_))
         && chosen.axes.channels == 3
         && options.channels.is_none()
         && chosen.axes.depth == 1
@@ -154,8 +174,12 @@ pub(super) fn figure(checkpoint: &Checkpoint, name: &str, options: &FigureOption
     };
     Ok(Figure {
         name: tensor.name.clone(),
-        subject: if options.norms { Subject::Norms } else { Subject::Weight },
-        kind: layer.kind.name(),
+        subject: if options.norms {
+            Subject::Norms
+        } else {
+            Subject::Weight
+        },
+        kind: kind.name(),
         dtype: tensor.dtype,
         groups,
         scale: Scale::of(&panels, &figures, usual, options)?,
@@ -218,7 +242,8 @@ fn norms(chosen: &Chosen<'_>, figures: &mut [FilterFigures]) -> Cut {
     for (number, &filter) in chosen.filters.iter().enumerate() {
         let start = values.len();
         for &channel in &chosen.channels {
-            let planes = (0..chosen.axes.depth).flat_map(|plane| chosen.kernel(filter, channel, plane));
+            let planes =
+                (0..chosen.axes.depth).flat_map(|plane| chosen.kernel(filter, channel, plane));
             let kernel = FilterFigures::of(channel, planes);
             // a kernel that is not all finite has no norm
             let is_whole = kernel.odd == [0; 3];
@@ -234,7 +259,10 @@ fn norms(chosen: &Chosen<'_>, figures: &mut [FilterFigures]) -> Cut {
 fn cut(chosen: &Chosen<'_>, rank: usize, kernel: usize) -> Cut {
     let axes = &chosen.axes;
     if kernel == 1 {
-        let values = chosen.filters.iter().flat_map(|&filter| chosen.values(filter));
+        let values = chosen
+            .filters
+            .iter()
+            .flat_map(|&filter| chosen.values(filter));
         return matrix(chosen, values.collect());
     }
     let flow = |letter, panels| (Arrangement::Flow(letter), panels, Shade::Diverging);

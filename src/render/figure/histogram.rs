@@ -50,12 +50,19 @@ pub fn text(
         }
     }
     writeln!(out)?;
-    let edges: Vec<_> = found.bins.iter().map(|bin| (signed(bin.low), signed(bin.high))).collect();
+    let edges: Vec<_> = found
+        .bins
+        .iter()
+        .map(|bin| (signed(bin.low), signed(bin.high)))
+        .collect();
     let low = edges.iter().map(|edge| edge.0.len()).max().unwrap_or(0);
     let high = edges.iter().map(|edge| edge.1.len()).max().unwrap_or(0);
     let most = found.bins.iter().map(|bin| bin.count).max().unwrap_or(0);
     let digits = grouped(most).len();
-    let room = look.width.saturating_sub(2 + low + 4 + high + 2 + digits + 2).max(10);
+    let room = look
+        .width
+        .saturating_sub(2 + low + 4 + high + 2 + digits + 2)
+        .max(10);
     for (bin, (from, to)) in found.bins.iter().zip(&edges) {
         let length = share(bin.count, most, room);
         let bar = match length {
@@ -108,7 +115,11 @@ fn facts(figure: &Figure, about: &About, found: &Histogram) -> Vec<String> {
     }
     let [below, above] = found.outside;
     if below + above > 0 {
-        facts.push(format!("outside the bins: {} below, {} above", grouped(below), grouped(above)));
+        facts.push(format!(
+            "outside the bins: {} below, {} above",
+            grouped(below),
+            grouped(above)
+        ));
     }
     facts
 }
@@ -127,9 +138,21 @@ pub fn raster(figure: &Figure, about: &About, found: &Histogram) -> Drawing {
     let top = MARGIN + line * (words.len() + 1) + 14;
     let bottom = top + height;
     let mut raster = Raster::new(all, bottom + line + MARGIN, [255; 3]);
-    raster.text(MARGIN, MARGIN, &notes::title(figure, about), Weight::Bold, INK);
+    raster.text(
+        MARGIN,
+        MARGIN,
+        &notes::title(figure, about),
+        Weight::Bold,
+        INK,
+    );
     for (number, text) in words.iter().enumerate() {
-        raster.text(MARGIN, MARGIN + (number + 1) * line, text, Weight::Regular, PALE);
+        raster.text(
+            MARGIN,
+            MARGIN + (number + 1) * line,
+            text,
+            Weight::Regular,
+            PALE,
+        );
     }
     for quarter in 0..4 {
         raster.fill(left, top + quarter * height / 4, width, 1, [236, 236, 240]);
@@ -140,7 +163,13 @@ pub fn raster(figure: &Figure, about: &About, found: &Histogram) -> Drawing {
         let gap = usize::from(to - from > 3);
         // what is there is seen
         let high = share(bin.count, most, height).max(usize::from(bin.count > 0));
-        raster.fill(left + from, bottom - high, to - from - gap, high, bar_color(bin));
+        raster.fill(
+            left + from,
+            bottom - high,
+            to - from - gap,
+            high,
+            bar_color(bin),
+        );
     }
     raster.fill(left, bottom, width, 1, INK);
     let axis = |value: f64| {
@@ -161,14 +190,26 @@ pub fn raster(figure: &Figure, about: &About, found: &Histogram) -> Drawing {
         }
     }
     let label = grouped(most);
-    raster.text(left - 6 - TEXT_WIDTH * label.len(), top - TEXT_HEIGHT / 2, &label, Weight::Regular, PALE);
-    raster.text(left - 6 - TEXT_WIDTH, bottom - TEXT_HEIGHT / 2, "0", Weight::Regular, PALE);
+    raster.text(
+        left - 6 - TEXT_WIDTH * label.len(),
+        top - TEXT_HEIGHT / 2,
+        &label,
+        Weight::Regular,
+        PALE,
+    );
+    raster.text(
+        left - 6 - TEXT_WIDTH,
+        bottom - TEXT_HEIGHT / 2,
+        "0",
+        Weight::Regular,
+        PALE,
+    );
     Drawing {
         raster,
         drawn: Drawn {
             filters: figure.filters.len(),
             channels: 1,
-            factor: 1,
+            factor: [1, 1],
         },
     }
 }

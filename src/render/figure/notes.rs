@@ -33,17 +33,32 @@ pub fn summary(figure: &Figure, about: &About) -> String {
     let what = match (&figure.arrangement, figure.subject) {
         (_, Subject::Maps) => {
             let maps = count(figure.of as u64, "feature map");
-            let of = sizes(shape.get(shape.len().saturating_sub(2)..).unwrap_or_default());
+            let of = sizes(
+                shape
+                    .get(shape.len().saturating_sub(2)..)
+                    .unwrap_or_default(),
+            );
             format!("{maps} of {of}")
         }
         (_, Subject::Norms) => {
             let kernel = sizes(shape.get(2..).unwrap_or_default());
-            let kernel = if kernel.is_empty() { "1".to_owned() } else { kernel };
-            format!("L2 norms of the {kernel} kernels, {}", count(figure.of as u64, "filter"))
+            let kernel = if kernel.is_empty() {
+                "1".to_owned()
+            } else {
+                kernel
+            };
+            format!(
+                "L2 norms of the {kernel} kernels, {}",
+                count(figure.of as u64, "filter")
+            )
         }
         (Arrangement::Vector, _) => count(shape.iter().product::<usize>() as u64, "value"),
         (Arrangement::Matrix(row, _, columns), _) => {
-            format!("{} rows ({row}) of {}", grouped(figure.of as u64), grouped(columns.len() as u64))
+            format!(
+                "{} rows ({row}) of {}",
+                grouped(figure.of as u64),
+                grouped(columns.len() as u64)
+            )
         }
         _ => {
             let filter = match figure.kind {
@@ -60,7 +75,9 @@ pub fn summary(figure: &Figure, about: &About) -> String {
             format!("{} of {filter}", count(figure.of as u64, "filter"))
         }
     };
-    let kind = figure.kind.map_or(String::new(), |kind| format!("{kind}, "));
+    let kind = figure
+        .kind
+        .map_or(String::new(), |kind| format!("{kind}, "));
     let mut text = format!("{kind}{what}, {}", figure.dtype);
     if let Some(image) = about.image {
         text += &format!(", image {image}");
@@ -76,7 +93,9 @@ pub(super) fn notes(figure: &Figure, drawn: &Drawn) -> Vec<String> {
     let mut notes = Vec::new();
     let scale = &figure.scale;
     match &figure.arrangement {
-        Arrangement::Table(_) => notes.push("a row for each filter o, a column for each of its input channels i".into()),
+        Arrangement::Table(_) => {
+            notes.push("a row for each filter o, a column for each of its input channels i".into())
+        }
         Arrangement::Flow("i") => {
             let filter = figure.filters.first().map_or(0, |filter| filter.index);
             notes.push(format!("filter o={filter}, channel by channel"));
@@ -84,7 +103,9 @@ pub(super) fn notes(figure: &Figure, drawn: &Drawn) -> Vec<String> {
         Arrangement::Flow(_) if figure.shape.len() == 3 && figure.subject == Subject::Weight => {
             notes.push("in each filter: input channels downwards, positions across".into());
         }
-        Arrangement::Vector => notes.push("read row by row; what stands at the left is the index of the row's first value".into()),
+        Arrangement::Vector => notes.push(
+            "read row by row; what stands at the left is the index of the row's first value".into(),
+        ),
         Arrangement::Flow(_) | Arrangement::Matrix(..) => {}
     }
     if let Some(groups) = groups(figure) {
@@ -100,26 +121,60 @@ pub(super) fn notes(figure: &Figure, drawn: &Drawn) -> Vec<String> {
         notes.push(per_filter(figure));
     }
     if scale.beyond > 0 {
-        notes.push(format!("{} beyond the ends of the scale, drawn as these", count(scale.beyond as u64, "value")));
+        notes.push(format!(
+            "{} beyond the ends of the scale, drawn as these",
+            count(scale.beyond as u64, "value")
+        ));
     }
     if let Some(odd) = odd(figure) {
         notes.push(odd);
     }
-    if drawn.factor > 1 {
-        let size = drawn.factor;
-        notes.push(match figure.subject {
-            Subject::Maps => format!("each cell is the mean of {size} x {size} values"),
-            _ if scale.shade == Shade::Rgb => format!("each cell is the mean of {size} x {size} weights"),
-            _ => format!("each cell is the value farthest from zero of {size} x {size}"),
-        });
-    }
+    notes.extend(thinned(figure, drawn.factor));
     notes.extend(left_out(figure, drawn));
     notes
 }
 
+/// What became of cells for which there was no room.
+fn thinned(figure: &Figure, factor: [usize; 2]) -> Option<String> {
+    let [rows, columns] = factor;
+    let is_mean = figure.subject == Subject::Maps || figure.scale.shade == Shade::Rgb;
+    let every = match (rows > 1, columns > 1) {
+        (false, false) => return None,
+        _ if is_mean => {
+            return Some(format!(
+                "each cell is the mean of {rows} x {columns} values"
+            ));
+        }
+        (true, true) if rows == columns => format!("{} row and column", ordinal(rows)),
+        (true, true) => format!(
+            "{} row and every {} column",
+            ordinal(rows),
+            ordinal(columns)
+        ),
+        (true, false) => format!("{} row", ordinal(rows)),
+        (false, true) => format!("{} column", ordinal(columns)),
+    };
+    Some(format!(
+        "every {every} is drawn, and whatever is not finite"
+    ))
+}
+
+/// `2nd`, `3rd`, `4th`
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 fn groups(figure: &Figure) -> Option<String> {
     let groups = figure.groups;
-    let is_transposed = figure.kind.is_some_and(|kind| kind.starts_with("ConvTranspose"));
+    let is_transposed = figure
+        .kind
+        .is_some_and(|kind| kind.starts_with("ConvTranspose"));
     if groups < 2 || figure.subject == Subject::Maps || is_transposed {
         return (groups > 1 && is_transposed).then(|| {
             format!("{groups} groups: o counts the output channels within one, i the input channels of all")
@@ -130,7 +185,10 @@ fn groups(figure: &Figure) -> Option<String> {
     Some(match (channels, per_group) {
         (1, 1) => "depthwise: filter o sees input channel o and no other".into(),
         (1, _) => format!("depthwise: filter o sees input channel o/{per_group} and no other"),
-        _ => format!("{groups} groups: filter o sees input channels {channels}*(o/{per_group}) + i"),
+        (_, 1) => format!("{groups} groups: filter o sees input channels {channels}*o + i"),
+        _ => {
+            format!("{groups} groups: filter o sees input channels {channels}*(o/{per_group}) + i")
+        }
     })
 }
 
@@ -141,8 +199,12 @@ fn per_filter(figure: &Figure) -> String {
         _ => "each filter",
     };
     match figure.scale.shade {
-        Shade::Diverging | Shade::Rgb => format!("{whose} has its own scale, up to its largest magnitude"),
-        Shade::Sequential | Shade::Grey => format!("{whose} has its own scale, from its least to its largest value"),
+        Shade::Diverging | Shade::Rgb => {
+            format!("{whose} has its own scale, up to its largest magnitude")
+        }
+        Shade::Sequential | Shade::Grey => {
+            format!("{whose} has its own scale, from its least to its largest value")
+        }
     }
 }
 
@@ -169,12 +231,20 @@ fn left_out(figure: &Figure, drawn: &Drawn) -> Option<String> {
     };
     let mut parts = Vec::new();
     if drawn.filters < all {
-        parts.push(format!("{} of {} {what}", grouped(drawn.filters as u64), grouped(all as u64)));
+        parts.push(format!(
+            "{} of {} {what}",
+            grouped(drawn.filters as u64),
+            grouped(all as u64)
+        ));
     }
     if let Arrangement::Table(columns) = &figure.arrangement
         && drawn.channels < columns.len()
     {
-        parts.push(format!("{} of {} channels", grouped(drawn.channels as u64), grouped(columns.len() as u64)));
+        parts.push(format!(
+            "{} of {} channels",
+            grouped(drawn.channels as u64),
+            grouped(columns.len() as u64)
+        ));
     }
     (!parts.is_empty()).then(|| format!("shown: the first {}", parts.join(", the first ")))
 }

@@ -111,6 +111,16 @@ class Explorer {
       })));
   }
 
+  /**
+   * Selects while the pointer is there. Cells that come to lie under a pointer that rests, because keys moved the
+   * selection, are not pointed at; a finger selects by its click.
+   */
+  pointAt(event, index) {
+    const rests = this.pointer && this.pointer.x === event.clientX && this.pointer.y === event.clientY;
+    this.pointer = { x: event.clientX, y: event.clientY };
+    if (index && !rests && event.pointerType !== 'touch') this.select(index);
+  }
+
   /** Selects for good. */
   pin(index) {
     this.pinned = index;
@@ -218,7 +228,7 @@ class Explorer {
     const name = `[${index.join(', ')}] ${value ? value.text : 'not embedded'}`;
     const cell = el('div', {
       role: 'gridcell', class: `cell${value ? '' : ' unknown'}`, tabindex: -1, 'aria-label': name, title: name,
-      onpointerenter: (event) => event.pointerType !== 'touch' && this.select(index), onclick: () => this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => this.pin(index),
     }, large && (value ? brief(value.number) : '·'));
     if (colour) {
       cell.style.backgroundColor = css(colour);
@@ -360,7 +370,7 @@ class Explorer {
     const cell = el('div', {
       role: 'gridcell', class: `mem${isSelected ? ' selected' : ''}${index ? '' : ' gap'}${value ? '' : ' unknown'}${sameFilter ? ' same' : ''}`,
       tabindex: isSelected ? 0 : -1, 'aria-selected': isSelected ? 'true' : null, 'aria-label': name, title: name, 'data-at': element,
-      onpointerenter: (event) => index && event.pointerType !== 'touch' && this.select(index), onclick: () => index && this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => index && this.pin(index),
     }, el('i', {}), index && index.length <= 6 ? index.map((at) => el('span', {}, at)) : el('span', {}, index ? '…' : ''));
     const colour = value && colourOf(value.number, this.most);
     if (colour) cell.firstChild.style.backgroundColor = css(colour);
@@ -444,7 +454,7 @@ class Explorer {
     return el('span', {
       role: 'gridcell', class: `byte${isSelected ? ' selected' : ''}${index ? '' : ' gap'}${index && byte === last - 1 ? ' last' : ''}`, tabindex: isSelected && byte === selectedFrom ? 0 : -1,
       'aria-label': name, title: name, 'data-at': byte,
-      onpointerenter: (event) => index && event.pointerType !== 'touch' && this.select(index), onclick: () => index && this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => index && this.pin(index),
     }, text);
   }
 
