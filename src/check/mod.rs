@@ -4,6 +4,7 @@
 //! tensors ([`Salvage`]), so that the report says what the damage costs and not only where it is.
 
 mod map;
+mod several;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::bytes::{ByteSource, Limits};
+use crate::checkpoint::described;
 use crate::checkpoint::{Checkpoint, Damage, Salvage};
 use crate::container::FileKind;
 use crate::container::zip::{Member, Method, ProblemKind, Survey};
@@ -86,11 +88,11 @@ pub struct Group {
 /// `Io` where it cannot be read; `Unsupported` for a file that is no checkpoint, which is named. Damage is no error.
 pub fn check(path: &Path, limits: &Limits, with_map: bool) -> Result<Report> {
     if path.is_dir() {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     let source = ByteSource::open(path)?;
     if FileKind::detect(&source, path) == FileKind::ShardIndex {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     of_source(path, source, limits, with_map).map_err(|e| e.in_file(path))
 }
@@ -143,67 +145,13 @@ fn of_source(path: &Path, source: ByteSource, limits: &Limits, with_map: bool) -
         }
     }
     if with_map {
+        let described = described::described(path, &source, limits);
         report.map = Some(map::of(
             &source,
             survey.as_ref(),
             salvage.as_ref().map(|s| &s.checkpoint),
+            described,
         ));
-    }
-    Ok(report)
-}
-
-/// A folder, or an index: its reader holds the index against the shards; each shard is checked by itself.
-fn sharded(path: &Path, limits: &Limits) -> Result<Report> {
-    let mut report = Report::new(path, "sharded", 0);
-    let (checkpoint, is_wreck) = match Checkpoint::open(path, limits) {
-        Ok(checkpoint) => {
-            report.sharing(&checkpoint);
-            report.tensors = checkpoint.tensors().len();
-            (checkpoint, false)
-        }
-        Err(error) if error.kind() == ErrorKind::Malformed => {
-            report.add("index", "", None, error.to_string());
-            let Ok(salvage) = Salvage::open(path, limits) else {
-                return Ok(report);
-            };
-            report.contents(&salvage, None);
-            (salvage.checkpoint, true)
-        }
-        Err(error) => return Err(error),
-    };
-    report.format = checkpoint.format().name();
-    let folder = if path.is_dir() {
-        path
-    } else {
-        path.parent().unwrap_or(Path::new(""))
-    };
-    let mut seen = HashSet::new();
-    for file in checkpoint
-        .storages()
-        .iter()
-        .filter_map(|storage| storage.file.as_ref())
-    {
-        if !seen.insert(file.clone()) {
-            continue;
-        }
-        let shard = folder.join(file);
-        let inner = check(&shard, limits, false)?;
-        report.size = report.size.saturating_add(inner.size);
-        report.verified += inner.verified;
-        let shown = shard.display().to_string();
-        let named = |problem: Problem| Problem {
-            what: match problem.what.as_str() {
-                "" => shown.clone(),
-                what => format!("{shown}: {what}"),
-            },
-            ..problem
-        };
-        report
-            .problems
-            .extend(inner.problems.into_iter().map(named));
-        if !is_wreck {
-            report.lost.extend(inner.lost);
-        }
     }
     Ok(report)
 }

@@ -13,6 +13,7 @@ use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod absorb;
 mod dcp;
+pub(crate) mod described;
 mod exported;
 mod folder;
 pub mod instances;
@@ -58,6 +59,28 @@ pub use tree::{Node, NodeId, NodeValue, Tree};
 pub fn distributed_names(metadata: &[u8], limits: &Limits) -> Result<Vec<String>> {
     dcp::names(metadata, limits)
 }
+
+/// The files that a folder's or an index's checkpoint lies in, by what names them: which may be missing.
+///
+/// # Errors
+///
+/// As [`Checkpoint::open`], where the index cannot be read.
+pub(crate) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    folder::parts(path, limits).map_err(|e| e.in_file(path))
+}
+
+/// A file of a checkpoint in several.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    /// The tensors that an index says are in it.
+    pub(crate) tensors: Vec<String>,
+    /// The torch zips in it, and what each is a piece of; empty: the whole file is one checkpoint.
+    pub(crate) pieces: Vec<(String, std::ops::Range<usize>)>,
+}
+
+/// What notes about index and shards begin with.
+pub(crate) const DISAGREE: &str = "index and shards disagree";
 
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
