@@ -15,6 +15,7 @@ mod absorb;
 mod dcp;
 mod exported;
 mod folder;
+pub mod instances;
 mod legacy;
 mod module;
 mod names;
@@ -39,6 +40,10 @@ pub mod tree;
 mod unfold;
 mod unpickled;
 
+pub use exported::program::{
+    Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
+};
+pub use instances::{Attribute, Instance, Instances};
 use places::Bytes;
 use salvage::Wreckage;
 pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
@@ -184,6 +189,7 @@ pub struct Checkpoint {
     pub(crate) tree: Tree,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) instances: Instances,
     pub(crate) bytes: Bytes,
     /// What is wrong with it, where it was opened as a damaged one.
     pub(crate) wreckage: Wreckage,
@@ -254,6 +260,48 @@ impl Checkpoint {
     /// What was found and cannot be shown, one line each: state that only running code would give.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The objects that are modules, with all that they hold; empty for state dicts and exported programs.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` where they would take too much memory.
+    pub fn instances(&self) -> Result<&Instances> {
+        self.instances.check().map_err(|e| e.in_file(&self.path))?;
+        Ok(&self.instances)
+    }
+
+    /// The code of a TorchScript program: the module that each file defines (`__torch__.torch.nn.modules.conv`), and
+    /// its text. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn script_sources(&self, limits: &Limits) -> Result<Vec<(String, String)>> {
+        match (self.format, self.zip()) {
+            (Format::TorchScript, Some(zip)) => {
+                torchscript::sources(zip, limits).map_err(|e| e.in_file(&self.path))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The graphs of an exported program, each with the name of its model. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn exported_graphs(&self, limits: &Limits) -> Result<Vec<(String, ExportedGraph)>> {
+        let (Format::TorchExport, Some(zip)) = (self.format, self.zip()) else {
+            return Ok(Vec::new());
+        };
+        let prefix = exported::prefix(zip).unwrap_or_default();
+        exported::programs(zip, &prefix, limits).map_err(|e| e.in_file(&self.path))
+    }
+
+    fn zip(&self) -> Option<&crate::container::Zip> {
+        self.bytes.files.first()?.zip.as_ref()
     }
 
     /// The whole bytes of a storage: borrowed from the map, or inflated.

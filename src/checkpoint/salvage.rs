@@ -234,6 +234,12 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint
     });
     let notes: Vec<String> = notes.collect();
     let zip = Zip::of_survey(&source, &survey);
+    if zip.records().is_empty() && !survey.members.is_empty() {
+        return Err(Error::unsupported(
+            "is a zip of which every record is encrypted, or compressed as torch never does",
+        )
+        .with_hint("unpack it with the password, and zip it again without"));
+    }
     let mut checkpoint = torch::of_zip(path, source, zip, limits)
         .map_err(|error| with_records(error, &nameless(&survey)))?;
     checkpoint.wreckage.notes.splice(0..0, notes);

@@ -192,6 +192,12 @@ fn no_pickle(zip: &Zip) -> Error {
     if zip.records().is_empty() {
         return refuse("is an empty zip archive", "download or save it again");
     }
+    if any("model.weights.h5") {
+        return refuse(
+            "is a Keras model (.keras), not a checkpoint that this program reads",
+            "open it with Keras, or export the weights to safetensors there",
+        );
+    }
     if names().all(|name| name.ends_with(".npy")) {
         return refuse(
             "is a numpy .npz archive, not a checkpoint",
