@@ -159,6 +159,16 @@ impl<'z> Storages<'z> {
         }
     }
 
+    /// The storage that was pushed under that key.
+    pub(super) fn known(&self, key: &(String, DType, usize)) -> Option<StorageId> {
+        self.known.get(key).copied()
+    }
+
+    /// Whether its bytes were taken out of the pickle.
+    pub(super) fn is_owned(&self, id: StorageId) -> bool {
+        matches!(self.places[id.0], Place::Owned(_))
+    }
+
     pub(super) fn push(
         &mut self,
         storage: Storage,

@@ -14,6 +14,7 @@
 
 mod branches;
 mod graph;
+pub(super) mod program;
 mod raw;
 
 use std::collections::HashMap;
@@ -126,6 +127,7 @@ pub(super) fn open(
         tree: Tree::default(),
         metadata: Default::default(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes::of_one(
             DataFile::little(source.clone()),
             Vec::new(),
@@ -153,6 +155,28 @@ pub(super) fn open(
         file.byte_order = byte_order;
     }
     Ok(whole)
+}
+
+/// The graphs of the programs in that zip, each with the name of its model.
+pub(super) fn programs(
+    zip: &Zip,
+    prefix: &str,
+    limits: &Limits,
+) -> Result<Vec<(String, program::ExportedGraph)>> {
+    let folder = format!("{prefix}models/");
+    let mut found = Vec::new();
+    for record in zip.records() {
+        let name = record.name.strip_prefix(&folder);
+        let model = match name.and_then(|name| name.strip_suffix(".json")) {
+            Some(model) => model,
+            None if prefix.is_empty() && record.name == OLD_GRAPH => "model",
+            None => continue,
+        };
+        let json = zip.read(record, limits.header_bytes)?;
+        let graph = program::graph(&json).map_err(|e| e.in_record(&record.name))?;
+        found.push((model.to_owned(), graph));
+    }
+    Ok(found)
 }
 
 impl Reader<'_> {

@@ -5,6 +5,7 @@
 
 mod audit;
 mod directory;
+mod row;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
+pub use row::one_after_another;
 pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
