@@ -204,6 +204,11 @@ fn nothing_that_torch_writes_is_flagged() {
                 continue;
             }
             let report = scanned(&path);
+            // torch writes these two, and reading them compiles and runs source out of the file
+            if name(&path) == "module_programs.pth" {
+                assert_eq!(report.verdict, Level::Dangerous);
+                continue;
+            }
             let others: Vec<_> = report
                 .findings
                 .iter()
