@@ -29,7 +29,9 @@
 //! | what would unpickling it run? | [`scan`] |
 //! | is the file whole, and whose is each of its bytes? | [`check`] |
 //! | what can be saved of a damaged one? | [`recover`] |
+//! | how do pictures become tensors, and numbers colours? | [`picture`] |
 //! | how do weights leave the file? | [`export`] |
+//! | what does the page about a file hold, cut to a budget? | [`report`] |
 //! | how does a report become text or JSON? | [`render`] |
 //!
 //! # Who may use whom
@@ -50,14 +52,16 @@
 //! | geometry | |
 //! | shapes | bytes, checkpoint, geometry, script, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
-//! | explain | bytes, container, checkpoint, tensor |
+//! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
-//! | recover | bytes, checkpoint, safetensors |
+//! | picture | bytes |
+//! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
-//! | render | check, checkpoint, execute, explain, export, recover, scan, shapes, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, recover, render, safetensors, scan, shapes, tensor, verify |
+//! | report | bytes, check, checkpoint, explain, tensor |
+//! | render | check, checkpoint, execute, explain, export, picture, recover, report, scan, shapes, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, report, safetensors, scan, shapes, tensor, verify |
 //!
 //! # Example
 //!
@@ -88,8 +92,10 @@ pub mod export;
 pub mod geometry;
 pub mod npy;
 pub mod pickle;
+pub mod picture;
 pub mod recover;
 pub mod render;
+pub mod report;
 pub mod safetensors;
 pub mod scan;
 pub mod script;

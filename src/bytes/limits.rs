@@ -69,6 +69,8 @@ limits! {
     program_steps: u64 = 20_000_000;
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     tensor_bytes: usize = 64 << 30;
+    /// Pixels of a picture: as many as PIL takes without a warning.
+    picture_pixels: usize = 89_478_485;
 }
 
 impl Limits {

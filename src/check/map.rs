@@ -110,10 +110,12 @@ fn archive(survey: &Survey, storages: &[Span], spans: &mut Vec<Span>) {
             Owner::Header,
             &record.name,
         ));
-        match storages
+        // sorted by where they begin; of those that begin here the first that is not empty
+        let from = storages.partition_point(|s| s.from < record.data_at);
+        let here = storages[from..]
             .iter()
-            .find(|s| s.from == record.data_at && s.to > s.from)
-        {
+            .take_while(|s| s.from == record.data_at);
+        match here.into_iter().find(|s| s.to > s.from) {
             Some(storage) => spans.push(Span {
                 to: end,
                 ..storage.clone()

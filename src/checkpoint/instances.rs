@@ -197,7 +197,7 @@ impl<'g> Builder<'_, 'g, '_> {
         if objects::leaf(python, id, object).is_some() {
             return Ok(Attribute::Global(python.repr(id)));
         }
-        if let Some(parts) = module::parts(python, object, self.classes) {
+        if let Some(parts) = module::parts(python, object, self.classes, false) {
             return self.module(id, object, parts, depth);
         }
         let number = self.reserve(id, self.class(object))?;

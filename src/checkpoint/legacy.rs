@@ -23,8 +23,6 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
-use crate::checkpoint::salvage;
-use crate::checkpoint::salvage::{LegacyWreck, Wreck};
 use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
@@ -42,17 +40,33 @@ const PROTOCOL: i64 = 1001;
 
 pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
     let stream = Stream::read(&source, limits)?;
-    let backing = Backing::Stream(stream.runs);
+    checkpoint(path, source, stream, limits, Vec::new())
+}
+
+/// The checkpoint that a stream holds; with notes, that a damaged one may hold.
+fn checkpoint(
+    path: &Path,
+    source: ByteSource,
+    stream: Stream,
+    limits: &Limits,
+    damage: Vec<String>,
+) -> Result<Checkpoint> {
+    let lenient = stream.is_wreck;
+    let backing = match lenient {
+        true => Backing::Wreck(stream.runs),
+        false => Backing::Stream(stream.runs),
+    };
     let mut unpickled = unpickled::unpickled(
         &stream.graph,
         &source,
         backing,
         ByteOrder::Little,
         limits,
-        &Meaning::PLAIN,
+        &Meaning::plain(lenient),
     )
     .map_err(|e| e.behind(stream.object_at))?;
-    if stream.end < source.len() {
+    unpickled.wreckage.notes = damage;
+    if stream.end < source.len() && unpickled.wreckage.notes.is_empty() {
         unpickled.notes.push(format!(
             "{} bytes follow the last storage, from byte {} on, which torch does not read",
             source.len() - stream.end,
@@ -73,6 +87,8 @@ struct Stream {
     runs: HashMap<String, Range<usize>>,
     /// Where the last one ends.
     end: usize,
+    /// Whether runs may be missing, or shorter than they should be.
+    is_wreck: bool,
 }
 
 impl Stream {
@@ -104,42 +120,95 @@ impl Stream {
             object_at,
             runs,
             end,
+            is_wreck: false,
         })
     }
 }
 
-/// The stream as far as it goes: the object must be there, storages may be missing.
-pub(super) fn salvage(
-    bytes: &[u8],
-    limits: &Limits,
-    notes: &mut Vec<String>,
-) -> Result<LegacyWreck> {
-    let mut reader = Pickles::new(bytes, limits);
+/// What is left of a stream: the object must be there, storages may be missing.
+pub(super) fn salvage(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+    let mut reader = Pickles::new(&source, limits);
     for _ in 0..3 {
         reader.next()?;
     }
-    let (graph, object_at) = reader.next()?;
-    let wreck = match reader.next() {
+    let (graph, object_at) = reader.next().map_err(|e| {
+        let message = format!(
+            "{}: what the tensors are called stands here, and their bytes come after it, so none can be had",
+            e.message()
+        );
+        let at = e.location().offset;
+        let refused = Error::new(e.kind(), message).with_hint("download or copy the file again");
+        at.into_iter().fold(refused, Error::at_offset)
+    })?;
+    let mut notes = Vec::new();
+    let (runs, end) = match reader.next() {
         Ok((keys, _)) => {
             let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-            salvage::legacy_storages(
-                bytes,
-                reader.at,
-                &keys,
-                |key| dtypes.get(key).copied(),
-                notes,
-            )
+            runs_left(&source, reader.at, &dtypes, &keys, &mut notes)
         }
         Err(error) => {
             notes.push(format!("the list of storage keys: {}", error.message()));
-            Wreck::new()
+            (HashMap::new(), source.len())
         }
     };
-    Ok(LegacyWreck {
+    let stream = Stream {
         graph,
         object_at,
-        wreck,
-    })
+        runs,
+        end,
+        is_wreck: true,
+    };
+    checkpoint(path, source, stream, limits, notes)
+}
+
+/// Storages one after another from `at` on, by the list of their keys, as far as the file goes.
+fn runs_left(
+    bytes: &[u8],
+    at: usize,
+    dtypes: &HashMap<String, DType>,
+    keys: &Graph,
+    notes: &mut Vec<String>,
+) -> (HashMap<String, Range<usize>>, usize) {
+    let python = Python(keys);
+    let (mut runs, mut at) = (HashMap::new(), at);
+    for &key in python.items(keys.root).unwrap_or(&[]) {
+        let Ok(key) = storages::key_of(python, key) else {
+            notes.push("the list of storage keys is damaged".to_owned());
+            break;
+        };
+        let Some(&dtype) = dtypes.get(&key) else {
+            notes.push(format!("how long the storage {key:?} is nobody says"));
+            break;
+        };
+        let Some(count) = bytes.get(at..at + 8) else {
+            notes.push(format!(
+                "the file ends at byte {}, before the storage {key:?}",
+                bytes.len()
+            ));
+            break;
+        };
+        let mut wide = [0; 8];
+        wide.copy_from_slice(count);
+        let numel = usize::try_from(u64::from_le_bytes(wide)).ok();
+        let Some(nbytes) = numel.and_then(|numel| storages::storage_bytes(dtype, numel)) else {
+            notes.push(format!("the length of the storage {key:?} is damaged"));
+            break;
+        };
+        let start = at + 8;
+        let available = nbytes.min(bytes.len() - start);
+        runs.insert(key.clone(), start..start + available);
+        if available < nbytes {
+            notes.push(format!(
+                "the file ends at byte {}, in the storage {key:?}, which should end at byte {}",
+                bytes.len(),
+                start.saturating_add(nbytes)
+            ));
+            at = bytes.len();
+            break;
+        }
+        at = start + nbytes;
+    }
+    (runs, at)
 }
 
 /// Pickles one after another.

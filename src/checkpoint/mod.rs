@@ -20,11 +20,13 @@ mod legacy;
 mod module;
 mod names;
 mod nested;
+mod numpy;
 mod objects;
 mod open;
 mod pieces;
 mod places;
 mod python;
+mod quantized;
 mod raw_pickle;
 mod rebuild;
 mod safetensors;
@@ -43,7 +45,8 @@ pub use exported::program::{
 };
 pub use instances::{Attribute, Instance, Instances};
 use places::Bytes;
-pub use salvage::{Damage, Salvage};
+use salvage::Wreckage;
+pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
 /// The names that the `.metadata` of a distributed checkpoint gives, in its order; the pieces are not looked at.
@@ -155,7 +158,7 @@ impl TensorEntry {
         nbytes.unwrap_or(usize::MAX)
     }
 
-    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`; `None` for an ordinary (strided) tensor. Stride and
+    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`, `uninitialized`; `None` for an ordinary (strided) tensor. Stride and
     /// storage offset of [`TensorEntry::layout`] mean nothing where there is such a name, and of a nested or jagged
     /// tensor the shape is that of its buffer of values.
     pub fn layout_name(&self) -> Option<&str> {
@@ -188,6 +191,8 @@ pub struct Checkpoint {
     pub(crate) notes: Vec<String>,
     pub(crate) instances: Instances,
     pub(crate) bytes: Bytes,
+    /// What is wrong with it, where it was opened as a damaged one.
+    pub(crate) wreckage: Wreckage,
 }
 
 impl Checkpoint {
@@ -202,7 +207,7 @@ impl Checkpoint {
     /// that breaks its own format's rules; `Limit` where it asks for more than `limits` allow. The file is named, and
     /// the record and byte offset as far as they are known.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        open::at(path, limits).map_err(|e| e.in_file(path))
+        open::at(path, limits, open::Mode::Whole).map_err(|e| e.in_file(path))
     }
 
     /// Opens bytes held in memory (`name` stands for the path in errors).
@@ -213,6 +218,11 @@ impl Checkpoint {
     pub fn from_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self> {
         let path = Path::new(name);
         open::single(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
+    }
+
+    /// Opens a file that is read already.
+    pub(crate) fn of(path: &Path, source: ByteSource, limits: &Limits) -> Result<Self> {
+        open::single(path, source, limits)
     }
 
     /// The path as given.
@@ -321,9 +331,18 @@ impl Checkpoint {
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
         let Some(id) = tensor.storage else {
             let (what, hint) = match tensor.layout_name() {
+                Some("uninitialized") => (
+                    "is uninitialized: the file holds no elements of it, not even a shape"
+                        .to_owned(),
+                    "save the model after it has seen an input",
+                ),
                 Some(layout) => (
                     format!("is {layout}: it has no single run of elements"),
                     "its parts can be read",
+                ),
+                None if tensor.extra.contains_key("subclass") => (
+                    "is of a class that makes its elements of other tensors".to_owned(),
+                    "the tensors that it is made of are listed below its name, and can be read",
                 ),
                 None => (
                     "is on the meta device: the file holds no elements of it".to_owned(),

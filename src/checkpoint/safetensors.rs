@@ -81,6 +81,7 @@ pub(super) fn checkpoint(
             places,
             tensor_bytes: limits.tensor_bytes,
         },
+        wreckage: Default::default(),
     })
 }
 

@@ -16,11 +16,13 @@ use crate::checkpoint::instances;
 use crate::checkpoint::places::{Bytes, Place};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::rebuild::Rebuilder;
+use crate::checkpoint::salvage::Wreckage;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::storages::Storages;
 use crate::checkpoint::torchscript::code::Classes;
 use crate::checkpoint::unfold;
 use crate::error::Result;
+use crate::pickle;
 use crate::pickle::Graph;
 use crate::pickle::Value;
 use crate::pickle::ValueId;
@@ -37,6 +39,7 @@ pub(super) struct Unpickled {
     pub(super) notes: Vec<String>,
     pub(super) storages: Vec<Storage>,
     pub(super) places: Vec<Place>,
+    pub(super) wreckage: Wreckage,
     pub(super) instances: Instances,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Meaning<'c> {
     pub(super) classes: Option<&'c Classes>,
     /// Whether its tensors are listed, unless something on their path says otherwise.
     pub(super) listed: bool,
+    /// Whether a tensor that cannot be had is a loss, and not an error.
+    pub(super) lenient: bool,
 }
 
 impl Meaning<'_> {
@@ -53,7 +58,47 @@ impl Meaning<'_> {
     pub(super) const PLAIN: Meaning<'static> = Meaning {
         classes: None,
         listed: true,
+        lenient: false,
     };
+
+    /// The same, perhaps of a damaged file.
+    pub(super) fn plain(lenient: bool) -> Meaning<'static> {
+        Meaning {
+            lenient,
+            ..Self::PLAIN
+        }
+    }
+}
+
+/// A pickle's graph; of a damaged file as much as was built of it, and then a note about that.
+pub(super) fn graph(
+    bytes: &[u8],
+    limits: &Limits,
+    lenient: bool,
+    notes: &mut Vec<String>,
+) -> Result<Graph> {
+    if !lenient {
+        return pickle::read(bytes, limits);
+    }
+    let prefix = pickle::read_prefix(bytes, limits)?;
+    let Some(error) = prefix.error else {
+        return Ok(prefix.graph);
+    };
+    let nothing = |items: &Value| matches!(items, Value::Tuple(items) if items.is_empty());
+    if nothing(prefix.graph.get(prefix.graph.root)) {
+        return Err(error);
+    }
+    notes.push(format!(
+        "the pickle breaks off ({error}): what it says after that is lost, other tensors' names too"
+    ));
+    if prefix.uncertain {
+        notes.push(
+            "where the pickle breaks off, it cannot be told whether the last values lie beside an empty dict or inside \
+             it: its key may be missing in their names"
+                .to_owned(),
+        );
+    }
+    Ok(prefix.graph)
 }
 
 impl Unpickled {
@@ -78,6 +123,7 @@ impl Unpickled {
             notes: self.notes,
             instances: self.instances,
             bytes,
+            wreckage: self.wreckage,
         }
     }
 }
@@ -110,7 +156,7 @@ pub(super) fn unpickled(
         }
         false => Instances::default(),
     };
-    let (storages, places) = rebuilder.storages.finish();
+    let (storages, places, damage) = rebuilder.storages.finish();
     Ok(Unpickled {
         tree: unfolded.tree,
         tensors: unfolded.tensors,
@@ -119,6 +165,11 @@ pub(super) fn unpickled(
         instances,
         storages,
         places,
+        wreckage: Wreckage {
+            damage,
+            losses: unfolded.losses,
+            notes: Vec::new(),
+        },
     })
 }
 

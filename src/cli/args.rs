@@ -34,6 +34,9 @@ pub struct Global {
     /// Colours: auto looks at the terminal and at NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    /// Print nothing but ASCII: no line drawing, no blocks; other letters of names are escaped
+    #[arg(long, global = true)]
+    pub ascii: bool,
     /// Raise (or lower) a limit that protects against hostile files; an error names the one that it ran into
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = limit)]
     pub limit: Vec<(String, u64)>,
@@ -49,6 +52,11 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     if !Limits::default().set(name, 0) {
         return Err(names());
     }
+    Ok((name.to_owned(), amount(value)?))
+}
+
+/// A number, in which k, M and G stand for powers of 1024.
+pub(super) fn amount(value: &str) -> Result<u64, String> {
     let (digits, shift) = match value.as_bytes().last() {
         Some(b'k' | b'K') => (&value[..value.len() - 1], 10),
         Some(b'm' | b'M') => (&value[..value.len() - 1], 20),
@@ -57,10 +65,7 @@ fn limit(text: &str) -> Result<(String, u64), String> {
     };
     let number: Option<u64> = digits.parse().ok();
     let number = number.and_then(|number| number.checked_mul(1 << shift));
-    match number {
-        Some(number) => Ok((name.to_owned(), number)),
-        None => Err(format!("{value:?} is no number such as 1000000 or 64M")),
-    }
+    number.ok_or_else(|| format!("{value:?} is no number such as 1000000 or 64M"))
 }
 
 /// When to use colours.
@@ -88,6 +93,8 @@ pub enum Command {
     Export(super::export::Args),
     /// Execute one Conv2d layer in the order in which PyTorch adds
     Run(super::run::Args),
+    /// Filters, feature maps and histograms as pictures, in the terminal or as PNG
+    Plot(super::plot::Args),
     /// Replay saved PyTorch outputs; every bit must agree
     Verify(super::verify::Args),
     /// What would unpickling this file run? Danger named, nothing ever executed
@@ -96,6 +103,8 @@ pub enum Command {
     Check(super::check::Args),
     /// Save every tensor that a damaged or cut-off file still holds
     Recover(super::recover::Args),
+    /// One self-contained page for people who would rather look than read
+    Report(super::report::Args),
     /// Sizes through a model, layer by layer, with the formula filled in; where an input breaks, and which would fit
     Shapes(super::shapes::Args),
     /// Every accumulation order that the program knows
@@ -111,10 +120,12 @@ impl Command {
             Command::Layer(args) => super::layer::run(args, io),
             Command::Export(args) => super::export::run(args, io),
             Command::Run(args) => super::run::run(args, io),
+            Command::Plot(args) => super::plot::run(args, io),
             Command::Verify(args) => super::verify::run(args, io),
             Command::Scan(args) => super::scan::run(args, io),
             Command::Check(args) => super::check::run(args, io),
             Command::Recover(args) => super::recover::run(args, io),
+            Command::Report(args) => super::report::run(args, io),
             Command::Shapes(args) => super::shapes::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }

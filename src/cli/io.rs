@@ -38,7 +38,7 @@ impl<'a> Io<'a> {
         Self {
             out,
             err,
-            paint: Paint::new(wanted(global.color, terminal)),
+            paint: Paint::new(wanted(global.color, terminal)).with_ascii(global.ascii),
             json: global.json,
             width: terminal.then(width),
             limits,

@@ -14,7 +14,10 @@ mod layer;
 mod ls;
 mod names;
 mod orders;
+mod picture;
+mod plot;
 mod recover;
+mod report;
 mod run;
 mod scan;
 mod shapes;
@@ -31,6 +34,8 @@ use self::args::Cli;
 use self::exit::{Exit, Failure};
 use self::io::Io;
 use crate::error::Error;
+use crate::render::ascii::Ascii;
+use crate::render::ascii::Escapes;
 use crate::render::escape;
 
 /// Runs the program on the process's own arguments, streams and environment.
@@ -41,12 +46,26 @@ pub fn main() -> ExitCode {
     };
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let mut err = std::io::stderr().lock();
-    let mut io = Io::new(&mut out, &mut err, &cli.global);
+    if !cli.global.ascii {
+        return run(&cli, &mut out, &mut err).into();
+    }
+    let escapes = match cli.global.json {
+        true => Escapes::Json,
+        false => Escapes::Text,
+    };
+    let mut out = Ascii::new(out, escapes);
+    let mut err = Ascii::new(err, Escapes::Text);
+    run(&cli, &mut out, &mut err).into()
+}
+
+/// Runs the command and reports how it went.
+fn run(cli: &Cli, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let mut io = Io::new(out, err, &cli.global);
     let outcome = cli.command.run(&mut io).and_then(|exit| {
         io.out.flush()?;
         Ok(exit)
     });
-    let exit = match outcome {
+    match outcome {
         Ok(exit) => exit,
         Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
         Err(Failure::Output(e)) => {
@@ -62,8 +81,7 @@ pub fn main() -> ExitCode {
             io.error(&e);
             Exit::Failed
         }
-    };
-    exit.into()
+    }
 }
 
 /// clap's own messages: help and version on stdout (0), everything else on stderr (2), in the program's own form: one
@@ -86,13 +104,15 @@ fn usage(error: &clap::Error) -> ExitCode {
             message.push(line.strip_prefix("error: ").unwrap_or(line));
         }
     }
+    let message = message.join(" ");
+    let (message, hint) = (escape::text(&message), escape::text(&hint));
+    let text = format!("error: {message}\nhint: {hint}\n");
+    let stderr = std::io::stderr();
     // there is nowhere left to report that stderr is closed
-    let _ = writeln!(
-        std::io::stderr(),
-        "error: {}",
-        escape::text(&message.join(" "))
-    );
-    let _ = writeln!(std::io::stderr(), "hint: {}", escape::text(&hint));
+    let _ = match std::env::args_os().any(|argument| argument == "--ascii") {
+        true => Ascii::new(stderr, Escapes::Text).write_all(text.as_bytes()),
+        false => (&stderr).write_all(text.as_bytes()),
+    };
     Exit::Failed.into()
 }
 

@@ -1,5 +1,6 @@
 //! `pthinspect run`
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use ndarray::ArrayView4;
@@ -9,6 +10,9 @@ use super::array::ArrayFile;
 use super::exit::Exit;
 use super::exit::Outcome;
 use super::io::Io;
+use super::picture::InputFile;
+use super::picture::PictureFlags;
+use super::picture::WantedInput;
 use super::values::ConvolutionFlags;
 use super::values::Sizes;
 use super::verify::How;
@@ -38,6 +42,7 @@ use crate::export::array::Array;
 use crate::render::explain_output;
 use crate::render::explain_output::Explained;
 use crate::tensor::DType;
+use crate::verify::compare::compare;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +50,7 @@ use crate::tensor::DType;
     $ pthinspect run conv1 model.pth --input x.npy --output y.npy --stride 2 --padding 3\n  \
     $ pthinspect run conv1 model.pth --input x.npz:image --output y.safetensors:conv1\n  \
     $ pthinspect run conv1 model.pth --input x.pt --output y.pt --origin threads=2,cpu_capability=AVX512\n  \
+    $ pthinspect run conv1 model.pth --input cat.jpg --resize 224,224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --output y.npy\n  \
     $ pthinspect run conv1 model.pth --input x.npy --explain-output 0,7,4,1\n  \
     $ pthinspect run conv1 model.pth --input x.npy --explain-output 0,7,4,1 --against onednn-direct/ic8\n\n\
     Stride, padding and the rest come from the file where it knows them (whole modules), flags go over it, and \
@@ -55,9 +61,10 @@ pub struct Args {
     name: String,
     /// Checkpoint
     file: Option<PathBuf>,
-    /// Input [N, C, H, W] or [C, H, W], of the layer's dtype: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]
+    /// Input [N, C, H, W] or [C, H, W], of the layer's dtype: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]; or a picture:
+    /// .png, .jpg
     #[arg(long, value_name = "X")]
-    input: ArrayFile,
+    input: InputFile,
     /// Where the output goes; the same kinds of file
     #[arg(long, value_name = "Y", required_unless_present = "explain_output")]
     output: Option<ArrayFile>,
@@ -75,6 +82,15 @@ pub struct Args {
         default_value_t = 100
     )]
     rows: usize,
+    #[command(flatten)]
+    execution: Execution,
+    #[command(flatten)]
+    picture: PictureFlags,
+}
+
+/// What decides how a layer is executed, apart from its input.
+#[derive(Debug, clap::Args)]
+pub(super) struct Execution {
     #[command(flatten)]
     convolution: ConvolutionFlags,
     /// Groups
@@ -99,17 +115,130 @@ pub struct Args {
 /// Executes the layer and writes its output.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     super::layer::check_order(&args.name, args.file.as_deref())?;
-    let limits = io.limits.clone();
     let checkpoint = super::file::open(io, args.file.as_deref())?;
-    let layer = Conv2d::of(&checkpoint, args).map_err(|e| e.in_file(checkpoint.path()))?;
-    let input = args.input.read(&limits)?;
+    let layer = Conv2d::of(&checkpoint, &args.name, &args.execution)
+        .map_err(|e| e.in_file(checkpoint.path()))?;
+    let input = args.input.read(&layer.input(), &args.picture, io)?;
     let dtype = layer
         .dtype(&input)
-        .map_err(|e| e.in_file(&args.input.path))?;
+        .map_err(|e| e.in_file(args.input.path()))?;
     match dtype {
         FloatType::Float64 => execute::<f64>(&layer, dtype, &input, args, io),
         FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => {
             execute::<f32>(&layer, dtype, &input, args, io)
+        }
+    }
+}
+
+/// The layer's output for this input, and the order in which it was summed; for `plot`.
+pub(super) fn output_of(
+    layer: &Conv2d,
+    input: &Array,
+    from: &Path,
+    execution: &Execution,
+) -> Result<(Array, Order)> {
+    fn of<R: Tiled>(
+        layer: &Conv2d,
+        dtype: FloatType,
+        input: &Array,
+        execution: &Execution,
+    ) -> Result<(Array, Order)> {
+        let elements = R::decode(dtype, &input.elements);
+        let ready = Ready::new(layer, dtype, &elements, &input.shape, execution)?;
+        let result = ready.run(ready.order, &execution.how)?;
+        Ok((ready.array(&result), ready.order))
+    }
+    let dtype = layer.dtype(input).map_err(|e| e.in_file(from))?;
+    let done = match dtype {
+        FloatType::Float64 => of::<f64>(layer, dtype, input, execution),
+        FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => {
+            of::<f32>(layer, dtype, input, execution)
+        }
+    };
+    done.map_err(|e| e.in_file(from))
+}
+
+/// A layer and its input, shapes checked, the order chosen.
+struct Ready<'a, R: Copy> {
+    prepared: conv2d::Prepared<'a, R>,
+    weight: Vec<R>,
+    bias: Option<Vec<R>>,
+    dtype: FloatType,
+    order: Order,
+    /// Rows and columns of the input.
+    image: [usize; 2],
+    /// `[N, O, H, W]`, or without N as the input was.
+    output: Vec<usize>,
+}
+
+impl<'a, R: Tiled> Ready<'a, R> {
+    /// `elements` of the input, whose shape is `[N, C, H, W]` or `[C, H, W]`.
+    fn new(
+        layer: &Conv2d,
+        dtype: FloatType,
+        elements: &'a [R],
+        shape: &[usize],
+        execution: &Execution,
+    ) -> Result<Self> {
+        let batched = match *shape {
+            [n, c, h, w] => [n, c, h, w],
+            [c, h, w] => [1, c, h, w],
+            _ => {
+                return Err(Error::usage(format!(
+                    "the input has shape {shape:?}, expected [N, C, H, W] or [C, H, W]"
+                )));
+            }
+        };
+        let input = ArrayView4::from_shape(batched, elements)
+            .map_err(|e| Error::malformed(format!("the input's shape does not fit: {e}")))?;
+        let bias = layer.bias.as_ref().map(|bias| R::decode(dtype, bias));
+        let biases = bias.as_ref().map(Vec::len);
+        let prepared = conv2d::prepare(input, layer.shape, biases, &layer.arguments)?;
+        let call = Call {
+            geometry: prepared.geometry,
+            memory_format: match execution.memory_format.as_str() {
+                "channels_last" => MemoryFormat::ChannelsLast,
+                _ => MemoryFormat::Contiguous,
+            },
+            dtype,
+        };
+        let order = choose(&call, execution)?;
+        let mut output = prepared.geometry.output_shape().to_vec();
+        if shape.len() == 3 {
+            output.remove(0);
+        }
+        Ok(Self {
+            weight: R::decode(dtype, &layer.weight),
+            bias,
+            dtype,
+            order,
+            image: [batched[2], batched[3]],
+            output,
+            prepared,
+        })
+    }
+
+    fn operands(&self) -> Operands<'_, R> {
+        Operands {
+            input: &self.prepared.input,
+            weight: &self.weight,
+            bias: self.bias.as_deref(),
+        }
+    }
+
+    /// The whole output in `order`.
+    fn run(&self, order: Order, how: &How) -> Result<Vec<R>> {
+        let geometry = &self.prepared.geometry;
+        let plan = order.plan(geometry);
+        let kernel = how.kernel()?;
+        how.install(|| kernel::run(&self.operands(), geometry, &plan, kernel))
+    }
+
+    fn array(&self, result: &[R]) -> Array {
+        Array {
+            dtype: self.dtype.dtype(),
+            shape: self.output.clone(),
+            elements: real::encode(self.dtype, result),
         }
     }
 }
@@ -123,79 +252,46 @@ fn execute<R: Tiled>(
     io: &mut Io<'_>,
 ) -> Outcome {
     let shape = &input.shape;
-    let batched = match *shape.as_slice() {
-        [n, c, h, w] => [n, c, h, w],
-        [c, h, w] => [1, c, h, w],
-        _ => {
-            return Err(Error::usage(format!(
-                "the input has shape {shape:?}, expected [N, C, H, W] or [C, H, W]"
-            ))
-            .in_file(&args.input.path)
-            .into());
-        }
-    };
-    let input = R::decode(dtype, &input.elements);
-    let input = ArrayView4::from_shape(batched, &input)
-        .map_err(|e| Error::malformed(format!("the input's shape does not fit: {e}")))?;
-    let weight = R::decode(dtype, &layer.weight);
-    let bias = layer.bias.as_ref().map(|bias| R::decode(dtype, bias));
-    let biases = bias.as_ref().map(Vec::len);
-    let prepared = conv2d::prepare(input, layer.shape, biases, &layer.arguments)?;
-    let geometry = &prepared.geometry;
-    let call = Call {
-        geometry: *geometry,
-        memory_format: match args.memory_format.as_str() {
-            "channels_last" => MemoryFormat::ChannelsLast,
-            _ => MemoryFormat::Contiguous,
-        },
-        dtype,
-    };
-    let order = choose(&call, args)?;
-    let operands = Operands {
-        input: &prepared.input,
-        weight: &weight,
-        bias: bias.as_deref(),
-    };
-    let mut output_shape = geometry.output_shape().to_vec();
-    if shape.len() == 3 {
-        output_shape.remove(0);
-    }
+    let elements = R::decode(dtype, &input.elements);
+    let ready = Ready::new(layer, dtype, &elements, shape, &args.execution)
+        .map_err(|e| e.in_file(args.input.path()))?;
+    let order = ready.order;
     if let Some(file) = &args.output {
-        let plan = order.plan(geometry);
-        let kernel = args.how.kernel()?;
-        let result = args
-            .how
-            .install(|| kernel::run(&operands, geometry, &plan, kernel))?;
-        file.write(&Array {
-            dtype: dtype.dtype(),
-            shape: output_shape.clone(),
-            elements: real::encode(dtype, &result),
-        })?;
+        let result = ready.run(order, &args.execution.how)?;
+        file.write(&ready.array(&result))?;
     }
     let mut document = json!({
         "layer": layer.name,
         "order": order.to_string(),
         "input": shape,
-        "output": output_shape,
+        "output": ready.output,
     });
     if let Some(Sizes(index)) = &args.explain_output {
         let element = Wanted {
             layer,
             dtype,
-            geometry,
-            operands: &operands,
+            geometry: &ready.prepared.geometry,
+            operands: &ready.operands(),
             index,
-            image: [batched[2], batched[3]],
+            image: ready.image,
         };
         let against = args.against.map(|other| element.trace(other));
+        let whole = match args.against {
+            Some(other) => {
+                let all = |order| ready.run(order, &args.execution.how);
+                Some(compare(dtype, &all(order)?, &all(other)?))
+            }
+            None => None,
+        };
         let explained = Explained {
             layer: &layer.name,
             dtype,
-            geometry,
+            geometry: &ready.prepared.geometry,
             index,
-            shape: &output_shape,
+            shape: &ready.output,
             first: element.trace(order)?,
             against: against.transpose()?,
+            whole,
             note: note(&layer.arguments),
         };
         if io.json {
@@ -208,8 +304,8 @@ fn execute<R: Tiled>(
         io.print_json(&document)?;
     } else if args.output.is_some() {
         io.say(&format!(
-            "{}: {shape:?} -> {output_shape:?} in the order {order}",
-            layer.name
+            "{}: {shape:?} -> {:?} in the order {order}",
+            layer.name, ready.output
         ));
     }
     Ok(Exit::Ok)
@@ -283,8 +379,8 @@ fn note(arguments: &Arguments) -> Option<String> {
 }
 
 /// The order asked for, or the one that PyTorch would use at the origin, what that leaves open being fixed.
-fn choose(call: &Call, args: &Args) -> Result<Order> {
-    if let Some(order) = args.order {
+fn choose(call: &Call, execution: &Execution) -> Result<Order> {
+    if let Some(order) = execution.order {
         return Ok(order);
     }
     let usual = Origin {
@@ -300,7 +396,7 @@ fn choose(call: &Call, args: &Args) -> Result<Order> {
         l1_threads: Some(1),
         ..Origin::default()
     };
-    let predictions = predict::predict(call, &usual.overlaid(&args.origin));
+    let predictions = predict::predict(call, &usual.overlaid(&execution.origin));
     predictions.first().map(|p| p.order).ok_or_else(|| {
         Error::unsupported("no rule is known for the order that PyTorch uses for this layer there")
             .with_hint("name one with --order; `pthinspect orders` lists them")
@@ -308,8 +404,8 @@ fn choose(call: &Call, args: &Args) -> Result<Order> {
 }
 
 /// A layer ready to run.
-struct Conv2d {
-    name: String,
+pub(super) struct Conv2d {
+    pub(super) name: String,
     arguments: Arguments,
     /// `[O, C/groups, KH, KW]`
     shape: [usize; 4],
@@ -321,8 +417,8 @@ struct Conv2d {
 }
 
 impl Conv2d {
-    fn of(checkpoint: &Checkpoint, args: &Args) -> Result<Self> {
-        let name = checkpoint.find_layer(&args.name)?;
+    pub(super) fn of(checkpoint: &Checkpoint, name: &str, execution: &Execution) -> Result<Self> {
+        let name = checkpoint.find_layer(name)?;
         let part = |part: &str| {
             let full = match name.as_str() {
                 "" => part.to_owned(),
@@ -362,16 +458,25 @@ impl Conv2d {
             weight.layout.shape(),
             bias.map(|bias| bias.layout.numel()),
             attributes,
-            &options(args),
+            &execution.layer_options(),
         )?;
         Ok(Self {
-            arguments: arguments(&convolution, args)?,
+            arguments: arguments(&convolution, execution)?,
             shape: [o, i, kh, kw],
             dtype: weight.dtype,
             weight: elements(checkpoint, weight)?,
             bias: bias.map(|bias| elements(checkpoint, bias)).transpose()?,
             name,
         })
+    }
+
+    /// What its input must be like.
+    pub(super) fn input(&self) -> WantedInput<'_> {
+        WantedInput {
+            layer: &self.name,
+            channels: self.shape[1] * self.arguments.groups,
+            dtype: self.dtype,
+        }
     }
 
     /// The type that layer and input have in common.
@@ -386,14 +491,17 @@ impl Conv2d {
     }
 }
 
-fn options(args: &Args) -> LayerOptions {
-    LayerOptions {
-        groups: args.groups,
-        ..args.convolution.options()
+impl Execution {
+    /// What the flags say about the layer.
+    pub(super) fn layer_options(&self) -> LayerOptions {
+        LayerOptions {
+            groups: self.groups,
+            ..self.convolution.options()
+        }
     }
 }
 
-fn arguments(convolution: &Convolution, args: &Args) -> Result<Arguments> {
+fn arguments(convolution: &Convolution, execution: &Execution) -> Result<Arguments> {
     let hyper = &convolution.hyper;
     let pair = |values: &[usize]| match *values {
         [a, b] => Ok([a, b]),
@@ -401,7 +509,7 @@ fn arguments(convolution: &Convolution, args: &Args) -> Result<Arguments> {
             "a Conv2d takes one number or two per argument",
         )),
     };
-    let mode = args
+    let mode = execution
         .padding_mode
         .as_deref()
         .unwrap_or(&hyper.padding_mode.value);

@@ -30,6 +30,28 @@ impl FromStr for Sizes {
     }
 }
 
+/// Numbers: `0.5`, `0.485,0.456,0.406`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Numbers(pub Vec<f64>);
+
+impl FromStr for Numbers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let inner = text.trim().trim_start_matches(['[', '(']);
+        let number = |part: &str| {
+            let number = part
+                .trim()
+                .parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite());
+            number.ok_or_else(|| format!("`{}` is not a number", part.trim()))
+        };
+        let parts = inner.trim_end_matches([']', ')']).split(',');
+        parts.map(number).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Padding: `same`, `valid`, or sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PaddingArg(pub Padding);

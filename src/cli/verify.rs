@@ -177,6 +177,35 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     Ok(verdict(&reports))
 }
 
+/// Replays golden files beside another command's work, whole and searched: their document, and how that ends.
+pub(super) fn replayed(
+    paths: &[PathBuf],
+    checkpoint: &Checkpoint,
+    io: &mut Io<'_>,
+) -> Result<(serde_json::Value, Exit)> {
+    if paths.is_empty() {
+        return Ok((serde_json::Value::Null, Exit::Ok));
+    }
+    let open = |path: &PathBuf| Golden::open(path, &io.limits);
+    let goldens = paths.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let options = Options::default();
+    let mut reports: Vec<(&Path, CaseReport)> = Vec::new();
+    for golden in &goldens {
+        for case in &golden.cases {
+            let report = replay::replay(golden, case, Some(checkpoint), &options);
+            reports.push((golden.file.path(), report));
+        }
+    }
+    for error in reports
+        .iter()
+        .filter_map(|(_, report)| report.error.as_ref())
+        .take(1)
+    {
+        io.error(error);
+    }
+    Ok((render::json(&reports), verdict(&reports)))
+}
+
 /// Errors weigh more than differences: what could not be run was not checked.
 fn verdict(reports: &[(&Path, CaseReport)]) -> Exit {
     let any = |status| reports.iter().any(|(_, report)| report.status == status);

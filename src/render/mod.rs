@@ -1,11 +1,13 @@
 //! The only formatter: report values in, text or JSON out. No computation, and no terminal: colour and width are
 //! arguments.
 
+pub mod ascii;
 pub mod check;
 mod diagnosis;
 pub mod escape;
 pub mod explain_output;
 pub mod export;
+pub mod figure;
 pub mod json;
 pub mod layer;
 pub mod ls;
@@ -14,6 +16,7 @@ pub mod number;
 pub mod orders;
 mod paint;
 pub mod recover;
+pub mod report;
 pub mod sarif;
 pub mod scan;
 pub mod shapes;

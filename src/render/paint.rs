@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {
     colour: bool,
+    ascii: bool,
 }
 
 /// A value with its style; padding applies to the value, not to the escape codes.
@@ -20,7 +21,22 @@ pub struct Painted<T> {
 impl Paint {
     /// With colours, or without.
     pub fn new(colour: bool) -> Self {
-        Self { colour }
+        Self {
+            colour,
+            ascii: false,
+        }
+    }
+
+    /// The same, for a reader who has nothing but ASCII.
+    #[must_use]
+    pub fn with_ascii(self, ascii: bool) -> Self {
+        Self { ascii, ..self }
+    }
+
+    /// Whether to draw with ASCII alone (`--ascii`). Lines and blocks are translated on the way out, one character for
+    /// one ([`super::ascii`]); only what has to be drawn quite differently needs to ask.
+    pub fn is_ascii(self) -> bool {
+        self.ascii
     }
 
     /// Whether colours are on.

@@ -5,13 +5,15 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Level;
+use super::code;
 use super::files::{Scanner, Where};
 use super::findings::{Kind, Spot};
+use super::folder;
 use super::program::{self, Context};
 use super::stray;
 use super::tensors::Records;
 use crate::container::Method;
-use crate::container::zip::{Member, Problem, ProblemKind, Survey};
+use crate::container::zip::{self, Member, Problem, ProblemKind, Survey};
 use crate::error::{ErrorKind, Result};
 
 /// A storage that inflates to no more is searched, however well it was compressed.
@@ -32,14 +34,39 @@ struct Archive<'b> {
     bytes: &'b [u8],
     root: String,
     torchscript: bool,
+    /// Whether it is one of `torch.package`.
+    package: bool,
     is_torch: bool,
     whole: bool,
     survey: Survey,
 }
 
 impl Scanner<'_> {
-    /// Scans a zip and everything in it.
+    /// Scans a zip and everything in it; of several, one after another, each.
     pub(super) fn archive(&mut self, bytes: &[u8], at: &Where, path: &Path) -> Result<()> {
+        let mut zips = zip::one_after_another(bytes, &self.options.limits);
+        if zips.len() > 1 && !bytes.starts_with(b"PK\x03\x04") {
+            // no zip lies before the first: its survey tells of the bytes there
+            zips.remove(0);
+            zips[0].start = 0;
+        }
+        if zips.len() == 1 {
+            return self.one_archive(bytes, at);
+        }
+        // a distributed checkpoint's file is so, and torch finds each by its place
+        if path.extension().is_none_or(|ending| ending != "distcp") {
+            let message = format!("{} zips, one after another", zips.len());
+            let what = "several zips";
+            self.findings
+                .add(Kind::Polyglot, Level::Unknown, what, &at.spot(0), &message);
+        }
+        for zip in zips {
+            self.one_archive(&bytes[zip.clone()], &at.part(zip.start as u64))?;
+        }
+        Ok(())
+    }
+
+    fn one_archive(&mut self, bytes: &[u8], at: &Where) -> Result<()> {
         let survey = match Survey::of(bytes, &self.options.limits) {
             Ok(survey) => survey,
             Err(error) => {
@@ -50,47 +77,23 @@ impl Scanner<'_> {
                     &at.spot(0),
                     error.message(),
                 );
+                self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
                 return Ok(());
             }
         };
-        // a distributed checkpoint's file is many zips, one after another
-        let is_distcp = path
-            .extension()
-            .is_some_and(|extension| extension == "distcp");
-        let begins = usize::try_from(survey.start).unwrap_or(0).min(bytes.len());
-        if begins > 0 && (is_distcp || bytes.starts_with(b"PK\x03\x04")) {
-            if !is_distcp {
-                let message =
-                    format!("another zip lies before this one, which begins at byte {begins}");
-                self.findings.add(
-                    Kind::Polyglot,
-                    Level::Unknown,
-                    "two zips",
-                    &at.spot(0),
-                    &message,
-                );
-            }
-            if at.depth < super::files::DEEPEST * 4096 {
-                self.archive(&bytes[..begins], &at.deeper(), path)?;
-            }
-        }
         let archive = Archive::new(bytes, survey);
         for problem in &archive.survey.problems {
-            let is_other_zip = is_distcp && problem.kind == ProblemKind::Outside && problem.at == 0
-                || problem.kind == ProblemKind::Unlisted && problem.at < archive.survey.start;
-            if !is_other_zip {
-                self.structure(problem, &archive, at);
-            }
+            self.structure(problem, &archive, at);
         }
         self.two_checkpoints(&archive, at);
         let mut known: Vec<Range<usize>> = Vec::new();
         for member in &archive.survey.members {
-            if member.record.header_at >= archive.survey.start && !member.record.is_folder() {
+            if !member.record.is_folder() || member.available > 0 {
                 known.extend(self.member(&archive, member, at)?);
             }
         }
         known.sort_by_key(|range| range.start);
-        self.strays(bytes, begins, known, at, &|offset| archive.owner(offset));
+        self.strays(bytes, known, at, &|offset| archive.owner(offset));
         Ok(())
     }
 
@@ -154,6 +157,11 @@ impl Scanner<'_> {
     ) -> Result<Option<Range<usize>>> {
         let name = archive.relative(&member.record.name).to_owned();
         let kept = kept_range(member);
+        if let Some(message) = folder::leads_out(&member.record.name) {
+            let spot = at.spot(member.record.header_at);
+            self.findings
+                .add(Kind::PathTraversal, Level::Unknown, &name, &spot, message);
+        }
         if !member.readable {
             return Ok(None);
         }
@@ -191,6 +199,7 @@ impl Scanner<'_> {
         }
         let file_offset = (!deflated).then_some(at.base.unwrap_or(0) + member.record.data_at);
         let inside = at.inside(&name, file_offset.filter(|_| at.base.is_some()));
+        self.code(archive, &name, &content, &inside);
         if pickled {
             self.pickled_member(archive, &content, stored_len, &name, &inside);
             return Ok((!deflated).then_some(kept));
@@ -203,9 +212,53 @@ impl Scanner<'_> {
             self.too_deep(&inside);
         }
         if deflated {
-            self.strays(&content, 0, Vec::new(), &inside, &|offset| (None, offset));
+            self.strays(&content, Vec::new(), &inside, &|offset| (None, offset));
         }
         Ok(None)
+    }
+
+    /// Code that the member is.
+    fn code(&mut self, archive: &Archive<'_>, name: &str, content: &[u8], inside: &Where) {
+        let lower = name.to_ascii_lowercase();
+        if code::is_machine_code(content) {
+            let message = "is a program or shared library, which whoever loads the package runs";
+            self.findings.add(
+                Kind::NativeCode,
+                Level::Unknown,
+                name,
+                &inside.spot(0),
+                message,
+            );
+        }
+        if archive.package && [".py", ".pyc"].iter().any(|ending| lower.ends_with(ending)) {
+            let message = "torch.package runs it, and finds the names of its pickles in it";
+            self.findings.add(
+                Kind::PythonSource,
+                Level::Unknown,
+                name,
+                &inside.spot(0),
+                message,
+            );
+        }
+        let reached = match () {
+            () if !archive.torchscript => Vec::new(),
+            () if lower.ends_with(".py") => code::reaches(content),
+            () if lower == "bytecode.pkl" => code::operators(content),
+            () => Vec::new(),
+        };
+        for reach in reached {
+            let (level, message) = if reach.is_file {
+                (Level::Dangerous, "reads or writes files when the code runs")
+            } else {
+                (
+                    Level::Unknown,
+                    "is none that torch brings along and that only computes",
+                )
+            };
+            let spot = inside.spot(reach.at as u64);
+            self.findings
+                .add(Kind::ScriptCode, level, &reach.name, &spot, message);
+        }
     }
 
     fn pickled_member(
@@ -238,23 +291,18 @@ impl Scanner<'_> {
         }
         if outcome.consumed < content.len() {
             let done = 0..outcome.consumed;
-            self.strays(content, 0, vec![done], inside, &|offset| (None, offset));
+            self.strays(content, vec![done], inside, &|offset| (None, offset));
         }
     }
 
-    /// Searches for pickles where none belongs, from `from` on, and reports what they would run.
+    /// Searches for pickles where none belongs, outside of the `known` ranges, and reports what they would run.
     pub(super) fn strays(
         &mut self,
         bytes: &[u8],
-        from: usize,
         known: Vec<Range<usize>>,
         at: &Where,
         owner: &dyn Fn(u64) -> (Option<String>, u64),
     ) {
-        let mut known = known;
-        if from > 0 {
-            known.insert(0, 0..from);
-        }
         let search = stray::search(bytes, &known);
         for stray in search.found {
             let (label, offset) = owner(stray.at as u64);
@@ -309,6 +357,7 @@ impl<'b> Archive<'b> {
             bytes,
             root,
             torchscript: false,
+            package: false,
             is_torch: false,
             whole: survey.directory.is_some(),
             survey,
@@ -321,7 +370,8 @@ impl<'b> Archive<'b> {
         };
         let torchscript = any(&|name| name == "constants.pkl" || name.starts_with("code/"));
         let is_torch = torchscript || any(&|name| name.eq_ignore_ascii_case("data.pkl"));
-        (archive.torchscript, archive.is_torch) = (torchscript, is_torch);
+        let package = any(&|name| name == ".data/extern_modules");
+        (archive.torchscript, archive.is_torch, archive.package) = (torchscript, is_torch, package);
         archive
     }
 

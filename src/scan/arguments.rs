@@ -60,6 +60,12 @@ pub(super) enum Arg {
     Class,
     /// One of Python's or numpy's own types, by name.
     Type,
+    /// Such types, one or a tuple of them, as `list[int]` has them.
+    Types,
+    /// A name of `typing`.
+    Typing,
+    /// None, whose type has no name of its own.
+    Nothing,
     /// None, or one of Python's own types.
     Factory,
     /// A rebuild function, by name; the third argument is its own arguments.
@@ -147,15 +153,20 @@ impl<'g> Values<'g> {
         let new = object.kind == ObjectKind::NewObj;
         match usage {
             Use::Value => Err("is called; it is only ever named".to_owned()),
-            Use::Class if none && new => Ok(()),
-            // classes of Python 2 were made so
-            Use::Class if none && object.kind == ObjectKind::Instance => Ok(()),
-            Use::Class if none => Ok(()),
-            Use::Class => Err("is made with arguments; it is pickled without any".to_owned()),
+            Use::Class if object.items.len() + object.entries.len() > 0 => {
+                Err("has items set, which it has not".to_owned())
+            }
+            // classes of Python 2 were made as instances; a dict's class is called with nothing
+            Use::Class if none && object.kind != ObjectKind::Reduce => Ok(()),
+            Use::Class if none => Err("is called; it is made by __new__".to_owned()),
+            Use::DictClass if none && object.items.is_empty() => Ok(()),
+            Use::Class | Use::DictClass => {
+                Err("is made with arguments; it is pickled without any".to_owned())
+            }
             Use::New if new => Ok(()),
             Use::New => Err("is called; it is made by __new__".to_owned()),
             Use::Enum => match args {
-                Some([value]) if self.fits(*value, Arg::Plain) => Ok(()),
+                Some([value]) if self.fits(*value, Arg::Plain) || self.is_weights(*value) => Ok(()),
                 _ => Err("is called with something else than one plain value".to_owned()),
             },
             Use::Tensor => match args {
@@ -323,9 +334,19 @@ impl<'g> Values<'g> {
             Arg::Device => self.text(id).is_some() || self.callee(id) == Some(("torch", "device")),
             Arg::Class => self.global(id).is_some(),
             Arg::Type => self.is_value(id, "builtins") || self.is_value(id, "numpy"),
+            Arg::Types => match self.items(id) {
+                Some(items) => items.iter().all(|&item| self.is_annotation(item)),
+                None => self.is_annotation(id),
+            },
+            Arg::Typing => self.is_value(id, "typing"),
+            Arg::Nothing => matches!(value, Value::None),
             Arg::Factory => {
                 matches!(value, Value::None)
                     || self.is_value(id, "builtins")
+                    || self.global(id).is_some_and(|(module, name)| {
+                        module == "collections"
+                            && matches!(name, "OrderedDict" | "Counter" | "deque" | "defaultdict")
+                    })
                     || self
                         .global(id)
                         .is_some_and(|(_, name)| name == "_refresh_per_optimizer_state")
@@ -336,11 +357,30 @@ impl<'g> Values<'g> {
             Arg::Partial => self.global(id).is_some_and(|(module, name)| {
                 matches!(
                     known::known(module, name),
-                    Known::Inert(Use::Value | Use::Class | Use::New | Use::Enum)
+                    Known::Inert(Use::Value | Use::Class | Use::DictClass | Use::New | Use::Enum)
                 )
             }),
             Arg::Getattr => self.has_attributes(id),
         }
+    }
+
+    /// A type in an annotation: one of Python's, `typing`'s or torch's, None, or the call that makes one of such.
+    fn is_annotation(self, id: ValueId) -> bool {
+        matches!(self.get(id), Value::None)
+            || ["builtins", "typing", "torch", "numpy"]
+                .iter()
+                .any(|package| self.is_value(id, package))
+            || self.callee(id).is_some_and(|callee| {
+                matches!(
+                    callee,
+                    ("builtins", "type") | ("types", "GenericAlias") | ("_operator", "getitem")
+                )
+            })
+    }
+
+    /// The value of a torchvision enum: a record of where weights are to be had.
+    fn is_weights(self, id: ValueId) -> bool {
+        self.callee(id) == Some(("torchvision.models._api", "Weights"))
     }
 
     /// A number stands for a tensor of a tar.
@@ -404,12 +444,15 @@ impl<'g> Values<'g> {
     /// attribute must not be one of Python's own, by which everything else can be reached.
     fn has_attributes(self, id: ValueId) -> bool {
         let known_class = |(module, name): (&str, &str)| {
-            let holder = module == "torch._C" && name.starts_with("_VariableFunctions");
-            holder
-                || matches!(
-                    known::known(module, name),
-                    Known::Inert(Use::Class | Use::New | Use::Enum)
-                )
+            let holder = module == "torch._C"
+                && ["_VariableFunctions", "TensorBase", "_TensorBase"]
+                    .iter()
+                    .any(|start| name.starts_with(start));
+            // their properties set up processes
+            let sets_up =
+                module.starts_with("transformers.training") || module.starts_with("accelerate.");
+            let usage = known::known(module, name);
+            holder || matches!(usage, Known::Inert(Use::Class | Use::New | Use::Enum)) && !sets_up
         };
         match self.get(id) {
             Value::Object(object) => self.global(object.callable).is_some_and(known_class),

@@ -1,11 +1,14 @@
 //! Who vouches for a name.
 //!
-//! Three sources: [`CALLS`], the functions and classes that are called, each with the arguments of the call that its
+//! Four sources: [`CALLS`], the functions and classes that are called, each with the arguments of the call that its
 //! own pickling makes; `known/names.txt`, the classes and functions that torch, torchvision, transformers and
-//! accelerate define (`scripts/list_known_names.py` reads them out of those libraries); and a few of Python's own.
+//! accelerate define (`scripts/list_known_names.py` reads them out of those libraries); `known/by_hand.txt`, those of
+//! Python, numpy and older versions; and [`families`], packages whose classes are all modules or records.
 //! Nothing on these lists imports, compiles or opens anything when it is used as the list says.
 //!
 //! [`is_dangerous`] is not a deny-list: what is on none of the lists is unknown either way.
+
+mod families;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -19,6 +22,8 @@ pub(super) enum Use {
     Value,
     /// Made without arguments, and given attributes.
     Class,
+    /// The same, of a class that is a dict: it is given items too.
+    DictClass,
     /// Made by `__new__` with arguments, or as a class.
     New,
     /// Called with one plain value.
@@ -99,6 +104,8 @@ static CALLS: &[Call] = &[
     call(TENSOR, "_rebuild_from_type_v2", &[Retyped, Class, Tuple, Any], 4, false),
     call(TENSOR, "_rebuild_from_type", &[Retyped, Class, Tuple, Dict], 4, false),
     call("torch.nested._internal.nested_tensor", "_rebuild_njt", &[Any], 1, false),
+    call("torch.nn.parameter", "UninitializedParameter", &[Arg::Bool], 1, false),
+    call("torch.nn.parameter", "UninitializedBuffer", &[Arg::Bool], 1, false),
     call("torch", "Size", &[Ints], 1, false),
     call("torch", "device", &[Text, Int], 1, false),
     call("torch.serialization", "_get_layout", &[Text], 1, false),
@@ -116,12 +123,23 @@ static CALLS: &[Call] = &[
     // Python's own
     call("builtins", "set", &[List], 0, false),
     call("builtins", "frozenset", &[List], 0, false),
+    call("builtins", "tuple", &[List], 0, false),
+    call("builtins", "list", &[List], 0, false),
+    call("builtins", "type", &[Arg::Nothing], 1, false),
     call("builtins", "bytearray", &[TextOrBytes, Text], 0, false),
     call("builtins", "bytes", &[Plain, Text], 0, false),
     call("builtins", "complex", &[Plain, Plain], 1, false),
     call("builtins", "range", &[Int, Int, Int], 1, false),
     call("builtins", "slice", &[Plain, Plain, Plain], 1, false),
     call("builtins", "getattr", &[Getattr, Text], 2, false),
+    call("array", "array", &[Text, List], 1, false),
+    call("array", "_array_reconstructor", &[Class, Text, Int, Bytes], 4, false),
+    call("ipaddress", "IPv4Address", &[Plain], 1, false),
+    call("ipaddress", "IPv6Address", &[Plain], 1, false),
+    call("random", "Random", &[], 0, true),
+    call("time", "struct_time", &[Tuple, Dict], 1, false),
+    call("types", "GenericAlias", &[Type, Arg::Types], 2, false),
+    call("_operator", "getitem", &[Arg::Typing, Arg::Types], 2, false),
     call("_codecs", "encode", &[Text, Latin1], 2, false),
     call("copyreg", "_reconstructor", &[Class, Type, Plain], 3, true),
     call("collections", "OrderedDict", &[Pairs], 0, true),
@@ -152,108 +170,27 @@ static CALLS: &[Call] = &[
 ];
 
 /// Paths take any number of parts.
-const PATHS: &[(&str, &[&str])] = &[
-    (
-        "pathlib",
-        &[
-            "PosixPath",
-            "WindowsPath",
-            "PurePosixPath",
-            "PureWindowsPath",
-            "Path",
-            "PurePath",
-        ],
-    ),
-    (
-        "pathlib._local",
-        &[
-            "PosixPath",
-            "WindowsPath",
-            "PurePosixPath",
-            "PureWindowsPath",
-            "Path",
-            "PurePath",
-        ],
-    ),
-];
 #[rustfmt::skip]
 static PATH: Call = call("pathlib", "Path", &[Text; 32], 0, false);
-
-/// Named, and never called.
+/// The fields of a record, in order.
 #[rustfmt::skip]
-const VALUES: &[(&str, &[&str])] = &[
-    ("builtins", &["bool", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple",
-                   "type", "Ellipsis", "NotImplemented", "bytearray", "range", "slice", "long", "unicode",
-                   // exceptions are named by retry policies and the like
-                   "ValueError", "TypeError", "KeyError", "RuntimeError", "Exception"]),
-    ("torch", &["Tensor", "Generator"]),
-    ("torch.cuda", &["FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage", "ShortStorage",
-                     "CharStorage", "ByteStorage", "BoolStorage"]),
-    ("torch.storage", &["UntypedStorage", "TypedStorage", "_UntypedStorage", "_TypedStorage"]),
-    ("torch._tensor", &["Tensor"]),
-    ("torch._C", &["_VariableFunctionsClass", "_VariableFunctions", "Generator"]),
-    ("torch.nn.parameter", &["UninitializedParameter", "UninitializedBuffer"]),
-    ("torch.tensor", &["Tensor"]),
-    ("torch.nested._internal.nested_tensor", &["NestedTensor"]),
-    ("numpy", &["ndarray", "matrix", "recarray", "record", "bool_", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-                "uint64", "float16", "float32", "float64", "longdouble", "complex64", "complex128", "str_", "bytes_", "datetime64",
-                "timedelta64", "void", "object_", "generic", "number", "integer", "floating", "float_", "int_"]),
-    ("numpy.ma", &["MaskedArray"]),
-    ("numpy.ma.core", &["MaskedArray"]),
-    ("numpy.rec", &["recarray", "record"]),
-    ("numpy.random._mt19937", &["MT19937"]),
-    ("numpy.random._pcg64", &["PCG64", "PCG64DXSM"]),
-    ("numpy.random._philox", &["Philox"]),
-    ("numpy.random._sfc64", &["SFC64"]),
-    ("typing", &["Any", "Union", "Optional", "List", "Dict", "Tuple"]),
-    ("pytorch_lightning.callbacks.model_checkpoint", &["ModelCheckpoint"]),
-    ("pytorch_lightning.callbacks.early_stopping", &["EarlyStopping"]),
-];
-
-/// Classes of tensors, as torch of before 0.4 pickled tensors.
+static RECORD: Call = call("", "record", &[Any; 64], 0, true);
+/// What an exception was made with.
 #[rustfmt::skip]
-const TENSORS: &[(&str, &[&str])] = &[
-    ("torch", &["FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor",
-                "ByteTensor", "BoolTensor"]),
-    ("torch.cuda", &["FloatTensor", "DoubleTensor", "HalfTensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor"]),
-    ("torch.autograd.variable", &["Variable"]),
-    ("torch.autograd", &["Variable"]),
-    ("torch.nn.parameter", &["Parameter", "Buffer"]),
-];
-
-/// Made without arguments, and given attributes.
-#[rustfmt::skip]
-const CLASSES: &[(&str, &[&str])] = &[
-    ("argparse", &["Namespace"]),
-    ("torch", &["ScriptObject"]),
-    ("uuid", &["UUID"]),
-    ("numpy.random.bit_generator", &["SeedSequence"]),
-    ("torch.nn.modules.linear", &["_LinearWithBias"]),
-    ("torch.nn.backends.thnn", &["THNNFunctionBackend"]),
-    ("torch.utils.hooks", &["RemovableHandle", "_MultiHandle"]),
-    ("torch.torch_version", &["TorchVersion"]),
-    ("torch.nn.modules.module", &["_WrappedHook", "Module"]),
-    ("torch.nn", &["Module"]),
-    ("pytorch_lightning.utilities.parsing", &["AttributeDict"]),
-    ("lightning.fabric.utilities.data", &["AttributeDict"]),
-    ("lightning_fabric.utilities.data", &["AttributeDict"]),
-    ("lightning.pytorch.utilities.parsing", &["AttributeDict"]),
-    ("omegaconf.dictconfig", &["DictConfig"]),
-    ("omegaconf.listconfig", &["ListConfig"]),
-    ("omegaconf.base", &["ContainerMetadata", "Metadata"]),
-    ("omegaconf.nodes", &["AnyNode", "StringNode", "IntegerNode", "FloatNode", "BooleanNode", "EnumNode"]),
-];
+static EXCEPTION: Call = call("builtins", "Exception", &[Any; 8], 0, true);
 
 /// What a name stands for today: Python 2's names, and numpy's before and after its version 2, are the same things.
 pub(super) fn today<'n>(module: &'n str, name: &'n str) -> (&'n str, &'n str) {
     match (module, name) {
         ("__builtin__", "xrange") => ("builtins", "range"),
         ("__builtin__", name) => ("builtins", name),
+        ("exceptions", name) => ("builtins", name),
+        ("UserDict", "IterableUserDict") => ("collections", "UserDict"),
         ("copy_reg", name) => ("copyreg", name),
         ("numpy._core.multiarray", name) => ("numpy.core.multiarray", name),
         ("numpy._core.numeric", name) => ("numpy.core.numeric", name),
         // one of them is an alias of the other, by version
-        ("operator", "itemgetter") => ("_operator", "itemgetter"),
+        ("operator", name @ ("itemgetter" | "getitem")) => ("_operator", name),
         ("torch.tensor", name) if name.starts_with("_rebuild") => ("torch._tensor", name),
         same => same,
     }
@@ -261,32 +198,36 @@ pub(super) fn today<'n>(module: &'n str, name: &'n str) -> (&'n str, &'n str) {
 
 type Table = HashMap<(&'static str, &'static str), Use>;
 
+/// Lines of a kind, a module and its names.
+const LISTS: [&str; 2] = [
+    include_str!("known/names.txt"),
+    include_str!("known/by_hand.txt"),
+];
+
+fn usage(kind: &str) -> Option<Use> {
+    Some(match kind {
+        "value" => Use::Value,
+        "class" => Use::Class,
+        "dict" => Use::DictClass,
+        "new" => Use::New,
+        "enum" => Use::Enum,
+        "tensor" => Use::Tensor,
+        "path" => Use::Call(&PATH),
+        "record" => Use::Call(&RECORD),
+        "exception" => Use::Call(&EXCEPTION),
+        _ => return None,
+    })
+}
+
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table = Table::new();
-        for line in include_str!("known/names.txt").lines() {
-            let mut words = line.split(' ');
-            if let (Some(kind), Some(module), Some(name)) =
-                (words.next(), words.next(), words.next())
-            {
-                let usage = match kind {
-                    "class" => Use::Class,
-                    "new" => Use::New,
-                    "enum" => Use::Enum,
-                    _ => Use::Value,
-                };
-                table.insert((module, name), usage);
-            }
-        }
-        for (list, usage) in [
-            (VALUES, Use::Value),
-            (CLASSES, Use::Class),
-            (TENSORS, Use::Tensor),
-            (PATHS, Use::Call(&PATH)),
-        ] {
-            for &(module, names) in list {
-                table.extend(names.iter().map(|&name| ((module, name), usage)));
+        for line in LISTS.iter().flat_map(|list| list.lines()) {
+            let mut words = line.split_ascii_whitespace();
+            let kind = words.next().and_then(usage);
+            if let (Some(usage), Some(module)) = (kind, words.next()) {
+                table.extend(words.map(|name| ((module, name), usage)));
             }
         }
         table.extend(
@@ -302,6 +243,9 @@ fn table() -> &'static Table {
 pub(super) fn known(module: &str, name: &str) -> Known {
     let (module, name) = today(module, name);
     if let Some(&usage) = table().get(&(module, name)) {
+        return Known::Inert(usage);
+    }
+    if let Some(usage) = families::usage(module, name) {
         return Known::Inert(usage);
     }
     if is_dangerous(module, name) {
@@ -322,7 +266,7 @@ const REACHING: &[&str] = &[
     "_aix_support", "_bootsubprocess", "_osx_support", "_posixsubprocess", "_pyrepl", "_pickle", "_socket", "_ssl", "_thread", "_winapi",
     "ast", "asyncio", "asyncore", "atexit", "bdb", "builtins", "cProfile", "cPickle", "cffi", "cgi", "click", "cloudpickle", "code",
     "codecs", "_codecs", "codeop", "commands", "compileall", "concurrent", "copy", "copyreg", "ctypes", "curses", "dbm", "dill", "dis", "distutils", "doctest",
-    "email", "encodings", "ensurepip", "faulthandler", "fickling", "fileinput", "ftplib", "functools", "gc", "getpass", "glob", "gzip", "http",
+    "email", "encodings", "ensurepip", "faulthandler", "fickling", "fileinput", "ftplib", "functools", "_functools", "gc", "getpass", "glob", "gzip", "http",
     "httplib", "httpx", "idlelib", "imaplib", "imp", "importlib", "inspect", "io", "_io", "itertools", "joblib", "jsonpickle", "lib2to3", "linecache", "logging",
     "mailcap", "marshal", "mmap", "modulefinder", "multiprocessing", "netrc", "nntplib", "nt", "ntpath", "numexpr", "operator", "_operator", "optparse", "os", "paramiko",
     "pdb", "pexpect", "pickle", "pip", "pipes", "pkg_resources", "pkgutil", "platform", "plistlib", "poplib", "popen2", "posix", "posixpath", "profile", "psutil", "pty",

@@ -2,6 +2,7 @@
 
 use super::Level;
 use super::arguments::Values;
+use super::code;
 use super::findings::{Finding, Findings, Kind, Spot, cut};
 use super::known::{self, Known, Use};
 use super::paths::Paths;
@@ -18,6 +19,16 @@ use crate::pickle::ValueId;
 
 /// Checkpoints inside the pickle that are looked into; each may hold more.
 const NESTED: usize = 1000;
+
+/// Attributes of an object that only look like those by which Python finds what to run: `torch.jit` and `typing` leave
+/// them behind.
+const NOTES: &[&str] = &[
+    "__overloads__",
+    "__constants__",
+    "__orig_class__",
+    "__annotations__",
+    "__doc__",
+];
 
 /// What a pickle is part of.
 pub(super) struct Context<'c> {
@@ -134,7 +145,10 @@ impl Program<'_, '_> {
     }
 
     fn level(&self, module: &str, name: &str) -> (Level, Option<Use>, bool) {
-        if self.context.torchscript && (module == "__torch__" || module.starts_with("__torch__.")) {
+        if self.context.torchscript
+            && (module == "__torch__" || module.starts_with("__torch__."))
+            && !code::is_foreign_class(module, name)
+        {
             return (Level::Inert, Some(Use::New), false);
         }
         let (level, usage) = match known::known(module, name) {
@@ -246,7 +260,7 @@ impl Program<'_, '_> {
             let special = entries.iter().find_map(|(key, _)| {
                 let key = self.values.text(*key)?;
                 let dunder = key.len() > 4 && key.starts_with("__") && key.ends_with("__");
-                dunder.then_some(key)
+                (dunder && !NOTES.contains(&key)).then_some(key)
             });
             if let Some(special) = special {
                 self.report(id, Kind::State, Level::Dangerous, special, || {
@@ -264,7 +278,7 @@ impl Program<'_, '_> {
         what: &str,
         message: impl FnOnce() -> String,
     ) {
-        if !self.findings.wants(kind, what) {
+        if !self.findings.wants(kind, level, what) {
             return;
         }
         let graph = &self.trace.graph;

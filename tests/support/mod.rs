@@ -1,6 +1,8 @@
 //! The real binary, run as a user would, and snapshots of what it prints.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod golden;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

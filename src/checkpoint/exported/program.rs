@@ -209,7 +209,7 @@ impl Reader<'_> {
                 sizes: facts.and_then(|facts| self.sizes(facts)),
                 dtype: facts
                     .and_then(|facts| facts.get("dtype")?.as_u64())
-                    .and_then(|number| super::scalar_type(u32::try_from(number).ok()?)),
+                    .and_then(|number| super::raw::scalar_type(u32::try_from(number).ok()?)),
                 name,
                 kind: InputKind::User,
                 fixed: Argument::None,

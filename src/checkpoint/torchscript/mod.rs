@@ -21,12 +21,12 @@ use crate::checkpoint::NodeId;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::storages::Backing;
+use crate::checkpoint::torch;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
 use crate::container::Zip;
 use crate::container::zip::Record;
-use crate::error::{Error, Result};
-use crate::pickle;
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::ByteOrder;
 
 /// Opens the program in the folder `prefix` (with its slash) of the zip, whose module is in the record `data`.
@@ -47,7 +47,10 @@ pub(super) fn open(
     let part = |record: &Record, folder: &'static str, listed: bool, bytes: Bytes| {
         let name = &record.name[prefix.len()..];
         let pickle = zip.read(record, limits.pickle_bytes)?;
-        let graph = pickle::read(&pickle, limits).map_err(|e| e.in_record(name))?;
+        let mut damage = Vec::new();
+        let graph = unpickled::graph(&pickle, limits, zip.is_wreck(), &mut damage)
+            .map_err(|e| e.in_record(name))?;
+        damage.extend(torch::damaged_pickle(&zip, record, &pickle));
         let backing = Backing::Zip {
             zip: &zip,
             folder: format!("{prefix}{folder}"),
@@ -56,10 +59,12 @@ pub(super) fn open(
         let meaning = Meaning {
             classes: Some(&classes),
             listed,
+            lenient: zip.is_wreck(),
         };
-        let unpickled =
+        let mut unpickled =
             unpickled::unpickled(&graph, &source, backing, byte_order, limits, &meaning)
                 .map_err(|e| e.in_record(name))?;
+        unpickled.wreckage.notes.extend(damage);
         Ok::<_, crate::error::Error>(unpickled.into_checkpoint(
             path,
             Format::TorchScript,
@@ -74,25 +79,39 @@ pub(super) fn open(
             places: Vec::new(),
             tensor_bytes: limits.tensor_bytes,
         };
-        let mut constants = part(record, "constants/", false, nowhere)?;
-        constants.notes.clear();
-        program.instances.take_constants(
-            std::mem::take(&mut constants.instances),
-            program.storages.len(),
-        );
-        if !constants.storages.is_empty() {
-            program.notes.push(format!(
+        let constants = match part(record, "constants/", false, nowhere) {
+            Err(error) if zip.is_wreck() && error.kind() != ErrorKind::Limit => {
+                program.wreckage.notes.push(error.to_string());
+                None
+            }
+            other => Some(other?),
+        };
+        if let Some(mut constants) = constants {
+            constants.notes.clear();
+            program.instances.take_constants(
+                std::mem::take(&mut constants.instances),
+                program.storages.len(),
+            );
+            if !constants.storages.is_empty() {
+                program.notes.push(format!(
                 "{} storages hold constants of the program (CONSTANTS.c0, ...): no part of state_dict(), and not listed",
                 constants.storages.len()
             ));
-            let under = Under {
-                parent: NodeId(0),
-                key: Some("constants.pkl"),
-                prefix: "",
-                file: None,
-            };
-            program.absorb(constants, &under);
+                let under = Under {
+                    parent: NodeId(0),
+                    key: Some("constants.pkl"),
+                    prefix: "",
+                    file: None,
+                };
+                program.absorb(constants, &under);
+            }
         }
+    }
+    if classes.is_incomplete() {
+        program.wreckage.notes.push(
+            "the program's code is not all there, which says what is a parameter or a buffer: every tensor is listed"
+                .to_owned(),
+        );
     }
     if let Some(file) = program.bytes.files.first_mut() {
         file.zip = Some(zip);

@@ -10,13 +10,15 @@
 //! descriptor states how long its data is, so it knows where they began. All descriptors are found in one pass and
 //! kept by that place, and a record's length is one look-up, however many there are.
 
-use std::borrow::Cow;
+mod member;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io::Read;
 use std::ops::Range;
 
 use memchr::memmem;
+
+pub use self::member::Member;
 
 use super::audit::{self, Local};
 use super::directory::{Central, Directory};
@@ -29,71 +31,6 @@ const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
 const SIGNATURES: usize = 4 << 20;
 /// Longest name of a record that is found without a directory.
 const LONGEST_NAME: usize = 4096;
-
-/// A record, listed in the directory or not.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Name and place. Where neither header nor descriptor tells the length, it is what lies before the next header.
-    pub record: Record,
-    /// Whether the directory lists it.
-    pub listed: bool,
-    /// Whether length and CRC are stated, and not guessed.
-    pub stated: bool,
-    /// How many of its bytes, as kept, lie in the file.
-    pub available: u64,
-    /// Whether its bytes can be had: stored or deflated, and not encrypted.
-    pub readable: bool,
-    /// Where it ends, descriptor included.
-    pub end: u64,
-}
-
-impl Member {
-    /// Whether all of its bytes lie in the file.
-    pub fn is_whole(&self) -> bool {
-        self.stated && self.available == self.record.stored_len
-    }
-
-    /// Its bytes: borrowed where stored, else inflated, `limit` bytes at most.
-    ///
-    /// # Errors
-    ///
-    /// `Limit` where it inflates to more; `Malformed` where the deflated data is damaged; `Unsupported` where it is
-    /// encrypted or compressed otherwise.
-    pub fn content<'b>(&self, file: &'b [u8], limit: usize) -> Result<Cow<'b, [u8]>> {
-        let kept = self.kept(file);
-        if !self.readable {
-            return Err(Error::unsupported(
-                "is encrypted, or compressed by another method",
-            ));
-        }
-        if self.record.method == Method::Stored {
-            return Ok(Cow::Borrowed(kept));
-        }
-        let mut bytes = Vec::new();
-        let most = (limit as u64).saturating_add(1);
-        let mut inflater = flate2::read::DeflateDecoder::new(kept).take(most);
-        let outcome = inflater.read_to_end(&mut bytes);
-        if bytes.len() > limit {
-            return Err(Error::limit(format!(
-                "inflates from {} bytes to more than {limit} (inflate_ratio)",
-                kept.len()
-            )));
-        }
-        match outcome {
-            Ok(_) => Ok(Cow::Owned(bytes)),
-            Err(e) => Err(Error::malformed(format!(
-                "its deflated data is damaged: {e}"
-            ))),
-        }
-    }
-
-    /// Its bytes as kept, as far as they lie in the file.
-    pub fn kept<'b>(&self, file: &'b [u8]) -> &'b [u8] {
-        let from = usize::try_from(self.record.data_at).unwrap_or(usize::MAX);
-        let to = usize::try_from(self.record.data_at.saturating_add(self.available));
-        file.get(from..to.unwrap_or(usize::MAX)).unwrap_or(&[])
-    }
-}
 
 /// What is wrong with a zip.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -283,19 +283,27 @@ fn interleaved<R: Real>(lanes: usize, fused: bool, init: R, products: &[Product<
     joined(Join::Sequence, acc)
 }
 
-fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {
-    let mut sum = init;
+/// Into which pieces a [`Fold::Pieces`] of `len` products falls: a first one of whole pairs of vectors, then what is left by
+/// halves, each only where it fits.
+pub(super) fn piece_lengths(lanes: usize, len: usize) -> impl Iterator<Item = usize> {
     let most = 2 * lanes;
-    for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
-        let whole = match size {
-            _ if size == most => products.len() / size * size,
-            _ if products.len() >= size => size,
+    let sizes = std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2));
+    let mut left = len;
+    sizes.filter_map(move |size| {
+        let piece = match size {
+            _ if size == most => left / size * size,
+            _ if left >= size => size,
             _ => 0,
         };
-        if whole == 0 {
-            continue;
-        }
-        let (piece, rest) = products.split_at(whole);
+        left -= piece;
+        (piece > 0).then_some(piece)
+    })
+}
+
+fn pieces<R: Real>(lanes: usize, fused: bool, init: R, mut products: &[Product<R>]) -> R {
+    let mut sum = init;
+    for len in piece_lengths(lanes, products.len()) {
+        let (piece, rest) = products.split_at(len);
         products = rest;
         let mut acc = vec![R::ZERO; lanes];
         for (t, &p) in piece.iter().enumerate() {

@@ -33,7 +33,7 @@ pub mod trace;
 pub mod tree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use name::Order;
 

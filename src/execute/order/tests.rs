@@ -38,6 +38,26 @@ pub(super) fn geometry() -> impl Strategy<Value = Geometry> {
     })
 }
 
+/// Values whose sums round at almost every step, with zeros of both signs among them.
+pub(crate) fn values(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed | 1;
+    (0..n)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            match state >> 60 {
+                0 => -0.0,
+                1 => 0.0,
+                _ => {
+                    ((state >> 33) as f32 / 2f32.powi(30) - 1.0)
+                        * 2f32.powi((state >> 58) as i32 % 5)
+                }
+            }
+        })
+        .collect()
+}
+
 /// Taps in the sequence in which the steps fold them.
 fn folded(steps: &[Step], at: &mut usize, taps: &mut Vec<usize>) {
     for step in steps {

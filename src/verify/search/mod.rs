@@ -343,18 +343,7 @@ mod tests {
     use crate::execute::conv2d;
     use crate::execute::kernel;
     use crate::execute::kernel::Kernel;
-
-    fn values(seed: u64, n: usize) -> Vec<f32> {
-        let mut state = seed | 1;
-        (0..n)
-            .map(|_| {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                (state >> 33) as f32 / 2f32.powi(30) - 1.0
-            })
-            .collect()
-    }
+    use crate::execute::order::tests::values;
 
     /// Searches for the order `name` by its output alone; what is found, and whether that is the whole output.
     fn found(name: &str, weight: [usize; 4], seed: u64) -> Option<(Order, usize)> {

@@ -5,6 +5,8 @@
 //! what is shown is what is computed. A trace is data: rows in the sequence in which the additions happen, each with
 //! the accumulator that it goes into and the value that this accumulator has afterwards.
 
+mod pair;
+
 use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Real;
@@ -16,6 +18,9 @@ use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Tap;
 use crate::execute::order::interpret::Operands;
+use crate::execute::order::interpret::piece_lengths;
+
+pub use pair::Pair;
 
 /// A whole sum.
 #[derive(Clone, Debug, PartialEq)]
@@ -418,17 +423,8 @@ impl<R: Real> Tracer<'_, R> {
         into: Accumulator,
     ) -> R {
         let mut sum = init;
-        let most = 2 * lanes;
-        for size in std::iter::successors(Some(most), |size| (*size > 1).then_some(size / 2)) {
-            let whole = match size {
-                _ if size == most => factors.len() / size * size,
-                _ if factors.len() >= size => size,
-                _ => 0,
-            };
-            if whole == 0 {
-                continue;
-            }
-            let (piece, rest) = factors.split_at(whole);
+        for len in piece_lengths(lanes, factors.len()) {
+            let (piece, rest) = factors.split_at(len);
             factors = rest;
             let part = Accumulator::Part(self.parts);
             self.parts += 1;
@@ -444,66 +440,9 @@ fn joined<R: Real>(join: Join, lanes: Vec<R>) -> R {
     crate::execute::order::interpret::joined(join, lanes)
 }
 
-/// Two traces of one element side by side.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
-    /// Row of the one, row of the other; those of one pair belong to the same place.
-    pub rows: Vec<(Option<usize>, Option<usize>)>,
-    /// The first pair from which on they differ; `None` where they never do.
-    pub part_at: Option<usize>,
-}
-
-impl Pair {
-    /// Puts the n-th tap of one beside the n-th tap of the other; what lies between taps has places of its own,
-    /// unless both do the same there.
-    pub fn of<R: Real>(one: &Trace<R>, other: &Trace<R>) -> Self {
-        let mut rows = Vec::new();
-        let (mut i, mut j) = (0, 0);
-        loop {
-            match (one.rows.get(i), other.rows.get(j)) {
-                (None, None) => break,
-                (Some(a), Some(b)) if is_tap(a) == is_tap(b) => {
-                    rows.push((Some(i), Some(j)));
-                    (i, j) = (i + 1, j + 1);
-                }
-                (Some(a), b) if !is_tap(a) || b.is_none() => {
-                    rows.push((Some(i), None));
-                    i += 1;
-                }
-                _ => {
-                    rows.push((None, Some(j)));
-                    j += 1;
-                }
-            }
-        }
-        let same = |&(i, j): &(Option<usize>, Option<usize>)| match (i, j) {
-            (Some(i), Some(j)) => alike(&one.rows[i], &other.rows[j]),
-            // what has no counterpart and changes nothing is no parting
-            _ => false,
-        };
-        let part_at = rows.iter().position(|pair| !same(pair));
-        Self { rows, part_at }
-    }
-}
-
-fn is_tap<R>(row: &Row<R>) -> bool {
-    row.what.factors().is_some()
-}
-
 /// Whether two numbers have the same bits; two NaNs count as one.
 fn same_bits<R: Real>(a: R, b: R) -> bool {
     (a == b && a.is_negative_zero() == b.is_negative_zero()) || (a.is_nan() && b.is_nan())
-}
-
-/// Whether both do the same with the same result.
-fn alike<R: Real>(a: &Row<R>, b: &Row<R>) -> bool {
-    let same_term = match (a.what.factors(), b.what.factors()) {
-        (Some(a), Some(b)) => a.tap == b.tap,
-        (None, None) => true,
-        _ => false,
-    };
-    let same_kind = std::mem::discriminant(&a.what) == std::mem::discriminant(&b.what);
-    same_term && same_kind && same_bits(a.sum, b.sum)
 }
 
 #[cfg(test)]
@@ -515,26 +454,7 @@ mod tests {
     use crate::execute::kernel::Kernel;
     use crate::execute::order::table::FAMILIES;
     use crate::execute::order::tests::geometry;
-
-    /// Values whose sums round at almost every step, with zeros of both signs among them.
-    fn values(seed: u64, n: usize) -> Vec<f32> {
-        let mut state = seed | 1;
-        (0..n)
-            .map(|_| {
-                state = state
-                    .wrapping_mul(6_364_136_223_846_793_005)
-                    .wrapping_add(1);
-                match state >> 60 {
-                    0 => -0.0,
-                    1 => 0.0,
-                    _ => {
-                        ((state >> 33) as f32 / 2f32.powi(30) - 1.0)
-                            * 2f32.powi((state >> 58) as i32 % 5)
-                    }
-                }
-            })
-            .collect()
-    }
+    use crate::execute::order::tests::values;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(6))]
@@ -567,42 +487,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn traces_part_where_the_orders_do() {
-        let g = crate::execute::conv2d::resolve(
-            [1, 20, 3, 3],
-            [4, 20, 3, 3],
-            None,
-            &crate::execute::Arguments::default(),
-        )
-        .unwrap();
-        let (input, weight) = (values(3, 180), values(5, 720));
-        let bias = [0.5, 0.25, 1.0, 2.0];
-        let operands = Operands {
-            input: &input,
-            weight: &weight,
-            bias: Some(&bias),
-        };
-        let trace = |name: &str| {
-            Trace::of(
-                &name.parse().unwrap(),
-                &g,
-                &operands,
-                FloatType::Float32,
-                [0, 1, 0],
-            )
-            .unwrap()
-        };
-        let blocks = trace("custom/hwc-ic16-each_block-fma-bias_first");
-        let same = Pair::of(&blocks, &blocks);
-        assert_eq!(same.part_at, None);
-        assert_eq!(same.rows.len(), blocks.rows.len());
-        // bias, then 144 products to a part of their own; in one chain they start from the bias
-        let chain = trace("custom/hwc-ic16-fma-bias_start");
-        assert_eq!(Pair::of(&chain, &blocks).part_at, Some(1));
-        let last = trace("custom/hwc-ic16-fma-bias_last");
-        assert_eq!(Pair::of(&chain, &last).part_at, Some(0));
     }
 }
