@@ -230,6 +230,33 @@ impl<'g> Builder<'_, 'g, '_> {
         Ok(number)
     }
 
+    /// Plain attributes that nobody reads and forward methods do: `_qkv_same_embed_dim`.
+    fn private(&mut self, object: &'g Object, instance: &mut Instance) -> Result<()> {
+        let python = self.rebuilder.python;
+        for &state in &object.state {
+            let Value::Dict(entries) = python.get(state) else {
+                continue;
+            };
+            for &(key, value) in entries {
+                let plain = matches!(
+                    python.get(value),
+                    Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)
+                );
+                let name = python
+                    .str(key)
+                    .filter(|name| plain && name.starts_with('_'));
+                if let Some(name) = name.filter(|name| instance.get(name).is_none()) {
+                    self.rebuilder
+                        .budget
+                        .spend(2 * name.len() + size_of::<String>())?;
+                    let value = self.value(value, DEPTH)?;
+                    instance.attributes.push((name.to_owned(), value));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// TorchScript's classes under their full names, by which the code is found.
     fn class(&self, object: &Object) -> String {
         let python = self.rebuilder.python;
@@ -272,6 +299,7 @@ impl<'g> Builder<'_, 'g, '_> {
             let value = self.value(*value, depth)?;
             instance.attributes.push((name.clone(), value));
         }
+        self.private(object, &mut instance)?;
         if let Some(found) = self.found.objects.get_mut(number) {
             instance.class = std::mem::take(&mut found.class);
             *found = instance;

@@ -67,6 +67,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
             depth: args.depth,
             all: args.all,
             ascii: args.ascii,
+            ..ShapesStyle::default()
         };
         render::shapes::text(io.out, &walk, style, io.paint)?;
     }

@@ -96,7 +96,27 @@ fn shape_of(step: &Step) -> String {
     }
 }
 
-fn number(n: u64) -> String {
+/// With three digits and a letter, where room is short: `118M`, `2.36M`.
+fn brief(n: u64) -> String {
+    let (scaled, letter) = match n {
+        0..100_000 => return grouped(n),
+        100_000..10_000_000_000 => (n as f64 / 1e6, 'M'),
+        _ => (n as f64 / 1e9, 'G'),
+    };
+    let decimals = if scaled < 10.0 {
+        2
+    } else if scaled < 100.0 {
+        1
+    } else {
+        0
+    };
+    format!("{scaled:.decimals$}{letter}")
+}
+
+fn number(n: u64, style: ShapesStyle) -> String {
+    if n > 0 && style.brief {
+        return brief(n);
+    }
     if n == 0 { String::new() } else { grouped(n) }
 }
 
@@ -110,8 +130,8 @@ fn together(walk: &Walk, at: usize, end: usize, style: ShapesStyle) -> Row {
         name: cut(&walk.steps[at].path, style.depth.unwrap_or(0)).to_owned(),
         op: format!("{} steps from {first}", steps.len()),
         shape: live.map_or_else(|| "?".to_owned(), shape_of),
-        parameters: number(sum(&|step| step.parameters)),
-        macs: number(sum(&|step| step.macs)),
+        parameters: number(sum(&|step| step.parameters), style),
+        macs: number(sum(&|step| step.macs), style),
         formulas: Vec::new(),
         unknown: live.is_none_or(|step| step.outputs.is_none()),
     }
@@ -160,11 +180,11 @@ fn single(walk: &Walk, at: usize, last: Option<Origin>, style: ShapesStyle) -> R
         },
         op,
         shape: shape_of(step),
-        parameters: match (number(step.parameters), step.shares_parameters) {
+        parameters: match (number(step.parameters, style), step.shares_parameters) {
             (text, true) if text.is_empty() => "shared".to_owned(),
             (text, _) => text,
         },
-        macs: number(step.macs),
+        macs: number(step.macs, style),
         formulas,
         unknown: step.outputs.is_none(),
     }

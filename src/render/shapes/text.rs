@@ -14,6 +14,8 @@ use crate::shapes::{AxisFormula, Broken, Walk};
 const WIDTH: usize = 80;
 /// Where the text beside a label starts.
 const LABEL: usize = 12;
+/// Columns that an operation should have.
+const OPERATION: usize = 16;
 /// Most columns of a layer's name; longer ones are cut in front.
 const NAME: usize = 26;
 
@@ -26,13 +28,24 @@ pub struct ShapesStyle {
     pub all: bool,
     /// No Unicode.
     pub ascii: bool,
+    /// Large numbers by three digits and a letter; else where the lines would be too long.
+    pub brief: bool,
 }
 
 /// Writes the page.
 pub fn text(out: &mut dyn Write, walk: &Walk, style: ShapesStyle, paint: Paint) -> Result<()> {
     headline(out, walk, paint)?;
-    let (rows, hidden) = rows(walk, style);
-    table(out, &rows, style, paint)?;
+    let (mut all, mut hidden) = rows(walk, style);
+    if Columns::of(&all).operation() < OPERATION {
+        (all, hidden) = rows(
+            walk,
+            ShapesStyle {
+                brief: true,
+                ..style
+            },
+        );
+    }
+    table(out, &all, style, paint)?;
     if hidden > 0 {
         let text = format!(
             "{} on constants alone not shown (--all)",
@@ -85,21 +98,58 @@ fn headline(out: &mut dyn Write, walk: &Walk, paint: Paint) -> Result<()> {
     writeln!(out)
 }
 
+/// How wide each column is.
+struct Columns {
+    number: usize,
+    name: usize,
+    shape: usize,
+    parameters: usize,
+    macs: usize,
+    widest_operation: usize,
+}
+
+impl Columns {
+    fn of(rows: &[Row]) -> Self {
+        let widest = |value: &dyn Fn(&Row) -> &str, header: &str| {
+            let cells = rows.iter().map(|row| value(row).chars().count());
+            cells.max().unwrap_or(0).max(header.len())
+        };
+        let mut columns = Self {
+            number: widest(&|row| &row.number, ""),
+            name: widest(&|row| &row.name, "layer").min(NAME),
+            shape: widest(&|row| &row.shape, "output"),
+            parameters: widest(&|row| &row.parameters, "params"),
+            macs: widest(&|row| &row.macs, "mult-adds"),
+            widest_operation: widest(&|row| &row.op, "operation"),
+        };
+        // the name gives way down to a third of the page
+        while columns.operation() < OPERATION && columns.name > 14 {
+            columns.name -= 1;
+        }
+        columns
+    }
+
+    /// What is left for the operation.
+    fn operation(&self) -> usize {
+        let taken = self.number + self.name + self.shape + self.parameters + self.macs + 2 + 5 * 2;
+        WIDTH
+            .saturating_sub(taken)
+            .min(self.widest_operation.max(OPERATION))
+    }
+}
+
 /// The steps: number, layer, operator, output shape, parameters, multiply-adds; formulas below.
 fn table(out: &mut dyn Write, rows: &[Row], style: ShapesStyle, paint: Paint) -> Result<()> {
-    let widest = |value: &dyn Fn(&Row) -> usize, least: usize| {
-        rows.iter().map(value).max().unwrap_or(0).max(least)
-    };
-    let chars = |text: &str| text.chars().count();
-    let number = widest(&|row| chars(&row.number), 1);
-    let name = widest(&|row| chars(&row.name), 5).min(NAME);
-    let shape = widest(&|row| chars(&row.shape), 6);
-    let parameters = widest(&|row| chars(&row.parameters), 6);
-    let macs = widest(&|row| chars(&row.macs), 9);
-    let fixed = number + name + shape + parameters + macs + 2 + 5 * 2;
-    let op = widest(&|row| chars(&row.op), 9)
-        .min(WIDTH.saturating_sub(fixed))
-        .max(12);
+    let columns = Columns::of(rows);
+    let op = columns.operation().max(12);
+    let Columns {
+        number,
+        name,
+        shape,
+        parameters,
+        macs,
+        ..
+    } = columns;
     let header = format!(
         "  {:>number$}  {:<name$}  {:<op$}  {:<shape$}  {:>parameters$}  {:>macs$}",
         "", "layer", "operation", "output", "params", "mult-adds"
@@ -107,7 +157,7 @@ fn table(out: &mut dyn Write, rows: &[Row], style: ShapesStyle, paint: Paint) ->
     writeln!(out, "{}", paint.dim(header.trim_end()))?;
     for row in rows {
         let label = shortened(&row.name, name, style.ascii);
-        let mut words = lines(&row.op, op).into_iter();
+        let mut words = narrow(&row.op, op).into_iter();
         let first = words.next().unwrap_or_default();
         let shape_text = format!("{:<shape$}", row.shape);
         let painted = match row.unknown {
@@ -152,34 +202,43 @@ fn shortened(name: &str, most: usize, ascii: bool) -> String {
     mark.to_owned() + &name.chars().skip(length - kept).collect::<String>()
 }
 
-/// `H, W = floor((28 + 2*0 - 1*(5-1) - 1)/1) + 1 = 24`, one line where all axes are the same.
+/// `H, W = floor((28 + 2*0 - 1*(5-1) - 1)/1) + 1 = 24`, one line where all axes are the same; what a stride leaves unread
+/// at the end is said behind it.
 pub(super) fn formulas(all: &[AxisFormula]) -> Vec<String> {
-    let texts: Vec<(&str, String)> = all
-        .iter()
-        .map(|axis| (axis.axis, axis.window.formula()))
-        .collect();
-    let unread = |at: usize| match all[at].window.unread() {
-        0 => String::new(),
-        n => format!(
-            "  ({} at the end not read)",
-            count(n as u64, if all[at].axis == "W" { "column" } else { "row" })
-        ),
+    let text = |axis: &AxisFormula| {
+        let unread = match axis.window.unread() {
+            0 => String::new(),
+            n => format!(", {n} not read"),
+        };
+        axis.window.formula() + &unread
     };
-    let same = texts.windows(2).all(|pair| pair[0].1 == pair[1].1);
-    match (texts.first(), same) {
-        (Some((_, text)), true) => {
-            let axes: Vec<&str> = texts.iter().map(|(axis, _)| *axis).collect();
-            let plural = match (all[0].window.unread(), all.len()) {
-                (0, _) => String::new(),
-                (n, 1) => format!("  ({n} at the end not read)"),
-                (n, _) => format!("  ({n} at each end not read)"),
-            };
-            vec![format!("{} = {text}{plural}", axes.join(", "))]
+    let texts: Vec<String> = all.iter().map(text).collect();
+    match texts.first() {
+        Some(first) if texts.iter().all(|text| text == first) => {
+            let axes: Vec<&str> = all.iter().map(|axis| axis.axis).collect();
+            vec![format!("{} = {first}", axes.join(", "))]
         }
-        _ => (0..texts.len())
-            .map(|at| format!("{} = {}{}", texts[at].0, texts[at].1, unread(at)))
+        _ => all
+            .iter()
+            .zip(texts)
+            .map(|(axis, text)| format!("{} = {text}", axis.axis))
             .collect(),
     }
+}
+
+/// `text` cut at blanks into lines of at most `width`, however narrow.
+fn narrow(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn labelled(out: &mut dyn Write, paint: Paint, word: &str, text: &str) -> Result<()> {

@@ -193,9 +193,9 @@ class BottleneckTransform(Sequential):
 class ResBottleneckBlock(Module):
   def forward(self, x):
     if self.proj is not None:
-      x = self.proj(x) + self.f_block(x)
+      x = self.proj(x) + self.f(x)
     else:
-      x = x + self.f_block(x)
+      x = x + self.f(x)
     return self.activation(x)
 class RegNet(Module):
   def forward(self, x):
