@@ -50,75 +50,162 @@ PAYLOAD = b"\x80\x02" + CALL + b"."
 EMPTY = name_of("collections", "OrderedDict") + b")R"
 
 
+# LABEL MODULE NAME ARGUMENTS, of a tuple; the names that the advisories about scanners and their lists of bypasses give
+CALLED = """
+posix_system posix system 'true',
+os_system os system 'true',
+nt_system nt system 'true',
+subprocess_popen subprocess Popen 'true',
+builtins_eval builtins eval '1+1',
+builtins_exec builtins exec 'pass',
+builtins_compile builtins compile 'pass', '', 'exec'
+builtins_globals builtins globals
+builtins_breakpoint builtins breakpoint
+python2_eval __builtin__ eval '1+1',
+python2_apply __builtin__ apply SYSTEM, ('true',)
+python2_execfile __builtin__ execfile 'x',
+python2_commands commands getoutput 'true',
+import builtins __import__ 'this',
+importlib importlib import_module 'this',
+importlib_loader importlib.machinery SourceFileLoader 'this', 'this.py'
+runpy runpy _run_code 'pass', {}
+pip_main pip main [],
+pip_internal pip._internal.cli.main main [],
+ensurepip ensurepip _run_pip [],
+pickle_loads pickle loads b'N.',
+pickle_c _pickle loads b'N.',
+torch_load torch load 'x.pth',
+torch_hub torch.hub load 'a/b',
+torch_jit torch.jit load 'x.pt',
+torch_jit_exec torch.jit.unsupported_tensor_ops execWrapper 'pass', {}, {}
+torch_graph_module torch.fx.graph_module reduce_graph_module {}, ''
+torch_symbolic_shapes torch.fx.experimental.symbolic_shapes ShapeEnv.evaluate_guards_expression '1', []
+torch_bottleneck torch.utils.bottleneck.__main__ run_cprofile '1',
+torch_bottleneck_autograd torch.utils.bottleneck.__main__ run_autograd_prof '1', {}
+torch_collect_env torch.utils.collect_env run 'true',
+torch_config_module torch.utils._config_module ConfigModule.load_config b'N.',
+torch_decoder torch.utils.data.datapipes.utils.decoder basichandlers 'pkl', b'N.'
+torch_dynamo torch._dynamo.guards GuardBuilder.get '1',
+torch_inductor torch._inductor.codecache compile_file 'x',
+torch_from_file torch from_file 'x',
+torch_ops_library torch.ops load_library 'x.so',
+torch_package torch.package PackageImporter 'x.pt',
+torch_cpp_extension torch.utils.cpp_extension load 'x', []
+torch_distributed torch.distributed init_process_group 'gloo',
+torchvision_read torchvision.io read_file 'x',
+numpy_runstring numpy.testing._private.utils runstring 'pass', {}
+numpy_f2py numpy.f2py.crackfortran getlincoef '1', {}
+numpy_f2py_param numpy.f2py.crackfortran param_eval '1', {}, {}
+numpy_load numpy load 'x.npy',
+numpy_memmap numpy memmap 'x',
+numpy_fromfile numpy fromfile 'x',
+timeit timeit timeit 'pass',
+cprofile cProfile run 'pass',
+cprofile_context cProfile runctx 'pass', {}, {}
+profile profile Profile.run 'pass',
+trace trace Trace.run 'pass',
+bdb bdb Bdb.run 'pass',
+pdb pdb run 'pass',
+doctest doctest debug_script 'pass',
+pydoc pydoc pipepager 'x', 'true'
+pydoc_locate pydoc locate 'this',
+ctypes ctypes CDLL 'libc.so.6',
+ctypes_load ctypes.util find_library 'c',
+webbrowser webbrowser open 'about:blank',
+socket socket create_connection 'localhost',
+requests requests get 'http://localhost',
+urllib urllib.request urlopen 'http://localhost',
+aiohttp aiohttp.client ClientSession
+ssl ssl get_server_certificate ('localhost', 1),
+smtplib smtplib SMTP 'localhost',
+ftplib ftplib FTP 'localhost',
+imaplib imaplib IMAP4_stream 'true',
+xmlrpc xmlrpc.client ServerProxy 'http://localhost',
+sqlite3 sqlite3 connect 'x',
+open io open '/dev/null',
+file_io _io FileIO '/dev/null',
+linecache linecache getlines 'x',
+fileinput fileinput input 'x',
+shelve shelve open 'x',
+dbm dbm open 'x',
+logging_handler logging FileHandler '/dev/null',
+logging_config logging.config listen 0,
+signal signal signal 2, 0
+asyncio_subclass asyncio.unix_events _UnixSubprocessTransport._start
+code_interpreter code InteractiveInterpreter.runcode
+idlelib idlelib.pyshell ModifiedInterpreter.runcommand
+idlelib_run idlelib.run Executive.runcode
+idlelib_calltip idlelib.calltip get_entity '1',
+idlelib_autocomplete idlelib.autocomplete AutoComplete.get_entity '1',
+idlelib_object idlelib.debugobj ObjectTreeItem.SetText '1',
+lib2to3 lib2to3.pgen2.grammar Grammar.loads
+lib2to3_label lib2to3.pgen2.pgen ParserGenerator.make_label '1',
+distutils distutils.file_util write_file 'x', []
+distutils_spawn distutils.spawn spawn ['true'],
+test_support test.support.script_helper assert_python_ok '-c', 'pass'
+aix_support _aix_support _read_cmd_output 'true',
+osx_support _osx_support _read_output 'true',
+pyrepl _pyrepl.pager pipe_pager '', 'true'
+tempfile tempfile mktemp
+gc gc get_objects
+types_function types FunctionType
+types_code types CodeType
+marshal marshal loads b'N',
+operator_methodcaller operator methodcaller 'true',
+operator_attrgetter operator attrgetter '__class__',
+operator_call operator call SYSTEM, 'true'
+functools_reduce functools reduce SYSTEM, ('true',)
+functools_reduce_c _functools reduce SYSTEM, ('true',)
+itertools_starmap itertools starmap SYSTEM, ('true',)
+map builtins map SYSTEM, ('true',)
+threading threading Thread None, SYSTEM
+multiprocessing multiprocessing.util spawnv_passfds
+multiprocessing_process multiprocessing Process None, SYSTEM
+concurrent concurrent.futures ThreadPoolExecutor
+dill dill._dill _create_function
+dill_load dill loads b'N.',
+cloudpickle cloudpickle.cloudpickle _make_function
+joblib joblib load 'x',
+joblib_pickle joblib.numpy_pickle load 'x',
+pandas_read_pickle pandas read_pickle 'x',
+pandas_eval pandas.core.computation.eval eval '1',
+yaml yaml unsafe_load '1',
+hydra hydra.utils instantiate {},
+sympy sympy.core.sympify sympify '1',
+keras keras.models load_model 'x',
+tensorflow tensorflow.io read_file 'x',
+transformers_pipeline transformers pipeline 'x',
+huggingface_hub huggingface_hub hf_hub_download 'a/b', 'x'
+uuid_popen uuid _get_command_stdout 'true',
+platform_popen platform popen 'true',
+pty_spawn pty spawn 'true',
+shutil shutil which 'true',
+sys_setattr sys setrecursionlimit 1000,
+unknown_function somewhere something
+"""
+
+
+def item(value) -> bytes:
+    """A value of CALLED, in protocol 2."""
+    if value is None:
+        return b"N"
+    if isinstance(value, bytes):
+        return b"C" + bytes([len(value)]) + value
+    if isinstance(value, tuple):
+        return several(map(item, value))
+    if isinstance(value, list):
+        return b"](" + b"".join(map(item, value)) + b"e"
+    if isinstance(value, dict):
+        return b"}"
+    return SYSTEM if value == "SYSTEM" else number(value) if isinstance(value, int) else text(value)
+
+
 def calls():
-    reached = {
-        "posix_system": CALL,
-        "os_system": name_of("os", "system") + TRUE + b"R",
-        "nt_system": name_of("nt", "system") + TRUE + b"R",
-        "subprocess_popen": name_of("subprocess", "Popen") + text("true") + b"\x85R",
-        "builtins_eval": name_of("builtins", "eval") + text("1+1") + b"\x85R",
-        "builtins_exec": name_of("builtins", "exec") + text("pass") + b"\x85R",
-        "python2_eval": name_of("__builtin__", "eval") + text("1+1") + b"\x85R",
-        "python2_apply": name_of("__builtin__", "apply") + SYSTEM + TRUE + b"\x86R",
-        "import": name_of("builtins", "__import__") + text("this") + b"\x85R",
-        "importlib": name_of("importlib", "import_module") + text("this") + b"\x85R",
-        "runpy": name_of("runpy", "_run_code") + text("pass") + b"}\x86R",
-        "pip_main": name_of("pip", "main") + b"]\x85R",
-        "pip_internal": name_of("pip._internal.cli.main", "main") + b"]\x85R",
-        "pickle_loads": name_of("pickle", "loads") + b"C\x02N.\x85R",
-        "torch_load": name_of("torch", "load") + text("x.pth") + b"\x85R",
-        "torch_hub": name_of("torch.hub", "load") + text("a/b") + b"\x85R",
-        "torch_jit": name_of("torch.jit", "load") + text("x.pt") + b"\x85R",
-        "torch_graph_module": name_of("torch.fx.graph_module", "reduce_graph_module") + b"}" + text("") + b"\x86R",
-        "torch_bottleneck": name_of("torch.utils.bottleneck.__main__", "run_cprofile") + text("1") + b"\x85R",
-        "torch_collect_env": name_of("torch.utils.collect_env", "run") + text("true") + b"\x85R",
-        "torch_inductor": name_of("torch._inductor.codecache", "compile_file") + text("x") + b"\x85R",
-        "torch_from_file": name_of("torch", "from_file") + text("x") + b"\x85R",
-        "numpy_runstring": name_of("numpy.testing._private.utils", "runstring") + text("pass") + b"}\x86R",
-        "numpy_f2py": name_of("numpy.f2py.crackfortran", "getlincoef") + text("1") + b"}\x86R",
-        "numpy_load": name_of("numpy", "load") + text("x.npy") + b"\x85R",
-        "timeit": name_of("timeit", "timeit") + text("pass") + b"\x85R",
-        "cprofile": name_of("cProfile", "run") + text("pass") + b"\x85R",
-        "bdb": name_of("bdb", "Bdb.run") + text("pass") + b"\x85R",
-        "pydoc": name_of("pydoc", "pipepager") + text("x") + text("true") + b"\x86R",
-        "ctypes": name_of("ctypes", "CDLL") + text("libc.so.6") + b"\x85R",
-        "webbrowser": name_of("webbrowser", "open") + text("about:blank") + b"\x85R",
-        "socket": name_of("socket", "create_connection") + text("localhost") + b"\x85R",
-        "requests": name_of("requests", "get") + text("http://localhost") + b"\x85R",
-        "open": name_of("io", "open") + text("/dev/null") + b"\x85R",
-        "ssl": name_of("ssl", "get_server_certificate") + several([text("localhost"), number(1)]) + b"\x85R",
-        "logging_config": name_of("logging.config", "listen") + number(0) + b"\x85R",
-        "asyncio_subclass": name_of("asyncio.unix_events", "_UnixSubprocessTransport._start") + b")R",
-        "code_interpreter": name_of("code", "InteractiveInterpreter.runcode") + b")R",
-        "idlelib": name_of("idlelib.pyshell", "ModifiedInterpreter.runcommand") + b")R",
-        "lib2to3": name_of("lib2to3.pgen2.grammar", "Grammar.loads") + b")R",
-        "distutils": name_of("distutils.file_util", "write_file") + text("x") + b"]\x86R",
-        "tempfile": name_of("tempfile", "mktemp") + b")R",
-        "types_function": name_of("types", "FunctionType") + b")R",
-        "types_code": name_of("types", "CodeType") + b")R",
-        "marshal": name_of("marshal", "loads") + b"C\x01N\x85R",
-        "operator_methodcaller": name_of("operator", "methodcaller") + TRUE + b"R",
-        "operator_attrgetter": name_of("operator", "attrgetter") + text("__class__") + b"\x85R",
-        "functools_reduce": name_of("functools", "reduce") + SYSTEM + TRUE + b"\x86R",
-        "itertools_starmap": name_of("itertools", "starmap") + SYSTEM + TRUE + b"\x86R",
-        "map": name_of("builtins", "map") + SYSTEM + TRUE + b"\x86R",
-        "dill": name_of("dill._dill", "_create_function") + b")R",
-        "dill_load": name_of("dill", "loads") + b"C\x02N.\x85R",
-        "cloudpickle": name_of("cloudpickle.cloudpickle", "_make_function") + b")R",
-        "joblib": name_of("joblib", "load") + text("x") + b"\x85R",
-        "pandas_read_pickle": name_of("pandas", "read_pickle") + text("x") + b"\x85R",
-        "sympy": name_of("sympy.core.sympify", "sympify") + text("1") + b"\x85R",
-        "uuid_popen": name_of("uuid", "_get_command_stdout") + text("true") + b"\x85R",
-        "platform_popen": name_of("platform", "popen") + text("true") + b"\x85R",
-        "pty_spawn": name_of("pty", "spawn") + text("true") + b"\x85R",
-        "shutil": name_of("shutil", "which") + text("true") + b"\x85R",
-        "sys_setattr": name_of("sys", "setrecursionlimit") + number(1000) + b"\x85R",
-        "multiprocessing": name_of("multiprocessing.util", "spawnv_passfds") + b")R",
-        "unknown_function": name_of("somewhere", "something") + b")R",
-        "unknown_class": name_of("__main__", "Net") + b")\x81}b",
-    }
-    for name, body in reached.items():
-        pickled(f"call_{name}", f"names {name.replace('_', ' ', 1)}", one_item(body))
+    for line in CALLED.strip().splitlines():
+        label, module, name, *arguments = line.split(" ", 3)
+        values = eval(f"({arguments[0]})", {"SYSTEM": "SYSTEM"}) if arguments else ()  # of the table above
+        pickled(f"call_{label}", f"calls {module}.{name}", one_item(name_of(module, name) + item(values) + b"R"))
+    pickled("call_unknown_class", "an object of somebody's own class", one_item(name_of("__main__", "Net") + b")\x81}b"))
 
 
 def hidden_calls():
@@ -209,6 +296,43 @@ def odd_arguments():
     pickled("args_keywords", "a rebuild function with keyword arguments", b"\x80\x04" + stack_global("torch._utils", "_rebuild_parameter")
             + b")}" + short("data") + b"Ns\x92.", whole=True)
     pickled("args_unpacked_list", "REDUCE with a list where a tuple belongs", SYSTEM + b"](" + text("true") + b"eR")
+
+
+def half_known():
+    """Names that are vouched for, used as nothing writes them."""
+    arguments = name_of("transformers.training_args", "TrainingArguments")
+    module = name_of("torch.nn.modules.container", "ModuleList") + b")\x81"
+    relu = name_of("torch.nn.functional", "relu")
+    none = name_of("builtins", "type") + b"N\x85R"
+    pickled("args_class_called", "a class that is pickled by __new__ is called: its __init__ runs", arguments + b")R")
+    pickled("args_property", "getattr of a property that sets up processes", name_of("builtins", "getattr") + arguments + b")\x81"
+            + text("device") + b"\x86R")
+    pickled("args_type_made", "type() with three arguments makes a class", name_of("builtins", "type")
+            + several([text("X"), several([name_of("torch.nn.modules.module", "Module")]), b"}" + text("__del__") + SYSTEM + b"s"]) + b"R")
+    pickled("args_type_called", "what type() gives is called", none + b")R")
+    pickled("args_getitem", "operator.getitem of something that is no type", name_of("_operator", "getitem")
+            + name_of("torch.nn.modules.module", "Module") + text("x") + b"\x86R")
+    pickled("args_getitem_dict", "operator.getitem takes a function out of a dict, and it is called", name_of("operator", "getitem")
+            + b"}" + text("f") + SYSTEM + b"s" + text("f") + b"\x86R" + TRUE + b"R")
+    pickled("args_alias_called", "a generic alias is called: so is its class", name_of("types", "GenericAlias")
+            + several([name_of("builtins", "list"), none]) + b"R)R")
+    pickled("args_partial_of_partial", "functools.partial over a partial", name_of("functools", "partial") + name_of("functools", "partial")
+            + relu + b"\x85R\x85R")
+    pickled("args_partial_called", "the result of functools.partial is called", name_of("functools", "partial") + relu + b"\x85R"
+            + several([relu, b")", b"}", b"N"]) + b"b" + TRUE + b"R")
+    pickled("args_enum_object", "an enum's value is an object", name_of("transformers.trainer_utils", "HubStrategy") + module + b"\x85R")
+    pickled("args_reconstruct_memmap", "numpy.memmap is called, and not made empty", name_of("numpy", "memmap") + text("/dev/null") + b"\x85R")
+    pickled("items_on_module", "SETITEMS on a module: its __setitem__ runs", module + b"(" + number(0) + b"Nu")
+    pickled("items_appended", "APPENDS on a module: its extend runs", module + b"(" + number(0) + b"e")
+    pickled("items_on_class", "APPEND on a class", name_of("torch.nn.modules.container", "ModuleList") + b"Na")
+    pickled("name_family_import", "a name that a module of models has imported", name_of("transformers.models.bert.modeling_bert", "os.system")
+            + TRUE + b"R")
+    pickled("name_family_function", "a function of a package of models", name_of("timm.models._hub", "load_state_dict_from_hf") + TRUE + b"R")
+    pickled("name_family_dunder", "a module's __builtins__", name_of("timm.layers.mlp", "__builtins__"))
+    pickled("name_two_walks", "an attribute of a known class, and an attribute of that",
+            p4(stack_global("torch.nn.modules.conv", "Conv2d.forward.__globals__")), whole=True)
+    pickled("persistent_module_call", "a persistent id of a module whose class is a function", several(
+        [text("module"), SYSTEM, text("x.py"), text("")]) + b"Q)R")
 
 
 def state():
@@ -316,12 +440,35 @@ def structure():
     case("zip_extra_pickle.pth", "another member is a pickle", archive(records() + [("m/extra/notes.txt", PAYLOAD)]))
     case("zip_nested.pth", "another member is a torch zip of its own", archive(records() + [("m/extra/model.bin", archive(bad))]))
     case("zip_nul_name.pth", "a NUL in a member's name", good.replace(b"m/version", b"m/ver\0ion"))
+    case("zip_three.pth", "three zips, the one in the middle calls", good + archive(bad) + good)
+    case("zip_split_mark.pth", "the mark of a split zip before the first header", b"PK\x07\x08" + archive(bad))
+    case("zip_empty_end.pth", "the end record of an empty zip after a zip", archive(bad) + b"PK\5\6" + bytes(18))
+    case("zip_empty_ends.pth", "a thousand of them", archive(bad) + (b"PK\5\6" + bytes(18)) * 1000)
+    case("zip_parent_name.pth", "a member's name leads out of the folder", archive(records() + [("m/../../x", b"x")]))
+    case("zip_absolute_name.pth", "a member's name is an absolute path", archive(records() + [("/tmp/x", b"x")]))
+    case("zip_folder_with_data.pth", "a folder that has data, and they call", archive(records() + [("m/data/", PAYLOAD)]))
+    case("zip_serialization_id.pth", "the serialization id is a pickle that calls", archive(records() + [("m/.data/serialization_id", PAYLOAD)]))
+    case("zip_format_version.pth", "so is the format's version", archive(records() + [("m/.format_version", PAYLOAD)]))
+    case("zip_deflated_storage.pth", "a deflated storage is a pickle", archive(records(data=PAYLOAD), deflate=True))
     case("zip_bad_crc_pickle.pth", "data.pkl's CRC is wrong, and it calls", patched(archive(bad), (14, "<I", 1), (entry_offsets(archive(bad))["m/data.pkl"][1] + 16, "<I", 1)))
     case("zip_cut.pth", "cut off, and the pickle calls", archive(bad)[:-60])
 
 
 def one_pickle(nbytes: int) -> bytes:
     return program(one_item(tensor(storage(kind="ByteStorage", numel=len(PAYLOAD)), shape=(nbytes,), stride=(1,))))
+
+
+def tarred(members) -> bytes:
+    """A tar; a text stands for a link."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as made:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(data, str):
+                info.type, info.linkname, data = tarfile.SYMTYPE, data, b""
+            info.size = len(data)
+            made.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 def other_files():
@@ -335,13 +482,16 @@ def other_files():
     case("legacy_system_info.pth", "a legacy stream whose system info calls", magic + b"\x80\x02M\xe9\x03." + PAYLOAD + b"\x80\x02}.\x80\x02].")
     case("legacy_keys.pth", "a legacy stream whose list of keys calls", magic + rest + b"\x80\x02}." + PAYLOAD)
     case("legacy_trailing.pth", "a pickle after a legacy stream", magic + rest + b"\x80\x02}.\x80\x02]." + PAYLOAD)
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as made:
-        for name, data in (("sys_info", b"\x80\x02}."), ("pickle", PAYLOAD), ("storages", b"\x80\x02K\x00."), ("tensors", b"\x80\x02K\x00.")):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            made.addfile(info, io.BytesIO(data))
-    case("tar.pth", "a tar of before 0.1.10 whose pickle calls", out.getvalue())
+    case("tar_nested.tar", "a tar of another kind: a member is a torch zip that calls", tarred([("a/model.pt", archive(records(PAYLOAD)))]))
+    case("tar_zip.pth", "a tar by its beginning, a zip by its end", tarred([("a.txt", b"a")]) + archive(records(PAYLOAD)))
+    case("tar_link.pth", "a tar whose storages are a link to another file", tarred([("pickle", b"\x80\x02}."), ("storages", "/etc/hostname")]))
+    case("tar_parent.tar", "a member's name leads out of the folder", tarred([("../../a.txt", b"a")]))
+    case("elf_zip.pth", "a program by its beginning, a zip by its end", b"\x7fELF\2\1\1" + bytes(57) + archive(records(PAYLOAD)))
+    case("legacy_magic.pth", "a legacy stream that calls before the magic number", b"\x80\x02" + CALL + b"0" + magic[2:] + rest + b"\x80\x02}.\x80\x02].")
+    case("legacy_protocol.pth", "a legacy stream that calls where its protocol stands", magic + PAYLOAD + b"\x80\x02}.\x80\x02}.\x80\x02].")
+    case("legacy_storage.pth", "a pickle among the storages of a legacy stream", magic + rest + b"\x80\x02}.\x80\x02]." + bytes(64) + PAYLOAD + bytes(64))
+    case("tar.pth", "a tar of before 0.1.10 whose pickle calls", tarred(
+        [("sys_info", b"\x80\x02}."), ("pickle", PAYLOAD), ("storages", b"\x80\x02K\x00."), ("tensors", b"\x80\x02K\x00.")]))
     header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
     plain = struct.pack("<Q", len(header)) + header + bytes(8)
     case("polyglot_safetensors_zip.safetensors", "safetensors by its beginning, a zip by its end", plain + archive(records(PAYLOAD)))
@@ -352,7 +502,48 @@ def other_files():
     descr = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
     descr = descr.ljust(117) + b"\n"
     case("npy_objects.npy", "a numpy array of objects: a pickle that calls", b"\x93NUMPY\x01\0" + struct.pack("<H", len(descr)) + descr + PAYLOAD)
+    fields = b"{'descr': [('a', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n"
+    case("npy_fields.npy", "a numpy array of records, one of whose fields is an object", b"\x93NUMPY\x02\0" + struct.pack("<I", len(fields)) + fields + PAYLOAD)
     case("npz_objects.npz", "the same in an .npz", archive([("a.npy", b"\x93NUMPY\x01\0" + struct.pack("<H", len(descr)) + descr + PAYLOAD)]))
+
+
+def script(code=b"", **pickles) -> bytes:
+    """A TorchScript archive."""
+    parts = {"data": b"\x80\x02}.", "constants": b"\x80\x02)."} | pickles
+    return archive([(f"m/{name}.pkl", data) for name, data in parts.items()]
+                   + [("m/code/__torch__.py", code), ("m/version", b"3\n")])
+
+
+def torchscript_and_packages():
+    case("script_data.pt", "TorchScript: data.pkl calls", script(data=PAYLOAD))
+    case("script_constants.pt", "constants.pkl calls", script(constants=PAYLOAD))
+    case("script_attributes.pt", "attributes.pkl calls", script(attributes=PAYLOAD))
+    case("script_bytecode.ptl", "bytecode.pkl of a mobile model calls", script(bytecode=PAYLOAD))
+    case("script_debug.pt", "the table of source lines beside the code calls", archive(
+        [("m/data.pkl", b"\x80\x02}."), ("m/constants.pkl", b"\x80\x02)."), ("m/code/__torch__.py.debug_pkl", PAYLOAD)]))
+    case("script_saves.pt", "the code writes a file when it runs", script(b"def forward(self, x: Tensor) -> Tensor:\n  torch.save(x, \"x\")\n"))
+    case("script_reads.pt", "the code reads a file", script(b"def forward(self) -> Tensor:\n  return (torch . # here\n from_file)(\"x\")\n"))
+    case("script_operator.pt", "the code calls an operator that torch does not have", script(b"def forward(self):\n  return ops.mine.run(\"x\")\n"))
+    case("script_class.pt", "an object of a class that loads libraries", script(
+        data=program(name_of("__torch__.torch.classes.aoti", "AOTIModelContainerRunnerCpu") + b")\x81" + text("x.so") + b"b")))
+    case("script_bytecode_saves.ptl", "the bytecode names an operator that writes files", script(bytecode=program(several([text("aten::save"), text("")]))))
+    case("package_source.pt", "torch.package: Python source, by which the pickle's names are resolved", archive(
+        [("m/model/model.pkl", program(name_of("torch.nn.modules.linear", "Identity") + b")\x81}b")),
+         ("m/torch/nn/modules/linear.py", b"class Identity: pass\n"), ("m/.data/extern_modules", b"")]))
+    case("package_pickle.pt", "torch.package: a pickle calls", archive([("m/model/model.pkl", PAYLOAD), ("m/.data/extern_modules", b"")]))
+    case("package_library.pt2", "a shared library, which the loader of a compiled model loads",
+         archive([("m/data/aotinductor/model/x.so", b"\x7fELF\2\1\1" + bytes(57)), ("m/archive_format", b"pt2")]))
+    case("exported_inputs.pt2", "an exported program: the sample inputs are a torch zip that calls",
+         archive([("m/models/model.json", b"{}"), ("m/data/sample_inputs/model.pt", archive(records(PAYLOAD))), ("m/archive_format", b"pt2")]))
+    case("exported_constants.pt2", "its constants are a pickle that calls", archive(
+        [("m/models/model.json", b"{}"), ("m/data/constants/custom_obj_0", PAYLOAD), ("m/archive_format", b"pt2")]))
+    case("exported_weight.pt2", "one of its weights is a pickle that calls", archive(
+        [("m/models/model.json", b"{}"), ("m/data/weights/weight_0", PAYLOAD), ("m/archive_format", b"pt2")]))
+    case("distributed_second.distcp", "DCP: the second of the zips in a file calls", archive(records()) + archive(records(PAYLOAD)) + archive(records()))
+    case("distributed.metadata", "DCP: the metadata calls", PAYLOAD)
+    case("index_parent.bin.index.json", "an index that names a file in another folder", b'{"metadata": {}, "weight_map": {"w": "../secret.bin"}}')
+    case("index_absolute.safetensors.index.json", "an index that names a file by its absolute path",
+         b'{"metadata": {}, "weight_map": {"w": "/etc/hostname"}}')
 
 
 def good_zip() -> bytes:
@@ -385,7 +576,8 @@ def bombs():
 
 
 def main() -> int:
-    for make in (calls, hidden_calls, names, odd_arguments, state, notation, sizes, structure, other_files, bombs):
+    for make in (calls, hidden_calls, names, odd_arguments, half_known, state, notation, sizes, structure, other_files,
+                 torchscript_and_packages, bombs):
         make()
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)

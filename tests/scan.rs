@@ -15,7 +15,11 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(fixture(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file() && path.extension().is_none_or(|e| e != "json" && e != "why"))
+        .filter(|path| {
+            let name = name(path);
+            let is_index = name.ends_with(".index.json");
+            path.is_file() && (is_index || !name.ends_with(".json") && !name.ends_with(".why"))
+        })
         .collect();
     paths.sort();
     paths
@@ -35,7 +39,7 @@ fn every_trick_is_flagged() {
         serde_json::from_slice(&fs::read(fixture("malicious/why.json")).unwrap()).unwrap();
     let files = files("malicious");
     assert_eq!(why.as_object().unwrap().len(), files.len());
-    assert!(files.len() > 200);
+    assert!(files.len() > 300);
     for path in files {
         let report = scanned(&path);
         assert!(report.verdict > Level::Inert, "{}: clean", name(&path));
@@ -100,11 +104,77 @@ fn each_trick_is_called_by_its_name() {
         ("polyglot_gguf_zip.gguf", "polyglot"),
         ("polyglot_pickle_zip.pth", "polyglot"),
         ("hidden_before_cut.pth", "damaged"),
+        ("zip_three.pth", "polyglot"),
+        ("zip_split_mark.pth", "polyglot"),
+        ("zip_empty_ends.pth", "unlisted-member"),
+        ("zip_parent_name.pth", "path-traversal"),
+        ("zip_absolute_name.pth", "path-traversal"),
+        ("zip_folder_with_data.pth", "hidden-pickle"),
+        ("zip_serialization_id.pth", "hidden-pickle"),
+        ("zip_deflated_storage.pth", "hidden-pickle"),
+        ("tar_link.pth", "path-traversal"),
+        ("tar_parent.tar", "path-traversal"),
+        ("tar_zip.pth", "polyglot"),
+        ("elf_zip.pth", "polyglot"),
+        ("index_parent.bin.index.json", "path-traversal"),
+        ("index_absolute.safetensors.index.json", "path-traversal"),
+        ("script_saves.pt", "script-code"),
+        ("script_reads.pt", "script-code"),
+        ("script_operator.pt", "script-code"),
+        ("script_bytecode_saves.ptl", "script-code"),
+        ("script_class.pt", "global"),
+        ("package_source.pt", "python-source"),
+        ("package_library.pt2", "native-code"),
+        ("items_on_module.pth", "call"),
+        ("args_class_called.pth", "call"),
+        ("args_property.pth", "call"),
     ];
     for (file, kind) in kinds {
         let report = scanned(&fixture("malicious").join(file));
         let found: BTreeSet<&str> = report.findings.iter().map(|f| f.kind.name()).collect();
         assert!(found.contains(kind), "{file}: {found:?}");
+    }
+}
+
+#[test]
+fn the_place_is_the_members_the_offset_and_the_path() {
+    let places = [
+        (
+            "distributed_second.distcp",
+            "zip+0x23e!data.pkl+0x2",
+            "posix.system",
+        ),
+        (
+            "exported_inputs.pt2",
+            "data/sample_inputs/model.pt!data.pkl+0x2",
+            "posix.system",
+        ),
+        (
+            "exported_constants.pt2",
+            "data/constants/custom_obj_0+0x2",
+            "posix.system",
+        ),
+        (
+            "script_debug.pt",
+            "code/__torch__.py.debug_pkl+0x2",
+            "posix.system",
+        ),
+        ("tar_nested.tar", "a/model.pt!data.pkl+0x2", "posix.system"),
+        ("npy_fields.npy", "npy_fields.npy+0x84", "posix.system"),
+        (
+            "legacy_storage.pth",
+            "legacy_storage.pth+0x63",
+            "posix.system",
+        ),
+    ];
+    for (file, place, what) in places {
+        let report = scanned(&fixture("malicious").join(file));
+        let finding = &report.findings[0];
+        assert_eq!((&*finding.what, &*finding.place), (what, place), "{file}");
+        // the bytes there are the name's opcode
+        let bytes = fs::read(fixture("malicious").join(file)).unwrap();
+        let at = usize::try_from(finding.file_offset.unwrap()).unwrap();
+        assert!(bytes[at..].starts_with(b"cposix\nsystem\n"), "{file}");
     }
 }
 
@@ -134,6 +204,11 @@ fn nothing_that_torch_writes_is_flagged() {
                 continue;
             }
             let report = scanned(&path);
+            // torch writes these two, and reading them compiles and runs source out of the file
+            if name(&path) == "module_programs.pth" {
+                assert_eq!(report.verdict, Level::Dangerous);
+                continue;
+            }
             let others: Vec<_> = report
                 .findings
                 .iter()
@@ -223,6 +298,86 @@ fn a_folder_is_scanned_file_by_file() {
     assert_eq!(run.code, Some(1));
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["findings"][0]["file"], "raw.pkl");
+}
+
+#[test]
+fn several_files_have_a_verdict_each_and_one_in_all() {
+    let (good, bad) = (
+        "fixtures/checkpoints/state.pth",
+        "fixtures/malicious/raw.pkl",
+    );
+    let clean = run(["scan", good, "fixtures/checkpoints/views.pth"]);
+    assert_eq!(clean.code, Some(0));
+    assert!(clean.stdout.ends_with("2 files: 2 clean\nverdict: clean\n"));
+    assert_eq!(clean.stdout.matches("verdict: ").count(), 3);
+    let mixed = run(["scan", good, bad, "--json"]);
+    assert_eq!(mixed.code, Some(1));
+    let document: Value = serde_json::from_str(&mixed.stdout).unwrap();
+    assert_eq!(document["verdict"], "dangerous");
+    assert_eq!(document["reports"][0]["verdict"], "clean");
+    assert_eq!(
+        document["reports"][1]["findings"][0]["what"],
+        "posix.system"
+    );
+    // what cannot be read is told, and the others are scanned all the same
+    let failed = run(["scan", "missing.pth", good]);
+    assert_eq!(failed.code, Some(2));
+    assert!(
+        failed.stderr.contains("error: missing.pth"),
+        "{}",
+        failed.stderr
+    );
+    assert!(
+        failed
+            .stdout
+            .ends_with("2 files: 1 clean, 1 not scanned\nverdict: not all were scanned\n")
+    );
+    let document = run(["scan", "missing.pth", good, "--json"]);
+    let document: Value = serde_json::from_str(&document.stdout).unwrap();
+    assert_eq!(document["verdict"], Value::Null);
+    assert_eq!(document["not_scanned"][0]["file"], "missing.pth");
+}
+
+#[test]
+fn a_folder_is_not_clean_because_of_what_cannot_be_read() {
+    for (from, name) in [
+        ("malformed/gzip.pth", "model.pth.gz"),
+        ("malformed/html_page.pth", "model.pth"),
+        ("malformed/git_lfs_pointer.pth", "pytorch_model.bin"),
+        (
+            "malicious/index_parent.bin.index.json",
+            "pytorch_model.bin.index.json",
+        ),
+        ("malicious/raw.pkl", ".git/model"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(".git")).unwrap();
+        fs::copy(
+            fixture("checkpoints/state.pth"),
+            folder.path().join("state.pth"),
+        )
+        .unwrap();
+        fs::write(folder.path().join("README.md"), "a model\n").unwrap();
+        fs::copy(fixture(from), folder.path().join(name)).unwrap();
+        let report = scanned(folder.path());
+        assert!(report.verdict > Level::Inert, "{name}");
+        assert_eq!(report.findings[0].file.as_deref(), Some(Path::new(name)));
+        assert_eq!(report.verdicts.len(), 2, "{name}");
+        assert_eq!(report.skipped, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_reached_is_never_clean() {
+    for limit in ["pickle_steps=20", "pickle_memory=2000", "records=2"] {
+        let run = run(["scan", "fixtures/checkpoints/state.pth", "--limit", limit]);
+        assert_eq!(run.code, Some(1), "{limit}: {}{}", run.stdout, run.stderr);
+        assert!(
+            run.stdout.contains("unknown     limit: "),
+            "{limit}: {}",
+            run.stdout
+        );
+    }
 }
 
 #[test]

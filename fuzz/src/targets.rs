@@ -159,7 +159,7 @@ pub fn scan(bytes: &[u8]) {
     );
     render::scan::text(&mut Vec::new(), &report, Paint::new(false), true).expect("a Vec");
     drop(render::scan::json(&report));
-    drop(render::sarif::document(&report));
+    drop(render::sarif::document(std::slice::from_ref(&report)));
 }
 
 /// The beginning of a legacy stream: magic number, protocol, an empty dict about the machine.

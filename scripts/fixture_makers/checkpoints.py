@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.serialization import config
 
+import kinds
 import old_formats
 import sharded
 import zoo
@@ -153,6 +154,10 @@ def legacy_forms():
             for index, parameter in enumerate(value.parameters()):
                 parameter.data = draw(21 + index, *parameter.shape)
         old_formats.save_legacy(FOLDER / name, value)
+
+
+def every_kind():
+    kinds.make(FOLDER, draw, zoo)
 
 
 def older_forms():
@@ -362,5 +367,5 @@ if __name__ == "__main__":
     FOLDER = Path(sys.argv[1])
     FOLDER.mkdir(parents=True, exist_ok=True)
     for make in (plain_forms, rewritten_forms, big_endian, legacy_forms, older_forms, several_files, views, dtypes, quantized, sparse_and_others,
-                 training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files):
+                 training_checkpoint, objects, old_numpy_names, modules, roots, safetensors_files, every_kind):
         make()

@@ -78,7 +78,8 @@ def clean(source, path, deflate, load):
             folder, _, name = info.filename.partition("/")
             rooted = not folder.startswith(("serialized", "version")) and name
             entry = zipfile.ZipInfo(f"{path.stem}/{name}" if rooted else info.filename, (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+            is_graph = name.startswith("models/") or folder.startswith("serialized_exported")  # long, and the same all over
+            entry.compress_type = zipfile.ZIP_DEFLATED if deflate or is_graph else zipfile.ZIP_STORED
             new.writestr(entry, data)
     source.unlink()
     write_expected(path, load(path))

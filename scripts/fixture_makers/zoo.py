@@ -78,3 +78,34 @@ class Phase(enum.Enum):
 
 class Named(torch.Tensor):
     """A tensor subclass."""
+
+
+class Scaled(torch.Tensor):
+    """Rows of int8 and a scale for each, as quantizing libraries wrap them: no elements but those of its attributes."""
+
+    @staticmethod
+    def __new__(cls, data, scale):
+        return torch.Tensor._make_wrapper_subclass(cls, data.shape, strides=data.stride(), dtype=torch.bfloat16)
+
+    def __init__(self, data, scale):
+        self.rows, self.scale, self.group = data, scale, 32
+
+    @classmethod
+    def of(cls, tensor):
+        scale = tensor.abs().amax(-1, keepdim=True) / 127
+        return cls((tensor / scale).round().to(torch.int8), scale)
+
+    def __tensor_flatten__(self):
+        return ["rows", "scale"], {"group": self.group}
+
+    @classmethod
+    def __tensor_unflatten__(cls, inner, meta, size, stride):
+        return cls(inner["rows"], inner["scale"])
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        if function in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
+            return cls(args[0].rows.detach(), args[0].scale.detach())
+        raise NotImplementedError(str(function))

@@ -68,6 +68,8 @@ limits! {
     tree_bytes: usize = 48 << 20;
     /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB (of a storage 64 MiB).
     inflate_ratio: u64 = 200;
+    /// Expressions that may be evaluated when the program in a file is followed, for its shapes.
+    program_steps: u64 = 20_000_000;
     /// Bytes of one inflated storage, or of one tensor copied out of its storage.
     tensor_bytes: usize = 64 << 30;
     /// Pixels of a picture: as many as PIL takes without a warning.

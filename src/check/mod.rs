@@ -4,6 +4,7 @@
 //! tensors ([`Salvage`]), so that the report says what the damage costs and not only where it is.
 
 mod map;
+mod several;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::bytes::{ByteSource, Limits};
+use crate::checkpoint::described;
 use crate::checkpoint::{Checkpoint, Damage, Salvage};
 use crate::container::FileKind;
 use crate::container::zip::{Member, Method, ProblemKind, Survey};
@@ -43,6 +45,8 @@ pub struct Report {
     pub lost: Vec<(String, String)>,
     /// Lost tensors beyond those.
     pub lost_more: usize,
+    /// Bytes of storages that should be in the file and are not.
+    pub missing: u64,
     /// Bytes of all storages, and bytes that at least one tensor reaches; `None` where the tensors are not known.
     pub bytes: Option<(u64, u64)>,
     /// Storages with more than one tensor.
@@ -84,11 +88,11 @@ pub struct Group {
 /// `Io` where it cannot be read; `Unsupported` for a file that is no checkpoint, which is named. Damage is no error.
 pub fn check(path: &Path, limits: &Limits, with_map: bool) -> Result<Report> {
     if path.is_dir() {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     let source = ByteSource::open(path)?;
     if FileKind::detect(&source, path) == FileKind::ShardIndex {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     of_source(path, source, limits, with_map).map_err(|e| e.in_file(path))
 }
@@ -133,61 +137,21 @@ fn of_source(path: &Path, source: ByteSource, limits: &Limits, with_map: bool) -
     if let Some(salvage) = &salvage {
         report.format = salvage.checkpoint.format().name();
         report.contents(salvage, survey.as_ref());
+        // whatever a rescue reads over
+        if report.is_whole()
+            && let Err(error) = Checkpoint::of(path, source.clone(), limits)
+        {
+            report.unreadable(error, survey.as_ref())?;
+        }
     }
     if with_map {
+        let described = described::described(path, &source, limits);
         report.map = Some(map::of(
             &source,
             survey.as_ref(),
             salvage.as_ref().map(|s| &s.checkpoint),
+            described,
         ));
-    }
-    Ok(report)
-}
-
-/// A folder, or an index: its reader holds the index against the shards; each shard is checked by itself.
-fn sharded(path: &Path, limits: &Limits) -> Result<Report> {
-    let mut report = Report::new(path, "sharded", 0);
-    let checkpoint = match Checkpoint::open(path, limits) {
-        Ok(checkpoint) => checkpoint,
-        Err(error) if error.kind() == ErrorKind::Malformed => {
-            report.add("index", "", None, error.to_string());
-            return Ok(report);
-        }
-        Err(error) => return Err(error),
-    };
-    report.format = checkpoint.format().name();
-    report.sharing(&checkpoint);
-    report.tensors = checkpoint.tensors().len();
-    let folder = if path.is_dir() {
-        path
-    } else {
-        path.parent().unwrap_or(Path::new(""))
-    };
-    let mut seen = HashSet::new();
-    for file in checkpoint
-        .storages()
-        .iter()
-        .filter_map(|storage| storage.file.as_ref())
-    {
-        if !seen.insert(file.clone()) {
-            continue;
-        }
-        let shard = folder.join(file);
-        let inner = check(&shard, limits, false)?;
-        report.size = report.size.saturating_add(inner.size);
-        report.verified += inner.verified;
-        let shown = shard.display().to_string();
-        let named = |problem: Problem| Problem {
-            what: match problem.what.as_str() {
-                "" => shown.clone(),
-                what => format!("{shown}: {what}"),
-            },
-            ..problem
-        };
-        report
-            .problems
-            .extend(inner.problems.into_iter().map(named));
-        report.lost.extend(inner.lost);
     }
     Ok(report)
 }
@@ -204,6 +168,7 @@ impl Report {
             tensors: 0,
             lost: Vec::new(),
             lost_more: 0,
+            missing: 0,
             bytes: None,
             groups: Vec::new(),
             map: None,
@@ -330,26 +295,17 @@ impl Report {
         }
     }
 
-    /// The pickle or header cannot be read: for a zip of another kind that is no damage.
+    /// The pickle or header cannot be read.
     fn unreadable(&mut self, error: Error, survey: Option<&Survey>) -> Result<()> {
         match error.kind() {
             ErrorKind::Malformed => {
                 let what = error.location().record.clone().unwrap_or_default();
                 let at = error.location().offset.filter(|_| what.is_empty());
-                let is_zip_of_another_kind = survey.is_some_and(|survey| {
-                    let names = survey.members.iter().map(|member| &member.record.name);
-                    survey.directory.is_some()
-                        && !names.clone().any(|name| name.ends_with("data.pkl"))
-                });
-                if is_zip_of_another_kind {
-                    let message =
-                        "is no checkpoint that this program reads: only the archive was checked";
-                    self.note("format", "", None, message);
-                } else {
-                    self.add("contents", &what, at, error.message());
-                }
+                self.add("contents", &what, at, error.message());
                 Ok(())
             }
+            // an archive of something else, with nothing wrong about it
+            ErrorKind::Unsupported if survey.is_some() && self.is_whole() => Err(error),
             ErrorKind::Unsupported if survey.is_some() => {
                 self.note("format", "", None, error.message());
                 Ok(())
@@ -363,13 +319,30 @@ impl Report {
     /// Tensors and storages against what is there.
     fn contents(&mut self, salvage: &Salvage, survey: Option<&Survey>) {
         let checkpoint = &salvage.checkpoint;
-        if survey.is_none() {
-            for note in &salvage.notes {
-                self.add("cut-off", "", None, note.clone());
+        let kind = if survey.is_none() {
+            "cut-off"
+        } else {
+            "contents"
+        };
+        for note in &salvage.notes {
+            let said = self
+                .problems
+                .iter()
+                .any(|problem| note.ends_with(&problem.message));
+            if !said {
+                self.add(kind, "", None, note.clone());
             }
         }
         for (storage, damage) in checkpoint.storages().iter().zip(&salvage.damage) {
             let at = storage.file_offset;
+            let gone = match damage {
+                Some(Damage::Missing) => storage.nbytes,
+                Some(Damage::Cut { available }) => storage.nbytes.saturating_sub(*available),
+                _ => 0,
+            };
+            if storage.view_of.is_none() {
+                self.missing = self.missing.saturating_add(gone as u64);
+            }
             match damage {
                 None | Some(Damage::Corrupt(_)) => {} // reported as its record's
                 _ if storage.view_of.is_some() => {}
@@ -402,7 +375,14 @@ impl Report {
                 }
             }
         }
-        self.tensors = checkpoint.tensors().len();
+        for loss in &salvage.losses {
+            if self.lost.len() < NAMED {
+                self.lost.push((loss.name.clone(), loss.why.clone()));
+            } else {
+                self.lost_more += 1;
+            }
+        }
+        self.tensors = checkpoint.tensors().len() + salvage.losses.len();
         for note in checkpoint.notes() {
             self.note("contents", "", None, note.clone());
         }

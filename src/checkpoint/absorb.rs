@@ -61,6 +61,7 @@ impl Checkpoint {
         }
         self.graft(other.tree.nodes, under, tensors);
         self.notes.extend(other.notes);
+        self.wreckage.absorb(other.wreckage, storages, under.prefix);
     }
 
     /// Puts a tree below a node of this one's; its tensors are numbered from `tensors` on.

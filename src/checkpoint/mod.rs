@@ -13,17 +13,21 @@ use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod absorb;
 mod dcp;
+pub(crate) mod described;
 mod exported;
 mod folder;
+pub mod instances;
 mod legacy;
 mod module;
 mod names;
 mod nested;
+mod numpy;
 mod objects;
 mod open;
 mod pieces;
 mod places;
 mod python;
+mod quantized;
 mod raw_pickle;
 mod rebuild;
 mod safetensors;
@@ -37,8 +41,13 @@ pub mod tree;
 mod unfold;
 mod unpickled;
 
+pub use exported::program::{
+    Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
+};
+pub use instances::{Attribute, Instance, Instances};
 use places::{Bytes, Place};
-pub use salvage::{Damage, Salvage};
+use salvage::Wreckage;
+pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
 
 /// The names that the `.metadata` of a distributed checkpoint gives, in its order; the pieces are not looked at.
@@ -50,6 +59,28 @@ pub use tree::{Node, NodeId, NodeValue, Tree};
 pub fn distributed_names(metadata: &[u8], limits: &Limits) -> Result<Vec<String>> {
     dcp::names(metadata, limits)
 }
+
+/// The files that a folder's or an index's checkpoint lies in, by what names them: which may be missing.
+///
+/// # Errors
+///
+/// As [`Checkpoint::open`], where the index cannot be read.
+pub(crate) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    folder::parts(path, limits).map_err(|e| e.in_file(path))
+}
+
+/// A file of a checkpoint in several.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    /// The tensors that an index says are in it.
+    pub(crate) tensors: Vec<String>,
+    /// The torch zips in it, and what each is a piece of; empty: the whole file is one checkpoint.
+    pub(crate) pieces: Vec<(String, std::ops::Range<usize>)>,
+}
+
+/// What notes about index and shards begin with.
+pub(crate) const DISAGREE: &str = "index and shards disagree";
 
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +181,7 @@ impl TensorEntry {
         nbytes.unwrap_or(usize::MAX)
     }
 
-    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`; `None` for an ordinary (strided) tensor. Stride and
+    /// `sparse_coo`, `sparse_csr`, ..., `nested`, `jagged`, `uninitialized`; `None` for an ordinary (strided) tensor. Stride and
     /// storage offset of [`TensorEntry::layout`] mean nothing where there is such a name, and of a nested or jagged
     /// tensor the shape is that of its buffer of values.
     pub fn layout_name(&self) -> Option<&str> {
@@ -181,7 +212,10 @@ pub struct Checkpoint {
     pub(crate) tree: Tree,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) instances: Instances,
     pub(crate) bytes: Bytes,
+    /// What is wrong with it, where it was opened as a damaged one.
+    pub(crate) wreckage: Wreckage,
 }
 
 impl Checkpoint {
@@ -196,7 +230,7 @@ impl Checkpoint {
     /// that breaks its own format's rules; `Limit` where it asks for more than `limits` allow. The file is named, and
     /// the record and byte offset as far as they are known.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
-        open::at(path, limits).map_err(|e| e.in_file(path))
+        open::at(path, limits, open::Mode::Whole).map_err(|e| e.in_file(path))
     }
 
     /// Opens bytes held in memory (`name` stands for the path in errors).
@@ -207,6 +241,11 @@ impl Checkpoint {
     pub fn from_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Self> {
         let path = Path::new(name);
         open::single(path, ByteSource::from(bytes), limits).map_err(|e| e.in_file(path))
+    }
+
+    /// Opens a file that is read already.
+    pub(crate) fn of(path: &Path, source: ByteSource, limits: &Limits) -> Result<Self> {
+        open::single(path, source, limits)
     }
 
     /// The path as given.
@@ -246,6 +285,48 @@ impl Checkpoint {
         &self.notes
     }
 
+    /// The objects that are modules, with all that they hold; empty for state dicts and exported programs.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` where they would take too much memory.
+    pub fn instances(&self) -> Result<&Instances> {
+        self.instances.check().map_err(|e| e.in_file(&self.path))?;
+        Ok(&self.instances)
+    }
+
+    /// The code of a TorchScript program: the module that each file defines (`__torch__.torch.nn.modules.conv`), and
+    /// its text. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn script_sources(&self, limits: &Limits) -> Result<Vec<(String, String)>> {
+        match (self.format, self.zip()) {
+            (Format::TorchScript, Some(zip)) => {
+                torchscript::sources(zip, limits).map_err(|e| e.in_file(&self.path))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The graphs of an exported program, each with the name of its model. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn exported_graphs(&self, limits: &Limits) -> Result<Vec<(String, ExportedGraph)>> {
+        let (Format::TorchExport, Some(zip)) = (self.format, self.zip()) else {
+            return Ok(Vec::new());
+        };
+        let prefix = exported::prefix(zip).unwrap_or_default();
+        exported::programs(zip, &prefix, limits).map_err(|e| e.in_file(&self.path))
+    }
+
+    fn zip(&self) -> Option<&crate::container::Zip> {
+        self.bytes.files.first()?.zip.as_ref()
+    }
+
     /// The whole bytes of a storage: borrowed from the map, or inflated.
     ///
     /// # Errors
@@ -273,9 +354,18 @@ impl Checkpoint {
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
         let Some(id) = tensor.storage else {
             let (what, hint) = match tensor.layout_name() {
+                Some("uninitialized") => (
+                    "is uninitialized: the file holds no elements of it, not even a shape"
+                        .to_owned(),
+                    "save the model after it has seen an input",
+                ),
                 Some(layout) => (
                     format!("is {layout}: it has no single run of elements"),
                     "its parts can be read",
+                ),
+                None if tensor.extra.contains_key("subclass") => (
+                    "is of a class that makes its elements of other tensors".to_owned(),
+                    "the tensors that it is made of are listed below its name, and can be read",
                 ),
                 None => (
                     "is on the meta device: the file holds no elements of it".to_owned(),

@@ -3,7 +3,8 @@
 //! Names are those of `state_dict()`: parameters, then buffers that are not in `_non_persistent_buffers_set`, then the
 //! submodules', each after its path; `None`s are left out. What else a module has are attributes: hyperparameters,
 //! shown in the tree and, where they are plain, kept as JSON. Tensors among them are no part of the state.
-//! A class may override `state_dict()`, which cannot be known without running it.
+//! A class may override `state_dict()`, which cannot be known without running it; torch's own that do are known
+//! ([`super::quantized`]).
 //!
 //! Source: `torch/nn/modules/module.py`, `Module._save_to_state_dict` and `Module.state_dict`.
 
@@ -12,6 +13,7 @@ use std::collections::HashSet;
 use crate::bytes::Budget;
 use crate::checkpoint::objects;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::quantized;
 use crate::checkpoint::torchscript::code::Classes;
 use crate::error::Result;
 use crate::pickle::Object;
@@ -19,13 +21,20 @@ use crate::pickle::Value;
 use crate::pickle::ValueId;
 
 /// A module's parts, by what they are.
+#[derive(Default)]
 pub(super) struct ModuleParts {
     pub(super) attributes: Vec<(String, ValueId)>,
     /// Parameters and buffers that are part of the state.
     pub(super) state: Vec<(String, ValueId)>,
     /// Parameters and buffers that are not: `None`, or not persistent.
     pub(super) other: Vec<(String, ValueId)>,
+    /// Numbers that the class's `state_dict()` makes tensors of.
+    pub(super) numbers: Vec<(String, ValueId)>,
     pub(super) modules: Vec<(String, ValueId)>,
+    /// The class, where the pickle calls it otherwise.
+    pub(super) class: Option<&'static str>,
+    /// Names of the buffers, in the state or not.
+    pub(super) buffers: HashSet<String>,
     /// What the code of a TorchScript program says of the class: hyperparameters.
     pub(super) constants: serde_json::Map<String, serde_json::Value>,
 }
@@ -46,32 +55,45 @@ pub(super) fn parts(
     python: Python<'_>,
     object: &Object,
     classes: Option<&Classes>,
+    lenient: bool,
 ) -> Option<ModuleParts> {
-    let [state] = object.state[..] else {
-        return None;
+    if let Some(compiled) = compiled(python, object) {
+        return Some(compiled);
+    }
+    let traced = traced(python, object);
+    let state = match (traced, &object.state[..]) {
+        (Some(state), _) => state,
+        (None, [state]) => *state,
+        (None, _) => return None,
     };
     if let Some(classes) = classes {
         return script_parts(python, object, state, classes);
     }
+    if let Some(parts) = quantized::convolution(python, object, state) {
+        return Some(parts);
+    }
+    let traced = traced.is_some();
     let parameters = named(python, python.entry(state, "_parameters")?)?;
-    let modules = named(python, python.entry(state, "_modules")?)?;
+    // of a pickle that breaks off they may not have come yet
+    let modules = match python.entry(state, "_modules") {
+        None if lenient => Vec::new(),
+        modules => named(python, modules?)?,
+    };
     let buffers = python
         .entry(state, "_buffers")
         .and_then(|id| named(python, id));
     let temporary = python.entry(state, "_non_persistent_buffers_set");
     let temporary = temporary.map_or_else(HashSet::new, |id| texts(python, id));
     let mut parts = ModuleParts {
-        attributes: Vec::new(),
-        state: Vec::new(),
-        other: Vec::new(),
-        modules: Vec::new(),
-        constants: serde_json::Map::new(),
+        class: traced.then_some("torch.fx.graph_module.GraphModule"),
+        ..ModuleParts::default()
     };
     for (name, id) in parameters {
         parts.sort_in(python, name, id, true);
     }
     for (name, id) in buffers.unwrap_or_default() {
         let persistent = !temporary.contains(name.as_str());
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, persistent);
     }
     for (name, id) in modules {
@@ -86,7 +108,35 @@ pub(super) fn parts(
         .into_iter()
         .filter(|(name, id)| is_telling(python, name, *id))
         .collect();
+    quantized::add_state(python, object, &mut parts);
     Some(parts)
+}
+
+/// What `torch.compile` makes of a module: a call of its class with the module.
+fn compiled(python: Python<'_>, object: &Object) -> Option<ModuleParts> {
+    let is_compiled = ("torch._dynamo.eval_frame", "OptimizedModule");
+    match (python.callable(object)?, python.args(object)) {
+        (class, [module, ..]) if class == is_compiled && object.state.is_empty() => {
+            Some(ModuleParts {
+                modules: vec![("_orig_mod".to_owned(), *module)],
+                ..ModuleParts::default()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The attributes of a module that `torch.fx` traced, which are an argument of the function that makes it.
+fn traced(python: Python<'_>, object: &Object) -> Option<ValueId> {
+    let ("torch.fx.graph_module", name) = python.callable(object)? else {
+        return None;
+    };
+    let position = match name {
+        "reduce_graph_module" => 0,
+        "reduce_package_graph_module" | "reduce_deploy_graph_module" => 1,
+        _ => return None,
+    };
+    python.args(object).get(position).copied()
 }
 
 /// The class says which attributes are parameters and buffers; attributes that are modules are submodules.
@@ -103,11 +153,8 @@ fn script_parts(
     let class = class_of(object)?;
     let attributes = named(python, state)?;
     let mut parts = ModuleParts {
-        attributes: Vec::new(),
-        state: Vec::new(),
-        other: Vec::new(),
-        modules: Vec::new(),
         constants: class.constants.clone(),
+        ..ModuleParts::default()
     };
     let mut buffers = Vec::new();
     for (name, id) in attributes {
@@ -124,6 +171,7 @@ fn script_parts(
         }
     }
     for (name, id) in buffers {
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, true);
     }
     Some(parts)

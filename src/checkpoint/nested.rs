@@ -6,6 +6,7 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::open;
+use crate::checkpoint::open::Mode;
 use crate::container::Zip;
 use crate::container::zip::Method;
 use crate::container::zip::Record;
@@ -17,9 +18,10 @@ pub(super) fn part(
     source: &ByteSource,
     at: std::ops::Range<usize>,
     limits: &Limits,
+    mode: Mode,
 ) -> Result<Checkpoint> {
     let base = at.start as u64;
-    let mut inner = open::single(path, source.slice(at), limits)?;
+    let mut inner = open::file(path, source.slice(at), limits, mode)?;
     for storage in &mut inner.storages {
         storage.file_offset = storage.file_offset.map(|offset| base + offset);
     }
@@ -35,16 +37,24 @@ pub(super) fn record(
     shown: &str,
     limits: &Limits,
 ) -> Result<Checkpoint> {
+    let mode = match zip.is_wreck() {
+        true => Mode::Salvage,
+        false => Mode::Whole,
+    };
     let place = usize::try_from(record.data_at)
         .ok()
         .zip(usize::try_from(record.end()).ok());
     let opened = match (record.method, place) {
-        (Method::Stored, Some((start, end))) => part(path, source, start..end, limits),
+        (Method::Stored, Some((start, end))) => {
+            // of a damaged zip's record less may be there
+            let at = start.min(source.len())..end.min(source.len());
+            part(path, source, at, limits, mode)
+        }
         _ => {
             let bytes = zip
                 .read_limited(record, limits.pickle_bytes, "pickle_bytes")?
                 .into_owned();
-            open::single(path, ByteSource::from(bytes), limits).map(|mut inner| {
+            open::file(path, ByteSource::from(bytes), limits, mode).map(|mut inner| {
                 for storage in &mut inner.storages {
                     storage.file_offset = None;
                 }

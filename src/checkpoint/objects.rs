@@ -1,4 +1,4 @@
-//! Objects of Python's and numpy's own that appear in checkpoints, and what `tree` shows of them.
+//! Objects of Python's own, and small ones of torch's and numpy's, that appear in checkpoints, and what `tree` shows of them.
 //!
 //! An object that is not listed here is a placeholder with its class's name, whose arguments and attributes are
 //! walked ([`super::unfold`]); so this table is about looks, and nothing depends on it being complete.
@@ -6,12 +6,12 @@
 use serde_json::json;
 
 use crate::checkpoint::NodeValue;
+use crate::checkpoint::numpy;
 use crate::checkpoint::python::Python;
 use crate::pickle::Object;
 use crate::pickle::Value;
 use crate::pickle::ValueId;
-use crate::tensor::ByteOrder;
-use crate::tensor::{DType, Element, Layout, TensorView};
+use crate::tensor::Element;
 
 /// Values in one attribute's JSON.
 const JSON_VALUES: usize = 4096;
@@ -40,7 +40,7 @@ pub(super) fn leaf(python: Python<'_>, id: ValueId, object: &Object) -> Option<N
     if let Some(bytes) = python.bytes(id) {
         return Some(NodeValue::Bytes(bytes.len()));
     }
-    if let Some(array) = array(python, id) {
+    if let Some(array) = numpy::array(python, id) {
         return Some(NodeValue::Array {
             dtype: array.dtype,
             shape: array.shape,
@@ -48,16 +48,14 @@ pub(super) fn leaf(python: Python<'_>, id: ValueId, object: &Object) -> Option<N
     }
     match (module, name) {
         ("numpy", "dtype") => {
-            let name = numpy_dtype(python, id)?;
-            return Some(NodeValue::Repr(format!("numpy.dtype('{name}')")));
+            let name = numpy::dtype_name(python, id)?;
+            return Some(NodeValue::Repr(match name.starts_with(['[', '{', '(']) {
+                true => format!("numpy.dtype({name})"),
+                false => format!("numpy.dtype('{name}')"),
+            }));
         }
         ("numpy.core.multiarray", "scalar") => {
-            let (dtype, value) = scalar(python, args)?;
-            let value = match value {
-                Element::Bool(b) => String::from(if b { "True" } else { "False" }),
-                value => value.to_string(),
-            };
-            return Some(NodeValue::Repr(format!("numpy.{dtype}({value})")));
+            return Some(NodeValue::Repr(numpy::scalar_text(python, args)?));
         }
         ("datetime", "datetime" | "date") => return datetime(python, name, args),
         ("pathlib", class) if class.contains("Path") => return path(python, class, args),
@@ -123,94 +121,6 @@ fn datetime(python: Python<'_>, class: &str, args: &[ValueId]) -> Option<NodeVal
     Some(NodeValue::Repr(format!("datetime.{class}({text}{zone})")))
 }
 
-/// A numpy array, by type and shape.
-pub(super) struct Array {
-    pub(super) dtype: String,
-    pub(super) shape: Vec<usize>,
-}
-
-/// The array that `_reconstruct` and its state (version, shape, dtype, Fortran order, data) describe, or
-/// `_frombuffer` (protocol 5).
-pub(super) fn array(python: Python<'_>, id: ValueId) -> Option<Array> {
-    let Value::Object(object) = python.get(id) else {
-        return None;
-    };
-    let (shape, dtype) = match python.callable(object)? {
-        ("numpy.core.multiarray", "_reconstruct") => {
-            let [.., state] = object.state[..] else {
-                return None;
-            };
-            let [_version, shape, dtype, ..] = python.items(state)? else {
-                return None;
-            };
-            (*shape, *dtype)
-        }
-        ("numpy.core.numeric", "_frombuffer") => {
-            let [_data, dtype, shape, ..] = python.args(object) else {
-                return None;
-            };
-            (*shape, *dtype)
-        }
-        _ => return None,
-    };
-    let sizes = python.items(shape)?.iter().take(64); // numpy has at most 64 axes
-    let shape = sizes.map(|&size| usize::try_from(python.int(size)?).ok());
-    Some(Array {
-        dtype: numpy_dtype(python, dtype)?,
-        shape: shape.collect::<Option<_>>()?,
-    })
-}
-
-/// `dtype('f4', False, True)` with state (version, byte order, ...): numpy's own name of it.
-fn numpy_dtype(python: Python<'_>, id: ValueId) -> Option<String> {
-    let Value::Object(object) = python.get(id) else {
-        return None;
-    };
-    if python.callable(object)? != ("numpy", "dtype") {
-        return None;
-    }
-    let code: String = python
-        .str(*python.args(object).first()?)?
-        .chars()
-        .take(64)
-        .collect();
-    let state = object.state.first().and_then(|&state| python.items(state));
-    let order = state
-        .and_then(|state| python.str(*state.get(1)?))
-        .unwrap_or("|");
-    if order == ">" {
-        return Some(format!(">{code}"));
-    }
-    Some(match known_code(&code) {
-        Some(dtype) => dtype.name().to_owned(),
-        None if code == "O8" => "object".into(),
-        None if order == "<" => format!("<{code}"),
-        None => code,
-    })
-}
-
-fn known_code(code: &str) -> Option<DType> {
-    let code = code.trim_start_matches(['<', '|', '=']);
-    DType::ALL.iter().copied().find(|dtype| {
-        dtype
-            .npy_descr()
-            .is_some_and(|descr| !descr.contains('V') && &descr[1..] == code)
-    })
-}
-
-/// `scalar(dtype, bytes)`: numpy's name of the type, and the value's text.
-fn scalar(python: Python<'_>, args: &[ValueId]) -> Option<(String, Element)> {
-    let [dtype, data] = args else { return None };
-    let name = numpy_dtype(python, *dtype)?;
-    let (order, dtype) = match name.strip_prefix('>') {
-        Some(code) => (ByteOrder::Big, known_code(code)?),
-        None => (ByteOrder::Little, DType::from_name(&name)?),
-    };
-    let layout = Layout::contiguous(Vec::new()).ok()?;
-    let view = TensorView::new(python.bytes(*data)?, dtype, layout, order).ok()?;
-    Some((dtype.name().to_owned(), view.element(&[])?))
-}
-
 /// A plain value as JSON: numbers, text, lists, dicts of these; `None` where it holds anything else, or too much.
 /// Tuples and sizes are lists; a dtype or another name is its text.
 pub(super) fn json(python: Python<'_>, id: ValueId) -> Option<serde_json::Value> {
@@ -255,7 +165,7 @@ fn to_json(
             serde_json::Value::Object(entries.collect::<Option<_>>()?)
         }
         Value::Object(object) => match leaf(python, id, object)? {
-            NodeValue::Repr(text) => match scalar(python, python.args(object)) {
+            NodeValue::Repr(text) => match numpy::scalar(python, python.args(object)) {
                 Some((_, Element::Float(x))) => json!(x),
                 Some((_, Element::Int(n))) => json!(i64::try_from(n).ok()?),
                 Some((_, Element::Bool(b))) => json!(b),

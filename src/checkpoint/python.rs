@@ -207,8 +207,25 @@ impl<'g> Python<'g> {
                 Ok(text) => text.to_owned(),
                 Err(_) => self.repr(id),
             },
+            Value::Object(object) if self.callable(object) == Some(("torch", "device")) => {
+                let parts = self.args(object).iter();
+                let parts: Vec<String> = parts
+                    .map(|&part| {
+                        self.str(part)
+                            .map_or_else(|| self.repr(part), str::to_owned)
+                    })
+                    .collect();
+                cut(parts.join(":"))
+            }
             _ => self.repr(id),
         }
+    }
+
+    /// Text as Python's `repr` has it.
+    pub(super) fn quoted(self, text: &str) -> String {
+        let mut quoted = String::new();
+        quote(text, &mut quoted);
+        quoted
     }
 
     /// The value as Python's `repr` has it, in one line, cut where it grows long.
@@ -224,15 +241,7 @@ impl<'g> Python<'g> {
             return;
         }
         let sequence = |items: &[ValueId], ends: (&str, &str), out: &mut String| {
-            out.push_str(ends.0);
-            for (number, item) in items.iter().enumerate() {
-                if out.len() > LONGEST {
-                    break;
-                }
-                out.push_str(if number == 0 { "" } else { ", " });
-                self.write(*item, out, depth - 1);
-            }
-            out.push_str(ends.1);
+            self.write_items(items, ends, out, depth);
         };
         match self.get(id) {
             Value::None => out.push_str("None"),
@@ -269,16 +278,42 @@ impl<'g> Python<'g> {
                 None => out.push_str("<storage>"),
             },
             Value::Extension(code) => out.push_str(&format!("<extension {code}>")),
-            Value::Object(object) => {
-                out.push_str(&self.class(object));
-                if let Some(bytes) = self.bytes(id) {
+            Value::Object(object) => match (self.callable(object), self.args(object)) {
+                (Some(("_codecs", "encode")), _) if self.bytes(id).is_some() => {
+                    let bytes = self.bytes(id).unwrap_or_default();
                     let shown = &bytes[..bytes.len().min(LONGEST)];
-                    let _ = write!(out, "(b'{}')", shown.escape_ascii());
-                } else {
-                    sequence(self.args(object), ("(", ")"), out);
+                    let _ = write!(out, "b'{}'", shown.escape_ascii());
                 }
-            }
+                (Some(("builtins", "frozenset")), [items]) if self.items(*items).is_some() => {
+                    let items = self.items(*items).unwrap_or(&[]);
+                    sequence(items, ("frozenset({", "})"), out);
+                }
+                _ => self.write_call(id, object, out, depth),
+            },
         }
+    }
+
+    /// `class(arguments)`
+    fn write_call(self, id: ValueId, object: &'g Object, out: &mut String, depth: usize) {
+        out.push_str(&self.class(object));
+        if let Some(bytes) = self.bytes(id) {
+            let shown = &bytes[..bytes.len().min(LONGEST)];
+            let _ = write!(out, "(b'{}')", shown.escape_ascii());
+        } else {
+            self.write_items(self.args(object), ("(", ")"), out, depth);
+        }
+    }
+
+    fn write_items(self, items: &[ValueId], ends: (&str, &str), out: &mut String, depth: usize) {
+        out.push_str(ends.0);
+        for (number, item) in items.iter().enumerate() {
+            if out.len() > LONGEST {
+                break;
+            }
+            out.push_str(if number == 0 { "" } else { ", " });
+            self.write(*item, out, depth - 1);
+        }
+        out.push_str(ends.1);
     }
 
     /// What an object is an instance of, or the function that would have made it.

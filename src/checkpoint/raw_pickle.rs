@@ -7,15 +7,20 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::open::Mode;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
-use crate::pickle;
 use crate::tensor::ByteOrder;
 
-pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
+pub(super) fn open(
+    path: &Path,
+    source: ByteSource,
+    limits: &Limits,
+    mode: Mode,
+) -> Result<Checkpoint> {
     if source.len() > limits.pickle_bytes {
         return Err(Error::limit(format!(
             "is a pickle of {} bytes, the limit is {} (pickle_bytes)",
@@ -23,7 +28,9 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
             limits.pickle_bytes
         )));
     }
-    let graph = pickle::read(&source, limits)?;
+    let lenient = mode == Mode::Salvage;
+    let mut damage = Vec::new();
+    let graph = unpickled::graph(&source, limits, lenient, &mut damage)?;
     let backing = Backing::Pickle(limits);
     let mut unpickled = unpickled::unpickled(
         &graph,
@@ -31,9 +38,10 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
         backing,
         ByteOrder::Little,
         limits,
-        &Meaning::PLAIN,
+        &Meaning::plain(lenient),
     )?;
-    if graph.consumed < source.len() {
+    unpickled.wreckage.notes = damage;
+    if graph.consumed < source.len() && unpickled.wreckage.notes.is_empty() {
         unpickled.notes.push(format!(
             "{} bytes follow the end of the pickle, which pickle.load does not read",
             source.len() - graph.consumed

@@ -75,11 +75,13 @@ pub(super) fn checkpoint(
         tree,
         metadata: header.metadata.into_iter().collect(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes {
             files: vec![DataFile::little(source)],
             places,
             tensor_bytes: limits.tensor_bytes,
         },
+        wreckage: Default::default(),
     })
 }
 

@@ -17,15 +17,20 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::DISAGREE;
 use crate::checkpoint::Format;
 use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
+use crate::checkpoint::Part;
 use crate::checkpoint::Tree;
 use crate::checkpoint::absorb::Under;
+use crate::checkpoint::folder;
 use crate::checkpoint::names;
 use crate::checkpoint::open;
+use crate::checkpoint::open::Mode;
 use crate::checkpoint::places::Bytes;
-use crate::error::{Error, Result};
+use crate::checkpoint::salvage::Loss;
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::ByteOrder;
 
 /// Names in a note.
@@ -67,38 +72,123 @@ pub(super) fn open(
     index: &Path,
     source: &ByteSource,
     limits: &Limits,
+    mode: Mode,
 ) -> Result<Checkpoint> {
-    let index_map = read(source, limits)?;
+    let index_map = match (read(source, limits), mode) {
+        (Err(error), Mode::Salvage) if error.kind() == ErrorKind::Malformed => {
+            return without_index(shown, index, &error, limits);
+        }
+        (read, _) => read?,
+    };
     let folder = index.parent().unwrap_or(Path::new(""));
     let mut whole = empty(shown, Format::Sharded, limits);
     let mut held = Held::default();
     for shard in shards(&index_map)? {
-        let path = folder.join(&shard);
-        if !path.is_file() {
-            return Err(Error::malformed(format!(
-                "names the shard {:?}, which is not beside it",
-                names::shorten(&shard)
-            ))
-            .with_hint("get all the shards; each can also be opened by itself"));
+        let added = add_shard(&mut whole, &mut held, folder, &shard, limits, mode);
+        match (added, mode) {
+            (Err(error), Mode::Salvage) if error.kind() != ErrorKind::Limit => {
+                held.is_partial = true;
+                lose(&mut whole, &index_map, &shard, &error);
+            }
+            (added, _) => added?,
         }
-        let opened = ByteSource::open(&path)
-            .and_then(|source| open::single(&path, source, limits))
-            .map_err(|e| e.in_file(&path))?;
-        held.add(&opened, &shard)?;
-        let file: Arc<Path> = path.into();
-        whole.absorb(
-            opened,
-            &Under {
-                parent: NodeId(0),
-                key: None,
-                prefix: "",
-                file: Some((&file, &shard)),
-            },
-        );
     }
+    let losses = &mut whole.wreckage.losses;
+    losses.retain(|loss| !held.tensors.contains_key(&loss.name));
     whole.notes.extend(held.against(&index_map));
     if let Some(bytes) = whole.bytes.files.first() {
         whole.byte_order = bytes.byte_order;
+    }
+    Ok(whole)
+}
+
+/// The shards that an index names, with the tensors that should be in each.
+pub(super) fn parts(index: &Path, source: &ByteSource, limits: &Limits) -> Result<Vec<Part>> {
+    let said = read(source, limits)?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let part = |shard: String| {
+        let tensors = said.weight_map.0.iter().filter(|(_, at)| *at == shard);
+        Part {
+            path: folder.join(&shard),
+            tensors: tensors.map(|(tensor, _)| tensor.clone()).collect(),
+            pieces: Vec::new(),
+        }
+    };
+    Ok(shards(&said)?.into_iter().map(part).collect())
+}
+
+/// Opens a shard, and takes over what it holds.
+fn add_shard(
+    whole: &mut Checkpoint,
+    held: &mut Held,
+    folder: &Path,
+    shard: &str,
+    limits: &Limits,
+    mode: Mode,
+) -> Result<()> {
+    let path = folder.join(shard);
+    if !path.is_file() {
+        return Err(Error::malformed(format!(
+            "names the shard {:?}, which is not beside it",
+            names::shorten(shard)
+        ))
+        .with_hint("get all the shards; each can also be opened by itself"));
+    }
+    let opened = ByteSource::open(&path)
+        .and_then(|source| open::file(&path, source, limits, mode))
+        .map_err(|e| e.in_file(&path))?;
+    held.add(&opened, shard)?;
+    let file: Arc<Path> = path.into();
+    let under = Under {
+        parent: NodeId(0),
+        key: None,
+        prefix: "",
+        file: Some((&file, shard)),
+    };
+    let before = whole.wreckage.notes.len();
+    whole.absorb(opened, &under);
+    for note in &mut whole.wreckage.notes[before..] {
+        *note = format!("{shard}: {note}");
+    }
+    Ok(())
+}
+
+/// A shard that cannot be opened: what the index says of it is lost.
+fn lose(whole: &mut Checkpoint, index: &Index, shard: &str, error: &Error) {
+    let there = error.location().file.is_some();
+    let why = match there {
+        true => format!("its shard {shard:?} cannot be read: {}", error.message()),
+        false => format!("its shard {shard:?} is not there"),
+    };
+    whole.wreckage.notes.push(match there {
+        true => error.to_string(),
+        false => error.message().to_owned(),
+    });
+    for (tensor, _) in index.weight_map.0.iter().filter(|(_, of)| of == shard) {
+        whole.wreckage.losses.push(Loss {
+            name: tensor.clone(),
+            dtype: None,
+            shape: None,
+            why: why.clone(),
+        });
+    }
+}
+
+/// What is left where the index itself is damaged: every file of weights beside it.
+fn without_index(shown: &Path, index: &Path, error: &Error, limits: &Limits) -> Result<Checkpoint> {
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let mut whole = empty(shown, Format::Sharded, limits);
+    whole.wreckage.notes.push(format!(
+        "the index is damaged ({}): every file of weights beside it was read, and a missing one would not be missed",
+        error.message()
+    ));
+    let mut held = Held::default();
+    for path in folder::weights(folder)? {
+        let shard = path.file_name().unwrap_or_default().to_string_lossy();
+        let added = add_shard(&mut whole, &mut held, folder, &shard, limits, Mode::Salvage);
+        if let Err(error) = added {
+            whole.wreckage.notes.push(error.to_string());
+        }
     }
     Ok(whole)
 }
@@ -117,11 +207,13 @@ pub(super) fn empty(path: &Path, format: Format, limits: &Limits) -> Checkpoint 
         tree,
         metadata: Default::default(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes {
             files: Vec::new(),
             places: Vec::new(),
             tensor_bytes: limits.tensor_bytes,
         },
+        wreckage: Default::default(),
     }
 }
 
@@ -182,6 +274,8 @@ struct Held {
     /// By name, the shard.
     tensors: HashMap<String, String>,
     bytes: u64,
+    /// Whether a shard could not be opened.
+    is_partial: bool,
 }
 
 impl Held {
@@ -214,6 +308,9 @@ impl Held {
         let mut surplus: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
         surplus.retain(|tensor| !named.contains(tensor));
         surplus.sort_unstable();
+        if self.is_partial {
+            missing.clear(); // they are lost, and said to be
+        }
         for (found, what) in [
             (missing, "named by the index and in no shard"),
             (elsewhere, "in another shard than the index says"),
@@ -221,7 +318,7 @@ impl Held {
         ] {
             if !found.is_empty() {
                 notes.push(format!(
-                    "index and shards disagree: {} {what}: {}",
+                    "{DISAGREE}: {} {what}: {}",
                     match found.len() {
                         1 => "1 tensor is".to_owned(),
                         n => format!("{n} tensors are"),
@@ -232,9 +329,9 @@ impl Held {
         }
         let total = index.metadata.as_ref().and_then(|m| m.get("total_size"));
         let total = total.and_then(|total| total.as_u64());
-        if let Some(total) = total.filter(|&total| total != self.bytes) {
+        if let Some(total) = total.filter(|&total| total != self.bytes && !self.is_partial) {
             notes.push(format!(
-                "index and shards disagree: the index counts {total} bytes of tensors, the shards hold {}",
+                "{DISAGREE}: the index counts {total} bytes of tensors, the shards hold {}",
                 self.bytes
             ));
         }

@@ -19,7 +19,8 @@ use crate::checkpoint::StorageId;
 use crate::checkpoint::legacy;
 use crate::checkpoint::places::Place;
 use crate::checkpoint::python::Python;
-use crate::checkpoint::salvage::Wreck;
+use crate::checkpoint::salvage;
+use crate::checkpoint::salvage::Damage;
 use crate::checkpoint::tar::Tables;
 use crate::container::Zip;
 use crate::container::zip::Method;
@@ -47,8 +48,8 @@ pub(super) enum Backing<'z> {
     Stream(HashMap<String, Range<usize>>),
     /// Runs of bytes, and tensors, by number.
     Tar(Tables),
-    /// What is left of those of a damaged file, by key, and what `ls` shows before the key.
-    Wreck(Wreck, &'static str),
+    /// What is left of those of a damaged stream, by key.
+    Wreck(HashMap<String, Range<usize>>),
     /// Inside the pickle itself.
     Pickle(&'z Limits),
 }
@@ -59,6 +60,7 @@ pub(super) struct Storages<'z> {
     backing: Backing<'z>,
     storages: Vec<Storage>,
     places: Vec<Place>,
+    damage: HashMap<StorageId, Damage>,
     known: HashMap<(String, DType, usize), StorageId>,
 }
 
@@ -79,6 +81,7 @@ impl<'z> Storages<'z> {
             backing,
             storages: Vec::new(),
             places: Vec::new(),
+            damage: HashMap::new(),
             known: HashMap::new(),
         }
     }
@@ -105,12 +108,7 @@ impl<'z> Storages<'z> {
                 Backing::Zip { .. } => persistent_id(python, *description, 5)
                     .and_then(|said| self.add(said))
                     .map(Some),
-                Backing::Wreck(_, shown) if !shown.is_empty() => {
-                    persistent_id(python, *description, 5)
-                        .and_then(|said| self.add(said))
-                        .map(Some)
-                }
-                Backing::Stream(_) | Backing::Wreck(..) | Backing::Pickle(_) => {
+                Backing::Stream(_) | Backing::Wreck(_) | Backing::Pickle(_) => {
                     persistent_id(python, *description, 6)
                         .and_then(|said| self.add(said))
                         .map(Some)
@@ -135,7 +133,7 @@ impl<'z> Storages<'z> {
             None => {
                 let nbytes =
                     storage_bytes(dtype, numel).ok_or_else(|| too_many(&key, dtype, numel))?;
-                let (place, shown) = self.place(&key, dtype, numel, nbytes)?;
+                let (place, shown, damage) = self.place(&key, dtype, numel, nbytes)?;
                 let storage = Storage {
                     key: shown,
                     file: None,
@@ -148,13 +146,27 @@ impl<'z> Storages<'z> {
                     },
                     view_of: None,
                 };
-                self.push(storage, place, (key.clone(), dtype, numel))
+                let id = self.push(storage, place, (key.clone(), dtype, numel));
+                if let Some(damage) = damage {
+                    self.damage.insert(id, damage);
+                }
+                id
             }
         };
         match view {
             Some((view_key, offset, size)) => self.window(root, dtype, view_key, offset, size),
             None => Ok(root),
         }
+    }
+
+    /// The storage that was pushed under that key.
+    pub(super) fn known(&self, key: &(String, DType, usize)) -> Option<StorageId> {
+        self.known.get(key).copied()
+    }
+
+    /// Whether its bytes were taken out of the pickle.
+    pub(super) fn is_owned(&self, id: StorageId) -> bool {
+        matches!(self.places[id.0], Place::Owned(_))
     }
 
     pub(super) fn push(
@@ -224,7 +236,13 @@ impl<'z> Storages<'z> {
             view_of: Some((root, start)),
             ..whole.clone()
         };
-        Ok(self.push(storage, place, (key, dtype, numel)))
+        let damage = self.damage.get(&root);
+        let damage = damage.and_then(|damage| damage.of_window(start, nbytes));
+        let id = self.push(storage, place, (key, dtype, numel));
+        if let Some(damage) = damage {
+            self.damage.insert(id, damage);
+        }
+        Ok(id)
     }
 
     /// Where the bytes of the storage `key` are, and the key as `ls` shows it.
@@ -234,10 +252,14 @@ impl<'z> Storages<'z> {
         dtype: DType,
         numel: usize,
         nbytes: usize,
-    ) -> Result<(Place, String)> {
+    ) -> Result<(Place, String, Option<Damage>)> {
         match &self.backing {
             Backing::Zip { zip, folder, shown } => {
                 let full = format!("{folder}{key}");
+                if zip.is_wreck() {
+                    let (place, damage) = salvage::of_record(zip, &full, nbytes, self.source.len());
+                    return Ok((place, format!("{shown}{key}"), damage));
+                }
                 let Some(record) = zip.find(&full) else {
                     return Err(Error::malformed(format!(
                         "its storage's record {full:?} is not in the file"
@@ -257,7 +279,7 @@ impl<'z> Storages<'z> {
                     Ok(start) if stored => Place::File(0, start..start + nbytes),
                     _ => Place::Record(0, Box::new(record.clone()), nbytes),
                 };
-                Ok((place, format!("{shown}{key}")))
+                Ok((place, format!("{shown}{key}"), None))
             }
             Backing::Stream(runs) => {
                 let Some(run) = runs.get(key) else {
@@ -271,14 +293,11 @@ impl<'z> Storages<'z> {
                         run.len()
                     )));
                 }
-                Ok((Place::File(0, run.clone()), key.to_owned()))
+                Ok((Place::File(0, run.clone()), key.to_owned(), None))
             }
-            Backing::Wreck(wreck, shown) => {
-                let place = match wreck.get(key) {
-                    Some(found) => found.bytes.place(nbytes),
-                    None => Place::File(0, 0..0),
-                };
-                Ok((place, format!("{shown}{key}")))
+            Backing::Wreck(runs) => {
+                let (place, damage) = salvage::of_run(runs.get(key), nbytes);
+                Ok((place, key.to_owned(), damage))
             }
             Backing::Tar(_) | Backing::Pickle(_) => Err(Error::malformed(format!(
                 "its storage {key:?} lies outside the pickle, and the file is nothing but a pickle"
@@ -418,8 +437,8 @@ impl<'z> Storages<'z> {
         }
     }
 
-    pub(super) fn finish(self) -> (Vec<Storage>, Vec<Place>) {
-        (self.storages, self.places)
+    pub(super) fn finish(self) -> (Vec<Storage>, Vec<Place>, HashMap<StorageId, Damage>) {
+        (self.storages, self.places, self.damage)
     }
 }
 

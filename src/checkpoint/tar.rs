@@ -20,6 +20,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::legacy;
 use crate::checkpoint::legacy::Pickles;
+use crate::checkpoint::open::Mode;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::storages;
@@ -54,12 +55,30 @@ pub(super) struct Run {
     pub(super) range: Range<usize>,
 }
 
-pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint> {
-    let members = tar::members(&source, limits)?;
+pub(super) fn open(
+    path: &Path,
+    source: ByteSource,
+    limits: &Limits,
+    mode: Mode,
+) -> Result<Checkpoint> {
+    let lenient = mode == Mode::Salvage;
+    let mut damage = Vec::new();
+    let members = match lenient {
+        true => {
+            let (members, error) = tar::members_left(&source, limits)?;
+            damage.extend(error.map(|error| error.to_string()));
+            members
+        }
+        false => tar::members(&source, limits)?,
+    };
     let member = |name: &str| {
         let mut found = members.iter().filter(|member| member.name == name);
         match (found.next(), found.next()) {
             (Some(one), None) => Ok(one.data.clone()),
+            (None, _) if lenient && members.iter().any(|m| m.name == "sys_info") => Err(Error::malformed(format!(
+                "the tar ends before its member {name:?}, without which no tensor can be put together"
+            ))
+            .with_hint("download or copy the file again")),
             (None, _) => Err(not_a_checkpoint(&members, name)),
             (Some(one), Some(two)) => Err(Error::malformed(format!(
                 "two members of the tar have this name, at byte {} and at byte {}",
@@ -71,27 +90,32 @@ pub(super) fn open(path: &Path, source: ByteSource, limits: &Limits) -> Result<C
     let (pickle_at, storages_at, tensors_at) =
         (member("pickle")?, member("storages")?, member("tensors")?);
     let mut tables = Tables::default();
-    read_storages(
-        &source[storages_at.clone()],
-        storages_at.start,
-        limits,
-        &mut tables,
-    )
-    .map_err(|e| e.in_record("storages"))?;
-    read_tensors(&source[tensors_at], limits, &mut tables).map_err(|e| e.in_record("tensors"))?;
-    tables.check_views().map_err(|e| e.in_record("storages"))?;
+    let start = storages_at.start;
+    let mut outcomes = [
+        read_storages(&source[storages_at], start, limits, &mut tables)
+            .map_err(|e| e.in_record("storages")),
+        read_tensors(&source[tensors_at], limits, &mut tables).map_err(|e| e.in_record("tensors")),
+        tables.check_views().map_err(|e| e.in_record("storages")),
+    ]
+    .into_iter();
+    if lenient {
+        damage.extend(outcomes.filter_map(Result::err).map(|e| e.to_string()));
+    } else {
+        outcomes.try_for_each(|outcome| outcome)?;
+    }
     let bytes = &source[pickle_at];
     let most = bytes.len().min(limits.pickle_bytes);
     let graph = pickle::read(&bytes[..most], limits).map_err(|e| e.in_record("pickle"))?;
-    let unpickled = unpickled::unpickled(
+    let mut unpickled = unpickled::unpickled(
         &graph,
         &source,
         Backing::Tar(tables),
         ByteOrder::Little,
         limits,
-        &Meaning::PLAIN,
+        &Meaning::plain(lenient),
     )
     .map_err(|e| e.in_record("pickle"))?;
+    unpickled.wreckage.notes = damage;
     let bytes = Bytes::of_one(DataFile::little(source), Vec::new(), limits.tensor_bytes);
     Ok(unpickled.into_checkpoint(path, Format::TorchTar, ByteOrder::Little, bytes))
 }

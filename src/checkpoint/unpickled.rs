@@ -7,18 +7,22 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::Instances;
 use crate::checkpoint::Module;
 use crate::checkpoint::Storage;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
+use crate::checkpoint::instances;
 use crate::checkpoint::places::{Bytes, Place};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::rebuild::Rebuilder;
+use crate::checkpoint::salvage::Wreckage;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::storages::Storages;
 use crate::checkpoint::torchscript::code::Classes;
 use crate::checkpoint::unfold;
 use crate::error::Result;
+use crate::pickle;
 use crate::pickle::Graph;
 use crate::pickle::Value;
 use crate::pickle::ValueId;
@@ -35,6 +39,8 @@ pub(super) struct Unpickled {
     pub(super) notes: Vec<String>,
     pub(super) storages: Vec<Storage>,
     pub(super) places: Vec<Place>,
+    pub(super) wreckage: Wreckage,
+    pub(super) instances: Instances,
 }
 
 /// How the graph is to be read.
@@ -43,6 +49,8 @@ pub(super) struct Meaning<'c> {
     pub(super) classes: Option<&'c Classes>,
     /// Whether its tensors are listed, unless something on their path says otherwise.
     pub(super) listed: bool,
+    /// Whether a tensor that cannot be had is a loss, and not an error.
+    pub(super) lenient: bool,
 }
 
 impl Meaning<'_> {
@@ -50,7 +58,47 @@ impl Meaning<'_> {
     pub(super) const PLAIN: Meaning<'static> = Meaning {
         classes: None,
         listed: true,
+        lenient: false,
     };
+
+    /// The same, perhaps of a damaged file.
+    pub(super) fn plain(lenient: bool) -> Meaning<'static> {
+        Meaning {
+            lenient,
+            ..Self::PLAIN
+        }
+    }
+}
+
+/// A pickle's graph; of a damaged file as much as was built of it, and then a note about that.
+pub(super) fn graph(
+    bytes: &[u8],
+    limits: &Limits,
+    lenient: bool,
+    notes: &mut Vec<String>,
+) -> Result<Graph> {
+    if !lenient {
+        return pickle::read(bytes, limits);
+    }
+    let prefix = pickle::read_prefix(bytes, limits)?;
+    let Some(error) = prefix.error else {
+        return Ok(prefix.graph);
+    };
+    let nothing = |items: &Value| matches!(items, Value::Tuple(items) if items.is_empty());
+    if nothing(prefix.graph.get(prefix.graph.root)) {
+        return Err(error);
+    }
+    notes.push(format!(
+        "the pickle breaks off ({error}): what it says after that is lost, other tensors' names too"
+    ));
+    if prefix.uncertain {
+        notes.push(
+            "where the pickle breaks off, it cannot be told whether the last values lie beside an empty dict or inside \
+             it: its key may be missing in their names"
+                .to_owned(),
+        );
+    }
+    Ok(prefix.graph)
 }
 
 impl Unpickled {
@@ -73,7 +121,9 @@ impl Unpickled {
             tree: self.tree,
             metadata: Default::default(),
             notes: self.notes,
+            instances: self.instances,
             bytes,
+            wreckage: self.wreckage,
         }
     }
 }
@@ -97,14 +147,29 @@ pub(super) fn unpickled(
     };
     let unfolded = unfold::unfold(&mut rebuilder, limits, meaning)?;
     add_hidden_storages(&mut rebuilder, graph);
-    let (storages, places) = rebuilder.storages.finish();
+    let has_modules = !unfolded.modules.is_empty() || meaning.classes.is_some();
+    let instances = match has_modules {
+        true => {
+            // as much again as the tree may take
+            rebuilder.budget = Budget::new(most, "the modules' attributes (tree_bytes)");
+            instances::instances(&mut rebuilder, meaning.classes)
+        }
+        false => Instances::default(),
+    };
+    let (storages, places, damage) = rebuilder.storages.finish();
     Ok(Unpickled {
         tree: unfolded.tree,
         tensors: unfolded.tensors,
         modules: unfolded.modules,
         notes: unfolded.notes,
+        instances,
         storages,
         places,
+        wreckage: Wreckage {
+            damage,
+            losses: unfolded.losses,
+            notes: Vec::new(),
+        },
     })
 }
 

@@ -130,6 +130,8 @@ pub enum Command {
     Recover(super::recover::Args),
     /// One self-contained page for people who would rather look than read
     Report(super::report::Args),
+    /// Sizes through a model, layer by layer, with the formula filled in; where an input breaks, and which would fit
+    Shapes(super::shapes::Args),
     /// Every accumulation order that the program knows
     Orders(super::orders::Args),
 }
@@ -149,6 +151,7 @@ impl Command {
             Command::Check(args) => super::check::run(args, io),
             Command::Recover(args) => super::recover::run(args, io),
             Command::Report(args) => super::report::run(args, io),
+            Command::Shapes(args) => super::shapes::run(args, io),
             Command::Orders(args) => super::orders::run(args, io),
         }
     }

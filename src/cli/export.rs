@@ -1,5 +1,6 @@
 //! `pthinspect export`
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -7,9 +8,13 @@ use clap::ValueEnum;
 use super::exit::{Exit, Outcome};
 use super::io::Io;
 use super::names::Names;
+use crate::checkpoint::TensorEntry;
+use crate::error::Error;
+use crate::error::Result;
 use crate::explain::AxisNames;
 use crate::export;
 use crate::render;
+use crate::tensor::Tag;
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +22,9 @@ use crate::render;
     $ pthinspect export conv1.weight model.pth --output conv1.bin\n  \
     $ pthinspect export conv1.weight model.pth --output conv1.npy\n  \
     $ pthinspect export 'layer1.*' model.pth --output weights/\n  \
-    $ pthinspect export model.pth --output all.bin      (every tensor, one after the other)\n\n\
+    $ pthinspect export model.pth --output all.bin      (every tensor, one after the other)\n  \
+    $ pthinspect export conv1.weight model.pth --as OHWI --output conv1_ohwi.npy\n  \
+    $ pthinspect export 'layer1.*' model.pth --as OIhw16i16o --output blocked/\n\n\
     The last argument is FILE if such a file exists or its name ends like a checkpoint's (.pth, .pt, .tar, .ckpt, \
     .safetensors, .bin, .pt2); --file leaves no doubt.\n\
     Elements are written in C order, little-endian, whatever the order in the checkpoint. Beside them goes a manifest \
@@ -35,6 +42,16 @@ pub struct Args {
     /// Format; by default what OUT's name ends with, else raw
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
+    /// Weights in another memory format (OHWI, HWIO, OIhw8i8o, ...: `layer --help` says how they are spelled); other
+    /// tensors stay as they are
+    #[arg(long = "as", value_name = "LAYOUT")]
+    layout: Option<Tag>,
+    /// Groups, for layouts that take them apart; a state dict does not store them
+    #[arg(long, value_name = "G", requires = "layout")]
+    groups: Option<usize>,
+    /// The weights are transposed convolutions'
+    #[arg(long, requires = "layout")]
+    transposed: bool,
 }
 
 /// File formats.
@@ -57,7 +74,9 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         FormatArg::Raw => export::Format::Raw,
         FormatArg::Npy => export::Format::Npy,
     });
+    let layouts = layouts(args, &axes, &chosen)?;
     let request = export::Request {
+        layouts,
         output: &args.output,
         format,
         tensors: chosen
@@ -79,6 +98,32 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     } else {
         Exit::No
     })
+}
+
+/// The tensors that `--as` is about.
+fn layouts(
+    args: &Args,
+    axes: &AxisNames<'_>,
+    chosen: &[&TensorEntry],
+) -> Result<HashMap<String, export::Laid>> {
+    let mut layouts = HashMap::new();
+    let Some(tag) = &args.layout else {
+        return Ok(layouts);
+    };
+    for tensor in chosen {
+        if let Some(blocked) = axes.in_layout(tensor, tag, args.groups, args.transposed)? {
+            let tag = tag.clone();
+            layouts.insert(tensor.name.clone(), export::Laid { tag, blocked });
+        }
+    }
+    if layouts.is_empty() {
+        return Err(Error::usage(format!(
+            "none of these tensors has the axes of {}",
+            tag.text()
+        ))
+        .with_hint("`pthinspect ls` shows their shapes"));
+    }
+    Ok(layouts)
 }
 
 /// NAMEs and FILE.

@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use super::exit::{Exit, Outcome};
 use super::io::Io;
 use super::values::{ConvolutionFlags, Sizes};
 use crate::error::{Error, Result};
 use crate::explain::Layer;
 use crate::explain::LayerOptions;
+use crate::explain::Sort;
+use crate::explain::Wanted;
 use crate::render;
+use crate::tensor::Tag;
 
 /// Arguments of `layer`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +22,17 @@ use crate::render;
     $ pthinspect layer conv1 model.pth --filter 7 --channel 0\n  \
     $ pthinspect layer conv1 model.pth --at 7,2,4,1\n  \
     $ pthinspect layer conv1 model.pth --flat 596 --json\n  \
-    $ pthinspect layer conv1 model.pth --input 1,3,32,32 --padding 2")]
+    $ pthinspect layer conv1 model.pth --input 1,3,32,32 --padding 2\n  \
+    $ pthinspect layer conv1 model.pth --input 1,3,32,32 --padding 2 --output-at 0,5\n  \
+    $ pthinspect layer conv1 model.pth --input 1,3,32,32 --im2col\n  \
+    $ pthinspect layer conv1 model.pth --arguments\n  \
+    $ pthinspect layer conv1 model.pth --memory\n  \
+    $ pthinspect layer conv1 model.pth --as OIhw8i8o --at 7,2,4,1\n  \
+    $ pthinspect layer conv1 model.pth --hex --filter 7 --channel 0\n  \
+    $ pthinspect layer conv1 model.pth --figures --sort norm\n\n\
+    With --memory, --arguments, --im2col, --as, --hex, --figures or --output-at, these sections stand in the place of \
+    the page. Layouts: the letters O, I, H, W (D for depth, G for groups) from slowest to fastest, then blocks, as in \
+    OHWI, HWIO, OIhw8i8o, gOIhw8i8o, Goihw8g; or counted axes, as in acdb, ABcd8b8a; N, C, H, W lay out the input.")]
 pub struct Args {
     /// Layer (conv1, layer1.0.conv2) or tensor (conv1.weight); a unique suffix is enough
     name: String,
@@ -38,6 +53,30 @@ pub struct Args {
     /// Output shape for an input of this shape
     #[arg(long, value_name = "N,C,H,W")]
     input: Option<Sizes>,
+    /// What this output pixel reads, drawn; needs --input
+    #[arg(long, value_name = "Y,X", requires = "input")]
+    output_at: Option<Sizes>,
+    /// What each argument of the convolution does, with pictures
+    #[arg(long)]
+    arguments: bool,
+    /// How the weight lies in memory: which weights are neighbours
+    #[arg(long)]
+    memory: bool,
+    /// The convolution as a product of matrices; needs --input
+    #[arg(long, requires = "input")]
+    im2col: bool,
+    /// Where each weight goes in another layout (OHWI, HWIO, OIhw8i8o, ...)
+    #[arg(long = "as", value_name = "LAYOUT")]
+    layout: Option<Tag>,
+    /// The bytes in the file beside the values, of filter 0 or of --filter and --channel
+    #[arg(long)]
+    hex: bool,
+    /// Norm, mean, spread, zeros of every filter; dead and equal ones
+    #[arg(long)]
+    figures: bool,
+    /// Sort the figures by one of them
+    #[arg(long, value_enum, value_name = "FIGURE", requires = "figures")]
+    sort: Option<SortArg>,
     /// Groups; a state dict does not store them
     #[arg(long, value_name = "G", conflicts_with = "in_channels")]
     groups: Option<usize>,
@@ -49,9 +88,36 @@ pub struct Args {
     transposed: bool,
     #[command(flatten)]
     convolution: ConvolutionFlags,
+    /// zeros, reflect, replicate or circular
+    #[arg(long, value_name = "MODE")]
+    padding_mode: Option<String>,
     /// Output padding of a transposed convolution
     #[arg(long, value_name = "P")]
     output_padding: Option<Sizes>,
+}
+
+/// What to sort figures by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SortArg {
+    Norm,
+    Mean,
+    Std,
+    Min,
+    Max,
+    Zeros,
+}
+
+impl SortArg {
+    fn figure(self) -> Sort {
+        match self {
+            SortArg::Norm => Sort::Norm,
+            SortArg::Mean => Sort::Mean,
+            SortArg::Std => Sort::Std,
+            SortArg::Min => Sort::Min,
+            SortArg::Max => Sort::Max,
+            SortArg::Zeros => Sort::Zeros,
+        }
+    }
 }
 
 /// Explains the layer.
@@ -80,6 +146,18 @@ fn options(args: &Args) -> LayerOptions {
         channel: args.channel,
         at: sizes(&args.at),
         flat: args.flat,
+        padding_mode: args.padding_mode.clone(),
+        sections: Wanted {
+            memory: args.memory,
+            im2col: args.im2col,
+            layout: args.layout.clone(),
+            hex: args.hex,
+            figures: args
+                .figures
+                .then(|| args.sort.map_or(Sort::Index, SortArg::figure)),
+            output_at: sizes(&args.output_at),
+            arguments: args.arguments,
+        },
         ..args.convolution.options()
     }
 }

@@ -233,7 +233,7 @@ fn drawn(output: &Path, drawing: &Drawing) -> serde_json::Value {
         "height": drawing.raster.height(),
         "filters": drawing.drawn.filters,
         "channels": drawing.drawn.channels,
-        "values_per_cell": [drawing.drawn.factor, drawing.drawn.factor],
+        "values_per_cell": drawing.drawn.factor,
     })
 }
 
@@ -334,6 +334,8 @@ fn maps(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // one range is meant
+
     use super::IndexList;
 
     #[test]

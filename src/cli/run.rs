@@ -42,6 +42,7 @@ use crate::export::array::Array;
 use crate::render::explain_output;
 use crate::render::explain_output::Explained;
 use crate::tensor::DType;
+use crate::verify::compare::compare;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -144,7 +145,8 @@ pub(super) fn output_of(
     ) -> Result<(Array, Order)> {
         let elements = R::decode(dtype, &input.elements);
         let ready = Ready::new(layer, dtype, &elements, &input.shape, execution)?;
-        Ok((ready.output(&execution.how)?, ready.order))
+        let result = ready.run(ready.order, &execution.how)?;
+        Ok((ready.array(&result), ready.order))
     }
     let dtype = layer.dtype(input).map_err(|e| e.in_file(from))?;
     let done = match dtype {
@@ -224,16 +226,20 @@ impl<'a, R: Tiled> Ready<'a, R> {
         }
     }
 
-    fn output(&self, how: &How) -> Result<Array> {
+    /// The whole output in `order`.
+    fn run(&self, order: Order, how: &How) -> Result<Vec<R>> {
         let geometry = &self.prepared.geometry;
-        let plan = self.order.plan(geometry);
+        let plan = order.plan(geometry);
         let kernel = how.kernel()?;
-        let result = how.install(|| kernel::run(&self.operands(), geometry, &plan, kernel))?;
-        Ok(Array {
+        how.install(|| kernel::run(&self.operands(), geometry, &plan, kernel))
+    }
+
+    fn array(&self, result: &[R]) -> Array {
+        Array {
             dtype: self.dtype.dtype(),
             shape: self.output.clone(),
-            elements: real::encode(self.dtype, &result),
-        })
+            elements: real::encode(self.dtype, result),
+        }
     }
 }
 
@@ -251,7 +257,8 @@ fn execute<R: Tiled>(
         .map_err(|e| e.in_file(args.input.path()))?;
     let order = ready.order;
     if let Some(file) = &args.output {
-        file.write(&ready.output(&args.execution.how)?)?;
+        let result = ready.run(order, &args.execution.how)?;
+        file.write(&ready.array(&result))?;
     }
     let mut document = json!({
         "layer": layer.name,
@@ -269,6 +276,13 @@ fn execute<R: Tiled>(
             image: ready.image,
         };
         let against = args.against.map(|other| element.trace(other));
+        let whole = match args.against {
+            Some(other) => {
+                let all = |order| ready.run(order, &args.execution.how);
+                Some(compare(dtype, &all(order)?, &all(other)?))
+            }
+            None => None,
+        };
         let explained = Explained {
             layer: &layer.name,
             dtype,
@@ -277,6 +291,7 @@ fn execute<R: Tiled>(
             shape: &ready.output,
             first: element.trace(order)?,
             against: against.transpose()?,
+            whole,
             note: note(&layer.arguments),
         };
         if io.json {

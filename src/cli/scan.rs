@@ -18,13 +18,15 @@ use crate::scan::Level;
     $ pthinspect scan model.pth\n  \
     $ pthinspect scan model.pth --names\n  \
     $ pthinspect scan model.pth --allow 'mypackage.*' --allow __main__.Config\n  \
-    $ pthinspect scan checkpoints/ --sarif scan.sarif      (every file of a folder)\n\n\
-    A name is known-inert if torch, torchvision, numpy, transformers' Trainer or Python's own data types write it, and \
-    it is used as they use it; what is not on that list is unknown or dangerous, and so is every oddity that no correct \
-    writer produces. Exit code 0: clean. 1: unknown or dangerous. Nothing in the file is ever executed.")]
+    $ pthinspect scan *.pth checkpoints/ --sarif scan.sarif      (every file of a folder)\n\n\
+    A name is known-inert if torch, torchvision, Lightning, transformers, numpy or Python's own data types write it, \
+    and it is used as they use it; what is not on that list is unknown or dangerous, and so is every oddity that no \
+    correct writer produces. Exit code 0: all clean. 1: one is unknown or dangerous. 2: one could not be scanned. \
+    Nothing in a file is ever executed.")]
 pub struct Args {
-    /// Checkpoint, the index of a sharded one, or a folder
-    file: Option<PathBuf>,
+    /// Checkpoints, indexes of sharded ones, or folders
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Vouch for names: mypackage.models.Net, or a glob such as 'mypackage.*'
     #[arg(long, value_name = "PATTERN")]
     allow: Vec<String>,
@@ -36,27 +38,50 @@ pub struct Args {
     sarif: Option<PathBuf>,
 }
 
-/// Scans the file and prints the verdict.
+/// Scans the files and prints a verdict on each, and on all.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let options = scan::Options {
         allow: patterns(&args.allow)?,
         limits: io.limits.clone(),
     };
-    let path = super::file::resolve(io, args.file.as_deref())?;
-    let report = scan::scan(&path, &options)?;
+    let files = match &args.files[..] {
+        [] => vec![super::file::resolve(io, None)?],
+        files => files.to_vec(),
+    };
+    let one = files.len() == 1;
+    let mut reports = Vec::new();
+    let mut failures = Vec::new();
+    for file in &files {
+        match scan::scan(file, &options) {
+            Ok(report) => {
+                if !io.json {
+                    render::scan::text(io.out, &report, io.paint, args.names)?;
+                }
+                reports.push(report);
+            }
+            Err(error) if one => return Err(error.into()),
+            Err(error) => failures.push((file, error)),
+        }
+    }
     if let Some(sarif) = &args.sarif {
-        let document = render::sarif::document(&report);
+        let document = render::sarif::document(&reports);
         output::write_whole(sarif, |out| render::json::write(out, &document))?;
     }
-    if io.json {
-        io.print_json(&render::scan::json(&report))?;
-    } else {
-        render::scan::text(io.out, &report, io.paint, args.names)?;
+    match (&reports[..], io.json) {
+        ([report], true) if one => io.print_json(&render::scan::json(report))?,
+        (_, false) if one => {}
+        (reports, true) => io.print_json(&render::scan::json_of_several(reports, &failures))?,
+        (reports, false) => render::scan::total(io.out, reports, failures.len(), io.paint)?,
     }
-    Ok(if report.verdict == Level::Inert {
-        Exit::Ok
-    } else {
-        Exit::No
+    io.out.flush()?;
+    for (_, error) in &failures {
+        io.error(error);
+    }
+    let worst = reports.iter().map(|report| report.verdict).max();
+    Ok(match worst {
+        _ if !failures.is_empty() => Exit::Failed,
+        Some(Level::Unknown | Level::Dangerous) => Exit::No,
+        _ => Exit::Ok,
     })
 }
 

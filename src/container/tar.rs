@@ -7,9 +7,10 @@
 use std::ops::Range;
 
 use crate::bytes::Limits;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-const BLOCK: usize = 512;
+/// Bytes of a block: members begin at multiples of it.
+pub const BLOCK: usize = 512;
 
 /// A file in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,37 @@ pub struct Member {
 /// [`Limits::records`] members.
 pub fn members(bytes: &[u8], limits: &Limits) -> Result<Vec<Member>> {
     let mut members = Vec::new();
+    walk(bytes, limits, &mut members).map(|()| members)
+}
+
+/// The same of a damaged archive, up to where it is damaged, and what is wrong there. The last member may be cut off.
+///
+/// # Errors
+///
+/// `Limit` only.
+pub fn members_left(bytes: &[u8], limits: &Limits) -> Result<(Vec<Member>, Option<Error>)> {
+    let mut members = Vec::new();
+    let error = match walk(bytes, limits, &mut members) {
+        Ok(()) => return Ok((members, None)),
+        Err(error) if error.kind() == ErrorKind::Limit => return Err(error),
+        Err(error) => error,
+    };
+    let at = members
+        .last()
+        .map_or(0, |last| last.data.end.next_multiple_of(BLOCK));
+    if let Some(header) = bytes.get(at..at + BLOCK)
+        && has_right_sum(header)
+        && at + BLOCK < bytes.len()
+    {
+        members.push(Member {
+            name: name(header),
+            data: at + BLOCK..bytes.len(),
+        });
+    }
+    Ok((members, Some(error)))
+}
+
+fn walk(bytes: &[u8], limits: &Limits, members: &mut Vec<Member>) -> Result<()> {
     let mut at = 0;
     let mut next = Overrides::default();
     while let Some(header) = bytes.get(at..at + BLOCK) {
@@ -55,7 +87,7 @@ pub fn members(bytes: &[u8], limits: &Limits) -> Result<Vec<Member>> {
             _ => next = Overrides::default(),
         }
     }
-    Ok(members)
+    Ok(())
 }
 
 /// What an extended header says about the member behind it.
@@ -85,13 +117,7 @@ impl Overrides {
     }
 }
 
-/// The kind of the member whose header lies at `at`, and where its data lies.
-fn read_header(
-    bytes: &[u8],
-    header: &[u8],
-    at: usize,
-    next: &Overrides,
-) -> Result<(u8, Range<usize>)> {
+fn has_right_sum(header: &[u8]) -> bool {
     let declared = number(&header[148..156]);
     let sum = |byte: fn(u8) -> i64| -> i64 {
         let shown = header.iter().enumerate().map(|(i, &b)| match i {
@@ -102,7 +128,17 @@ fn read_header(
     };
     // some old writers added signed bytes
     let sums = [sum(i64::from), sum(|b| i64::from(b as i8))];
-    if declared.is_none_or(|n| !sums.contains(&(n as i64))) {
+    declared.is_some_and(|n| sums.contains(&(n as i64)))
+}
+
+/// The kind of the member whose header lies at `at`, and where its data lies.
+fn read_header(
+    bytes: &[u8],
+    header: &[u8],
+    at: usize,
+    next: &Overrides,
+) -> Result<(u8, Range<usize>)> {
+    if !has_right_sum(header) {
         return Err(Error::malformed(
             "the tar's header has a wrong checksum: the file is damaged",
         ));

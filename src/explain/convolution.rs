@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::hyperparameters::{Hyperparameters, Known, Origin, Padding};
 use super::layer::LayerOptions;
+use super::window::check_padding;
 use crate::error::{Error, Result};
 
 /// A convolution, seen through its weight.
@@ -132,6 +133,7 @@ impl Convolution {
         let axes = (0..dims)
             .map(|axis| self.output_axis(axis, input[lead + axis]))
             .collect::<Result<Vec<_>>>()?;
+        check_padding(self, &axes)?;
         let mut shape = input[..lead - 1].to_vec();
         shape.push(self.out_channels);
         shape.extend(axes.iter().map(|axis| axis.output));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::layer::LayerOptions;
 use crate::error::{Error, Result};
+use crate::execute::PaddingMode;
 
 /// A value, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +82,13 @@ impl Hyperparameters {
             }
         }
         let output_padding = from_file("output_padding");
-        let padding_mode = match from_file("padding_mode").and_then(Value::as_str) {
-            Some(mode) => Known::new(mode.to_owned(), Origin::File),
-            None => Known::new("zeros".to_owned(), Origin::Default),
+        let in_file = from_file("padding_mode").and_then(Value::as_str);
+        let padding_mode = match (&options.padding_mode, in_file) {
+            (Some(mode), _) => {
+                Known::new(PaddingMode::parse(mode)?.name().to_owned(), Origin::Flag)
+            }
+            (None, Some(mode)) => Known::new(mode.to_owned(), Origin::File),
+            (None, None) => Known::new("zeros".to_owned(), Origin::Default),
         };
         Ok(Self {
             stride,

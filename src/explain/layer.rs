@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::convolution::{Convolution, Output};
 use super::hyperparameters::Padding;
 use super::kind::{Axis, Clues, Evidence, Kind};
-use super::memory::{Memory, Relation, Sharing, bytes_of, first_stored};
+use super::memory::{Memory, Picture, Relation, Sharing, bytes_of, first_stored};
+use super::sections::{Sections, Wanted};
 use super::select::{ElementAt, Selection, Slice};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::StorageId;
@@ -32,6 +33,8 @@ pub struct LayerOptions {
     pub padding: Option<Padding>,
     /// Dilation.
     pub dilation: Option<Vec<usize>>,
+    /// What the padding holds: zeros, reflect, replicate, circular.
+    pub padding_mode: Option<String>,
     /// Output padding of a transposed convolution.
     pub output_padding: Option<Vec<usize>>,
     /// Shape of an input.
@@ -44,6 +47,8 @@ pub struct LayerOptions {
     pub at: Option<Vec<usize>>,
     /// Show the element at this flat position.
     pub flat: Option<usize>,
+    /// What to show beyond the page.
+    pub sections: Wanted,
 }
 
 /// What `layer` shows.
@@ -79,6 +84,8 @@ pub struct Layer {
     pub channels: Vec<Slice>,
     /// Indices of the elements that lie first in memory, where that is not C order.
     pub first_stored: Vec<Vec<usize>>,
+    /// How the weight lies in memory.
+    pub picture: Picture,
     /// The output for the given input.
     pub output: Option<Output>,
     /// The chosen part.
@@ -87,6 +94,8 @@ pub struct Layer {
     pub companions: Vec<Companion>,
     /// The chosen element.
     pub element: Option<ElementAt>,
+    /// What was asked for beyond the page.
+    pub sections: Sections,
 }
 
 /// What a tensor of a layer does.
@@ -175,8 +184,12 @@ impl Layer {
             Some(input) => Some(output(kind, convolution.as_ref(), shape, input)?),
             None => None,
         };
-        let selection = select(checkpoint, weight, kind, options)?;
-        Ok(Self {
+        let fixed = fixed(shape, kind, options)?;
+        let selection = match fixed.iter().any(Option::is_some) {
+            true => Some(Selection::of(checkpoint, weight, fixed.clone())?),
+            false => None,
+        };
+        let mut layer = Self {
             file: checkpoint
                 .file_of(weight)
                 .unwrap_or(checkpoint.path())
@@ -197,6 +210,7 @@ impl Layer {
             },
             is_deeper: is_deeper(checkpoint, weight),
             first_stored: first_stored(&weight.layout, 3),
+            picture: Picture::of(&weight.layout),
             companions: companions(checkpoint, &siblings, shape, kind, options)?,
             element: element(checkpoint, weight, options)?,
             name: path,
@@ -206,7 +220,10 @@ impl Layer {
             convolution,
             output,
             selection,
-        })
+            sections: Sections::default(),
+        };
+        layer.sections = Sections::of(checkpoint, weight, &layer, &options.sections, fixed)?;
+        Ok(layer)
     }
 }
 
@@ -363,16 +380,8 @@ fn chosen_axes(kind: Kind) -> (usize, usize) {
     }
 }
 
-fn select(
-    checkpoint: &Checkpoint,
-    weight: &TensorEntry,
-    kind: Kind,
-    options: &LayerOptions,
-) -> Result<Option<Selection>> {
-    if options.filter.is_none() && options.channel.is_none() {
-        return Ok(None);
-    }
-    let shape = weight.layout.shape();
+/// The chosen index along each axis, by `--filter` and `--channel`.
+fn fixed(shape: &[usize], kind: Kind, options: &LayerOptions) -> Result<Vec<Option<usize>>> {
     let mut fixed = vec![None; shape.len()];
     let (filter, channel) = chosen_axes(kind);
     for (wanted, word, axis) in [
@@ -393,7 +402,7 @@ fn select(
         }
         fixed[axis] = Some(index);
     }
-    Selection::of(checkpoint, weight, fixed).map(Some)
+    Ok(fixed)
 }
 
 /// The numbers beside the weight that belong to the chosen filter or channel: its bias, its running mean, ...

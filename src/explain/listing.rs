@@ -142,9 +142,12 @@ impl Row {
         Ok(())
     }
 
-    /// Whether the shape is that of a nested tensor's buffer, and so nobody's.
+    /// Whether it has a shape: that of a nested tensor is its buffer's, an uninitialized one has none.
     pub fn has_shape(&self) -> bool {
-        !matches!(self.layout.as_deref(), Some("nested" | "jagged"))
+        !matches!(
+            self.layout.as_deref(),
+            Some("nested" | "jagged" | "uninitialized")
+        )
     }
 
     fn of(checkpoint: &Checkpoint, sharing: &Sharing, tensor: &TensorEntry) -> Self {

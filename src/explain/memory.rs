@@ -84,6 +84,95 @@ pub fn first_stored(layout: &Layout, count: usize) -> Vec<Vec<usize>> {
     (0..count.min(layout.numel())).map(index_of).collect()
 }
 
+/// How a tensor lies in memory, from the slowest axis to the fastest: what a picture of it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Axes of more than one index, slowest first; those of stride 0 first of all.
+    pub cuts: Vec<Cut>,
+    /// Elements of the storage, from the first one of the tensor on, with the flat index (C order) of the weight that
+    /// each is; `None` in the gaps.
+    pub strip: Vec<Option<usize>>,
+    /// Elements of the storage before the first one.
+    pub offset: usize,
+    /// Elements from the first one of the tensor to the last.
+    pub span: usize,
+}
+
+/// One axis in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The axis.
+    pub axis: usize,
+    /// Its size.
+    pub size: usize,
+    /// Elements from one index to the next.
+    pub stride: usize,
+    /// Elements from the first to the last that one index of it covers.
+    pub covers: usize,
+}
+
+/// Elements of a strip.
+const STRIP: usize = 4096;
+
+impl Picture {
+    /// Of a layout.
+    pub fn of(layout: &Layout) -> Self {
+        let (shape, stride) = (layout.shape(), layout.stride());
+        let mut axes: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] > 1).collect();
+        // stable: the earlier axis is the slower one where strides are equal, as in C order
+        axes.sort_by_key(|&axis| (stride[axis] != 0, std::cmp::Reverse(stride[axis])));
+        let covers = |axis: usize| {
+            let faster = axes
+                .iter()
+                .filter(|&&other| other != axis && stride[other] < stride[axis].max(1));
+            faster
+                .map(|&other| (shape[other] - 1) * stride[other])
+                .sum::<usize>()
+                + 1
+        };
+        let range = range(layout);
+        let mut strip = vec![None; range.len().min(STRIP)];
+        // every element whose index is small enough to be in the strip
+        let most: Vec<usize> = shape
+            .iter()
+            .zip(stride)
+            .map(|(&n, &s)| n.min(strip.len().checked_div(s).unwrap_or(0) + 1))
+            .collect();
+        let total: usize = most.iter().fold(1, |total, &n| total.saturating_mul(n));
+        if layout.numel() > 0 && total <= STRIP << 8 {
+            for mut number in (0..total).rev() {
+                let mut index = vec![0; shape.len()];
+                for axis in (0..shape.len()).rev() {
+                    index[axis] = number % most[axis];
+                    number /= most[axis];
+                }
+                let place = layout
+                    .offset_of(&index)
+                    .and_then(|at| at.checked_sub(range.start));
+                if let Some(cell) = place.and_then(|place| strip.get_mut(place)) {
+                    *cell = layout.ravel(&index);
+                }
+            }
+        } else {
+            strip.clear();
+        }
+        Self {
+            cuts: axes
+                .iter()
+                .map(|&axis| Cut {
+                    axis,
+                    size: shape[axis],
+                    stride: stride[axis],
+                    covers: covers(axis),
+                })
+                .collect(),
+            strip,
+            offset: layout.storage_offset(),
+            span: range.len(),
+        }
+    }
+}
+
 /// Whether the elements lie without gaps when the axes are walked from slowest to fastest in the order of `axes`.
 fn is_dense(layout: &Layout, axes: &[usize]) -> bool {
     let mut expected: usize = 1;
@@ -109,6 +198,8 @@ pub struct Spot {
     pub file: Option<Range<u64>>,
     /// Whether the run holds the asked-for elements and nothing else (in whatever order).
     pub exact: bool,
+    /// Where they lie at equal distances: the distance, in elements.
+    pub every: Option<usize>,
 }
 
 impl Spot {
@@ -128,8 +219,31 @@ impl Spot {
             elements,
             file,
             exact: Memory::of(layout).is_dense(),
+            every: distance(layout),
         })
     }
+}
+
+/// The distance between neighbours of a layout whose elements lie at equal distances above 1.
+fn distance(layout: &Layout) -> Option<usize> {
+    let axes = || {
+        layout
+            .shape()
+            .iter()
+            .zip(layout.stride())
+            .filter(|(n, _)| **n > 1)
+    };
+    let step = axes()
+        .map(|(_, &stride)| stride)
+        .min()
+        .filter(|&step| step > 1)?;
+    if axes().any(|(_, stride)| !stride.is_multiple_of(step)) {
+        return None;
+    }
+    let shape: Vec<usize> = axes().map(|(&n, _)| n).collect();
+    let stride = axes().map(|(_, stride)| stride / step).collect();
+    let scaled = Layout::new(shape, stride, 0).ok()?;
+    Memory::of(&scaled).is_dense().then_some(step)
 }
 
 /// Bytes that `elements` elements take, rounded up for sub-byte types.
@@ -224,6 +338,48 @@ mod tests {
         assert_eq!(first, [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]);
         let offsets: Vec<_> = first.iter().map(|index| layout.offset_of(index)).collect();
         assert_eq!(offsets, [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn equal_distances_are_seen() {
+        let of = |shape: &[usize], stride: &[usize]| super::distance(&layout(shape, stride, 5));
+        assert_eq!(of(&[3, 3, 3], &[10, 30, 90]), Some(10));
+        assert_eq!(of(&[3, 3], &[9, 3]), Some(3));
+        assert_eq!(of(&[3, 3], &[3, 1]), None, "side by side");
+        assert_eq!(of(&[3, 2], &[10, 4]), None);
+        assert_eq!(of(&[3], &[0]), None);
+    }
+
+    #[test]
+    fn a_picture_goes_from_the_slowest_axis_to_the_fastest() {
+        let picture = |shape: &[usize], stride: &[usize], offset| {
+            super::Picture::of(&layout(shape, stride, offset))
+        };
+        let found = picture(&[10, 3, 3, 3], &[1, 10, 30, 90], 0);
+        let cuts: Vec<_> = found
+            .cuts
+            .iter()
+            .map(|cut| (cut.axis, cut.stride, cut.covers))
+            .collect();
+        assert_eq!(cuts, [(3, 90, 90), (2, 30, 30), (1, 10, 10), (0, 1, 1)]);
+        assert_eq!(found.strip[..3], [Some(0), Some(27), Some(54)]);
+        assert_eq!(found.strip.len(), 270);
+        assert!(found.strip.iter().all(Option::is_some));
+        let found = picture(&[2, 3], &[8, 2], 4);
+        assert_eq!((found.offset, found.span), (4, 13));
+        let cells: String = found
+            .strip
+            .iter()
+            .map(|cell| cell.map_or('.', |flat| char::from(b'0' + flat as u8)))
+            .collect();
+        assert_eq!(cells, "0.1.2...3.4.5");
+        let found = picture(&[4, 3], &[0, 1], 0);
+        assert_eq!(found.cuts[0].stride, 0);
+        assert_eq!(
+            found.strip,
+            [Some(0), Some(1), Some(2)],
+            "the first of those that share it"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{Result, Write};
 use serde_json::{Map, Value, json};
 
 use super::Format;
+use super::Laid;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 
@@ -27,6 +28,8 @@ pub struct Entry {
     pub nbytes: u64,
     /// Digest of the elements.
     pub sha256: String,
+    /// The memory format, where it is not the tensor's own axes in C order.
+    pub layout: Option<Laid>,
     /// What else belongs to a quantized tensor.
     pub extra: Map<String, Value>,
 }
@@ -35,6 +38,7 @@ impl Entry {
     pub(super) fn new(
         tensor: &TensorEntry,
         axes: Option<&[String]>,
+        layout: Option<&Laid>,
         file: String,
         offset: u64,
         sha256: String,
@@ -47,8 +51,12 @@ impl Entry {
             axes: axes.map(<[String]>::to_vec),
             file,
             offset,
-            nbytes: u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX),
+            nbytes: match layout {
+                Some(laid) => laid.nbytes(tensor.dtype),
+                None => u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX),
+            },
             sha256,
+            layout: layout.cloned(),
             extra: tensor.extra.clone(),
         }
     }
@@ -61,7 +69,10 @@ impl Entry {
             ("axes".to_owned(), json!(self.axes)),
             (
                 "axis_order".to_owned(),
-                json!("C: the last axis moves fastest"),
+                match &self.layout {
+                    None => json!("C: the last axis moves fastest"),
+                    Some(laid) => json!(format!("{}: see layout", laid.tag.text())),
+                },
             ),
             ("byte_order".to_owned(), json!("little")),
             ("file".to_owned(), json!(self.file)),
@@ -69,11 +80,36 @@ impl Entry {
             ("nbytes".to_owned(), json!(self.nbytes)),
             ("sha256".to_owned(), json!(self.sha256)),
         ]);
+        if let Some(laid) = &self.layout {
+            object.insert("layout".to_owned(), layout(laid));
+        }
         for (key, value) in &self.extra {
             object.entry(key).or_insert_with(|| value.clone());
         }
         Value::Object(object)
     }
+}
+
+/// A memory format for a program that has never heard of its name: the array's shape, C order, and of which axis of
+/// `dims` each of its axes counts what: `(index // divide) % size`. Blocks are filled up with zeros.
+fn layout(laid: &Laid) -> Value {
+    let blocked = &laid.blocked;
+    let axes = blocked.digits.iter().map(|digit| {
+        json!({
+            "axis": blocked.axes[digit.axis].to_string(), "divide": digit.divide, "size": digit.size,
+            "stride": digit.stride,
+        })
+    });
+    let names = blocked.axes.iter().map(ToString::to_string);
+    json!({
+        "tag": laid.tag.text(),
+        "onednn": blocked.spellings,
+        "shape": blocked.array_shape(),
+        "dims": blocked.dims,
+        "dims_are": names.collect::<Vec<_>>(),
+        "padded": blocked.padded,
+        "axes": axes.collect::<Vec<_>>(),
+    })
 }
 
 /// The manifest.

@@ -4,6 +4,7 @@ pub mod array;
 mod filename;
 mod manifest;
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::{Error, Result};
 use crate::npy;
+use crate::tensor::Blocked;
+use crate::tensor::DType;
+use crate::tensor::Tag;
 use crate::tensor::TensorView;
 
 /// File format of the elements.
@@ -55,6 +59,25 @@ pub struct Request<'a> {
     pub format: Option<Format>,
     /// The tensors, each with words for its axes where they are known.
     pub tensors: Vec<(&'a TensorEntry, Option<Vec<String>>)>,
+    /// Tensors that are to be written in another memory format, by name.
+    pub layouts: HashMap<String, Laid>,
+}
+
+/// Another memory format for a tensor's elements.
+#[derive(Clone, Debug)]
+pub struct Laid {
+    /// As it was asked for.
+    pub tag: Tag,
+    /// What it makes of the tensor.
+    pub blocked: Blocked,
+}
+
+impl Laid {
+    /// Bytes that a tensor of `dtype` takes in this layout.
+    fn nbytes(&self, dtype: DType) -> u64 {
+        let bits = self.blocked.numel as u128 * dtype.bits() as u128;
+        u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
+    }
 }
 
 /// What was written.
@@ -80,6 +103,17 @@ pub fn write(checkpoint: &Checkpoint, request: &Request<'_>) -> Result<Written> 
         _ => Format::Raw,
     };
     let format = request.format.unwrap_or(by_ending);
+    let packed = |tensor: &TensorEntry| !tensor.dtype.bits().is_multiple_of(8);
+    let packed = request
+        .tensors
+        .iter()
+        .find(|(t, _)| packed(t) && request.layouts.contains_key(&t.name));
+    if let Some((tensor, _)) = packed {
+        return Err(Error::unsupported(format!(
+            "{} has several elements of {} to a byte, which no other layout is known for",
+            tensor.name, tensor.dtype
+        )));
+    }
     if !folder && format == Format::Npy && request.tensors.len() != 1 {
         return Err(Error::usage(format!(
             "{} tensors do not fit into one .npy file",
@@ -129,13 +163,14 @@ fn write_folder(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) 
         let Some(view) = view(checkpoint, tensor, request, &mut skipped)? else {
             continue;
         };
+        let laid = request.layouts.get(&tensor.name);
         let file = filename::unique(&tensor.name, format.ending(), &mut taken);
         let mut sha256 = String::new();
         write_whole(&request.output.join(&file), |out| {
-            sha256 = elements(&view, format, out)?;
+            sha256 = elements(&view, laid, format, out)?;
             Ok(())
         })?;
-        entries.push(Entry::new(tensor, axes.as_deref(), file, 0, sha256));
+        entries.push(Entry::new(tensor, axes.as_deref(), laid, file, 0, sha256));
     }
     Ok((entries, skipped))
 }
@@ -162,8 +197,9 @@ fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) ->
             let view = checkpoint
                 .view(tensor)
                 .map_err(|e| failed(&mut failure, e))?;
-            let sha256 = elements(&view, format, out)?;
-            let entry = Entry::new(tensor, axes.as_deref(), name.clone(), offset, sha256);
+            let laid = request.layouts.get(&tensor.name);
+            let sha256 = elements(&view, laid, format, out)?;
+            let entry = Entry::new(tensor, axes.as_deref(), laid, name.clone(), offset, sha256);
             offset += entry.nbytes;
             entries.push(entry);
         }
@@ -201,13 +237,27 @@ fn view<'a>(
 }
 
 /// Writes one tensor and returns the digest of its elements (not of a header).
-fn elements(view: &TensorView<'_>, format: Format, out: &mut dyn Write) -> std::io::Result<String> {
+fn elements(
+    view: &TensorView<'_>,
+    laid: Option<&Laid>,
+    format: Format,
+    out: &mut dyn Write,
+) -> std::io::Result<String> {
+    let shape = match laid {
+        Some(laid) => laid.blocked.array_shape(),
+        None => view.layout().shape().to_vec(),
+    };
     if format == Format::Npy {
-        out.write_all(
-            &npy::header(view.dtype(), view.layout().shape()).map_err(std::io::Error::other)?,
-        )?;
+        out.write_all(&npy::header(view.dtype(), &shape).map_err(std::io::Error::other)?)?;
     }
     let mut hash = Sha256::new(out);
-    view.write_logical(&mut hash)?;
+    match laid {
+        None => view.write_logical(&mut hash)?,
+        Some(laid) => {
+            let bytes = view.to_bytes().map_err(std::io::Error::other)?;
+            laid.blocked
+                .write(&bytes, view.dtype().bits() / 8, &mut hash)?;
+        }
+    }
     Ok(hash.finish())
 }

@@ -23,6 +23,7 @@ pub use value::{Graph, Object, ObjectKind, Value, ValueId};
 use crate::bytes::Limits;
 use crate::error::Result;
 use machine::Machine;
+pub use machine::Prefix;
 
 /// Runs the pickle at the start of `bytes` up to its STOP and returns the graph that it builds.
 ///
@@ -45,4 +46,14 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Graph> {
 /// at STOP, or where none of them could go on, or at a limit. Never fails.
 pub fn trace(bytes: &[u8], limits: &Limits) -> Trace {
     Machine::new(bytes, limits).trace()
+}
+
+/// Runs a pickle that may be cut off or damaged as far as it goes, and returns what it had built by then: of every
+/// container the items that were finished.
+///
+/// # Errors
+///
+/// As [`read`], `Limit` only.
+pub fn read_prefix(bytes: &[u8], limits: &Limits) -> Result<Prefix> {
+    Machine::new(bytes, limits).run_prefix()
 }

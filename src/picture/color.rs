@@ -11,13 +11,14 @@
 //!
 //! A colour that no screen has keeps lightness and hue and loses chroma until one has it.
 
+use std::f64::consts::PI;
 use std::sync::LazyLock;
 
 /// sRGB, 8 bits each.
 pub type Rgb = [u8; 3];
 
-/// Steps of a map: odd, so that one of them is the middle.
-const STEPS: usize = 511;
+/// Steps of a map: odd, so that one of them is the middle; together with the text they fit into a palette of 256.
+const STEPS: usize = 201;
 
 /// A map from numbers to colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,19 +84,19 @@ fn table(color: impl Fn(f64) -> Rgb) -> Vec<Rgb> {
 fn diverging(at: f64) -> Rgb {
     let far = at.abs();
     let lightness = 0.985 - 0.545 * far;
-    let chroma = 0.175 * (far * std::f64::consts::FRAC_PI_2).sin();
-    // towards the ends orange turns redder and blue more violet, where screens have more of them
-    let hue = if at < 0.0 {
-        245.0 + 18.0 * far
-    } else {
-        70.0 - 22.0 * far
+    // towards the ends orange turns redder and blue more violet, where screens have more of them; dark orange they have
+    // hardly any, so that its chroma is largest on the way
+    let (chroma, hue) = match at < 0.0 {
+        true => (0.175 * (far * 0.5 * PI).sin(), 245.0 + 18.0 * far),
+        false => (0.145 * (far * 0.72 * PI).sin(), 70.0 - 22.0 * far),
     };
     in_gamut(lightness, chroma, hue)
 }
 
 fn sequential(at: f64) -> Rgb {
     let lightness = 0.18 + 0.78 * at;
-    let chroma = 0.09 + 0.06 * (at * std::f64::consts::PI).sin();
+    // as much as screens have all the way
+    let chroma = 0.084 + 0.045 * at.powi(3);
     in_gamut(lightness, chroma, 300.0 - 195.0 * at)
 }
 

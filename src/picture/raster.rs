@@ -87,7 +87,22 @@ impl Raster {
         self.fill(x + width - 1, y, 1, height, color);
     }
 
-    /// The PNG file, 8 bits a channel.
+    /// The colours, and for each pixel the number of its own; none where there are more than a palette holds.
+    fn palette(&self) -> Option<(Vec<Rgb>, Vec<u8>)> {
+        let mut numbers = std::collections::HashMap::new();
+        let mut colors = Vec::new();
+        let mut indices = Vec::with_capacity(self.pixels.len());
+        for &pixel in &self.pixels {
+            let number = *numbers.entry(pixel).or_insert_with(|| {
+                colors.push(pixel);
+                colors.len() - 1
+            });
+            indices.push(u8::try_from(number).ok()?);
+        }
+        Some((colors, indices))
+    }
+
+    /// The PNG file: with a palette where 256 colours are enough, else 8 bits a channel.
     ///
     /// # Errors
     ///
@@ -99,7 +114,18 @@ impl Raster {
         };
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, size(self.width)?, size(self.height)?);
-        encoder.set_color(ColorType::Rgb);
+        let palette = self.palette();
+        let data = match &palette {
+            Some((colors, indices)) => {
+                encoder.set_color(ColorType::Indexed);
+                encoder.set_palette(colors.as_flattened());
+                indices.as_slice()
+            }
+            None => {
+                encoder.set_color(ColorType::Rgb);
+                self.pixels.as_flattened()
+            }
+        };
         encoder.set_depth(BitDepth::Eight);
         // flat colours: what repeats is found best as it is
         encoder.set_filter(Filter::NoFilter);
@@ -108,9 +134,7 @@ impl Raster {
             .add_text_chunk("Software".into(), "pthinspect".into())
             .map_err(error)?;
         let mut writer = encoder.write_header().map_err(error)?;
-        writer
-            .write_image_data(self.pixels.as_flattened())
-            .map_err(error)?;
+        writer.write_image_data(data).map_err(error)?;
         writer.finish().map_err(error)?;
         Ok(bytes)
     }
@@ -129,14 +153,29 @@ mod tests {
         raster.fill(1, 1, 9, 1, [1, 2, 3]);
         raster.frame(0, 0, 5, 4, [9, 9, 9]);
         raster.blend(2, 2, [0, 0, 0], 51);
+        assert_eq!(
+            (raster.pixel(2, 2), raster.pixel(3, 1)),
+            ([204; 3], [1, 2, 3])
+        );
         let picture = Picture::decode(&raster.png().unwrap(), &Limits::default()).unwrap();
         assert_eq!((picture.width, picture.height, picture.channels), (5, 4, 3));
         assert_eq!(
             picture.samples,
             Samples::Eight(raster.pixels.as_flattened().to_vec())
         );
-        assert_eq!(raster.pixel(2, 2), [204; 3]);
-        assert_eq!(raster.pixel(3, 1), [1, 2, 3]);
+        for x in 0..300 {
+            raster = Raster::new(300, 2, [0; 3]);
+            (0..=x).for_each(|x| raster.set(x, 1, [x as u8, (x / 256) as u8, 1]));
+            if [5, 254, 255, 299].contains(&x) {
+                let picture = Picture::decode(&raster.png().unwrap(), &Limits::default()).unwrap();
+                let pixels = raster.pixels.as_flattened().to_vec();
+                assert_eq!(
+                    picture.samples,
+                    Samples::Eight(pixels),
+                    "{x} colours and black"
+                );
+            }
+        }
         assert!(Raster::new(0, 4, [0; 3]).png().is_err());
     }
 }

@@ -227,7 +227,7 @@ impl Picture {
             Samples::Sixteen(words) => {
                 Samples::Sixteen(resized(&words, old, new, channels, filter))
             }
-            Samples::Eight(mut bytes) if channels % 2 == 0 => {
+            Samples::Eight(mut bytes) if channels.is_multiple_of(2) => {
                 bytes.chunks_exact_mut(channels).for_each(premultiply);
                 let mut bytes = resized(&bytes, old, new, channels, filter);
                 bytes.chunks_exact_mut(channels).for_each(unpremultiply);

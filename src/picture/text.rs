@@ -35,6 +35,8 @@ impl Raster {
             };
             for (dy, row) in glyph.rows().enumerate() {
                 for (dx, &strength) in row.iter().enumerate() {
+                    // 16 strengths are as good as 256, and leave room in a palette
+                    let strength = (strength / 17 + u8::from(strength % 17 > 8)) * 17;
                     self.blend(x + number * WIDTH + dx, y + dy, color, strength);
                 }
             }

@@ -1,16 +1,20 @@
 //! What a damaged file still holds, saved: every tensor whose bytes are wholly there, and a list of the others.
 //!
-//! [`Salvage`] tells what is there; this module decides what can be written and writes it, whole or not at all.
+//! [`Salvage`] tells what is there; this module decides what can be written and writes it, whole or not at all. Where
+//! nobody can tell any more what the records of a zip are, [`Options::raw`] saves them as they are, bytes under the
+//! records' names.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::Limits;
 use crate::bytes::output;
+use crate::checkpoint::RawRecords;
 use crate::checkpoint::Salvage;
 use crate::checkpoint::TensorEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::safetensors::stream;
+use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 /// What became of the tensors.
 #[derive(Clone, Debug)]
@@ -45,72 +49,163 @@ pub struct Saved {
 pub struct Lost {
     /// Its name.
     pub name: String,
-    /// Element type.
-    pub dtype: &'static str,
-    /// Sizes per axis.
-    pub shape: Vec<usize>,
+    /// Element type, where that is still known.
+    pub dtype: Option<&'static str>,
+    /// Sizes per axis, where they are still known.
+    pub shape: Option<Vec<usize>>,
     /// Why.
     pub why: String,
+}
+
+/// What to save.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Records of a zip too that are whole and of which no tensor is saved: as bytes, under the records' names.
+    pub raw: bool,
 }
 
 /// Saves what is left of the file at `path` as the safetensors file `out`.
 ///
 /// # Errors
 ///
-/// Where not even the tensors' names and places are left, as [`Salvage::open`]; `Io` where `out` cannot be written.
-/// Tensors that are lost are no error.
-pub fn recover(path: &Path, out: &Path, limits: &Limits) -> Result<Recovery> {
+/// Where not even the tensors' names and places are left, as [`Salvage::open`], unless there are raw records to save;
+/// `Io` where `out` cannot be written. Tensors that are lost are no error.
+pub fn recover(path: &Path, out: &Path, options: Options, limits: &Limits) -> Result<Recovery> {
     let same = std::fs::canonicalize(path)
         .ok()
         .zip(std::fs::canonicalize(out).ok());
     if same.is_some_and(|(a, b)| a == b) {
         return Err(Error::usage("--output is the damaged file itself").in_file(out));
     }
-    let salvage = &Salvage::open(path, limits)?;
-    let (mut recovery, chosen) = plan(path, salvage);
-    if chosen.is_empty() {
-        return Ok(recovery);
-    }
-    let tensors: Vec<stream::Outgoing<'_>> = chosen
-        .iter()
-        .map(|&(tensor, ref name)| stream::Outgoing {
-            name,
+    let records = match options.raw {
+        true => Some(RawRecords::open(path, limits)?),
+        false => None,
+    };
+    let mut recovery = Recovery {
+        file: path.to_owned(),
+        output: None,
+        saved: Vec::new(),
+        lost: Vec::new(),
+        damage: Vec::new(),
+    };
+    let salvage = match Salvage::open(path, limits) {
+        Ok(salvage) => Some(salvage),
+        Err(error) if records.as_ref().is_some_and(|r| r.iter().len() > 0) => {
+            recovery.damage.push(error.to_string());
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let chosen = match &salvage {
+        Some(salvage) => plan(&mut recovery, salvage),
+        None => Vec::new(),
+    };
+    let raw = match &records {
+        Some(records) => unclaimed(records, salvage.as_ref(), &chosen),
+        None => Vec::new(),
+    };
+    let mut tensors: Vec<stream::Outgoing<'_>> = Vec::new();
+    let mut metadata = Vec::new();
+    if let Some(salvage) = &salvage {
+        tensors.extend(chosen.iter().map(|&tensor| stream::Outgoing {
+            name: &tensor.name,
             dtype: tensor.dtype,
             shape: tensor.layout.shape(),
             view: Box::new(move || salvage.checkpoint.view(tensor)),
-        })
-        .collect();
-    let metadata: Vec<(String, String)> = salvage
-        .checkpoint
-        .metadata()
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+        }));
+        let pairs = salvage.checkpoint.metadata().iter();
+        metadata.extend(pairs.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    for raw in &raw {
+        recovery.saved.push(Saved {
+            name: raw.name.to_owned(),
+            dtype: DType::UInt8.name(),
+            shape: raw.shape.to_vec(),
+            nbytes: raw.shape[0] as u64,
+        });
+        tensors.push(raw.outgoing());
+    }
+    if !tensors.is_empty() {
+        write(&tensors, &metadata, out)?;
+        recovery.output = Some(out.to_owned());
+    }
+    Ok(recovery)
+}
+
+fn write(
+    tensors: &[stream::Outgoing<'_>],
+    metadata: &[(String, String)],
+    out: &Path,
+) -> Result<()> {
     let mut failure = None;
     let written = output::write_whole(out, |file| {
-        stream::write(&tensors, &metadata, file).map_err(|error| {
+        stream::write(tensors, metadata, file).map_err(|error| {
             let text = error.to_string();
             failure = Some(error);
             std::io::Error::other(text)
         })
     });
     match (written, failure) {
-        (Ok(()), _) => recovery.output = Some(out.to_owned()),
-        (Err(_), Some(error)) if error.kind() != ErrorKind::Io => return Err(error),
-        (Err(error), _) => return Err(error),
+        (Err(_), Some(error)) if error.kind() != ErrorKind::Io => Err(error),
+        (written, _) => written,
     }
-    Ok(recovery)
 }
 
-/// What can be saved, and under which names.
-fn plan<'s>(path: &Path, salvage: &'s Salvage) -> (Recovery, Vec<(&'s TensorEntry, String)>) {
-    let mut recovery = Recovery {
-        file: path.to_owned(),
-        output: None,
-        saved: Vec::new(),
-        lost: Vec::new(),
-        damage: salvage.notes.clone(),
-    };
+/// A record of a zip as a tensor of bytes.
+struct Raw<'r> {
+    name: &'r str,
+    shape: [usize; 1],
+    number: usize,
+    records: &'r RawRecords,
+}
+
+impl<'r> Raw<'r> {
+    fn outgoing<'s>(&'s self) -> stream::Outgoing<'s> {
+        stream::Outgoing {
+            name: self.name,
+            dtype: DType::UInt8,
+            shape: &self.shape,
+            view: Box::new(|| {
+                let bytes = self.records.bytes(self.number)?;
+                let layout = Layout::contiguous(self.shape.to_vec())?;
+                TensorView::new(bytes, DType::UInt8, layout, ByteOrder::Little)
+            }),
+        }
+    }
+}
+
+/// The records in which no saved tensor lies.
+fn unclaimed<'r>(
+    records: &'r RawRecords,
+    salvage: Option<&Salvage>,
+    chosen: &[&TensorEntry],
+) -> Vec<Raw<'r>> {
+    let mut claimed = HashSet::new();
+    let mut names = HashSet::new();
+    for tensor in chosen {
+        names.insert(tensor.name.as_str());
+        let storages = salvage.map_or(&[][..], |salvage| salvage.checkpoint.storages());
+        let storage = tensor.storage.and_then(|id| storages.get(id.0));
+        claimed.extend(storage.and_then(|storage| storage.file_offset));
+    }
+    let records_of = records.iter().enumerate();
+    let free = records_of.filter(|(_, record)| {
+        !claimed.contains(&record.data_at) && !names.contains(record.name.as_str())
+    });
+    free.filter_map(|(number, record)| {
+        Some(Raw {
+            name: &record.name,
+            shape: [usize::try_from(record.len).ok()?],
+            number,
+            records,
+        })
+    })
+    .collect()
+}
+
+/// What can be saved; says what cannot.
+fn plan<'s>(recovery: &mut Recovery, salvage: &'s Salvage) -> Vec<&'s TensorEntry> {
+    recovery.damage.clone_from(&salvage.notes);
     let mut chosen = Vec::new();
     let mut names = HashSet::new();
     for tensor in salvage.checkpoint.tensors() {
@@ -122,17 +217,23 @@ fn plan<'s>(path: &Path, salvage: &'s Salvage) -> (Recovery, Vec<(&'s TensorEntr
                     shape: tensor.layout.shape().to_vec(),
                     nbytes: tensor.nbytes() as u64,
                 });
-                chosen.push((tensor, tensor.name.clone()));
+                chosen.push(tensor);
             }
             Err(why) => recovery.lost.push(Lost {
                 name: tensor.name.clone(),
-                dtype: tensor.dtype.name(),
-                shape: tensor.layout.shape().to_vec(),
+                dtype: Some(tensor.dtype.name()),
+                shape: Some(tensor.layout.shape().to_vec()),
                 why,
             }),
         }
     }
-    (recovery, chosen)
+    recovery.lost.extend(salvage.losses.iter().map(|loss| Lost {
+        name: loss.name.clone(),
+        dtype: loss.dtype.map(DType::name),
+        shape: loss.shape.clone(),
+        why: loss.why.clone(),
+    }));
+    chosen
 }
 
 fn savable<'s>(

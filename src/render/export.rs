@@ -33,9 +33,12 @@ pub fn text(out: &mut dyn Write, written: &Written, paint: Paint) -> Result<()> 
         } else {
             entry.file.clone()
         };
+        let layout = entry.layout.as_ref().map_or_else(String::new, |laid| {
+            format!(" as {} {:?}", laid.tag.text(), laid.blocked.array_shape())
+        });
         writeln!(
             out,
-            "{}  {} {:?} -> {place}",
+            "{}  {} {:?}{layout} -> {place}",
             paint.name(name),
             entry.dtype,
             entry.shape

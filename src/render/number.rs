@@ -76,17 +76,15 @@ pub fn cell(value: &Element, dtype: DType, width: usize) -> String {
     if number.abs() >= 1e-4 {
         for decimals in (0..=6).rev() {
             let text = format!("{number:.decimals$}");
-            if text.len() <= width {
+            let is_zero = !text.contains(|c: char| ('1'..='9').contains(&c));
+            if text.len() <= width && !is_zero {
                 return text;
             }
         }
     }
-    let text = format!("{number:.2e}");
-    if text.len() <= width {
-        text
-    } else {
-        format!("{number:.1e}")
-    }
+    let texts = [format!("{number:.2e}"), format!("{number:.1e}")];
+    let fitting = texts.into_iter().find(|text| text.len() <= width);
+    fitting.unwrap_or_else(|| format!("{number:.0e}"))
 }
 
 /// A value as JSON; what JSON has no number for is a string: `"NaN"`, `"inf"`, `"-inf"`.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::escape;
 use super::number::grouped;
 use super::paint::Paint;
-use crate::recover::Recovery;
+use crate::recover::{Lost, Recovery};
 
 /// Lost tensors that are shown to people; programs get all of them.
 const SHOWN: usize = 100;
@@ -25,11 +25,10 @@ pub fn text(out: &mut dyn Write, recovery: &Recovery, paint: Paint) -> Result<()
     for lost in recovery.lost.iter().take(SHOWN) {
         writeln!(
             out,
-            "{}  {}  {} {:?}: {}",
+            "{}  {}{}: {}",
             paint.bad("lost"),
             paint.name(escape::text(&lost.name)),
-            lost.dtype,
-            lost.shape,
+            kind(lost),
             escape::text(&lost.why)
         )?;
     }
@@ -53,6 +52,16 @@ pub fn text(out: &mut dyn Write, recovery: &Recovery, paint: Paint) -> Result<()
         grouped(all as u64),
         grouped(bytes)
     )
+}
+
+/// Type and shape, as far as they are known.
+fn kind(lost: &Lost) -> String {
+    match (lost.dtype, &lost.shape) {
+        (Some(dtype), Some(shape)) => format!("  {dtype} {shape:?}"),
+        (Some(dtype), None) => format!("  {dtype}"),
+        (None, Some(shape)) => format!("  {shape:?}"),
+        (None, None) => String::new(),
+    }
 }
 
 /// One document.

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::scan::{Finding, Kind, Level, Report};
 
-/// The document for a report.
-pub fn document(report: &Report) -> Value {
+/// The document for reports: one run.
+pub fn document(reports: &[Report]) -> Value {
+    let worst = reports.iter().map(|report| report.verdict).max();
+    let left_out: usize = reports.iter().map(|report| report.left_out).sum();
     let rules: Vec<Value> = Kind::ALL
         .iter()
         .map(|kind| {
@@ -21,10 +23,14 @@ pub fn document(report: &Report) -> Value {
             })
         })
         .collect();
-    let results: Vec<Value> = report
-        .findings
+    let results: Vec<Value> = reports
         .iter()
-        .map(|finding| result(report, finding))
+        .flat_map(|report| {
+            report
+                .findings
+                .iter()
+                .map(|finding| result(report, finding))
+        })
         .collect();
     json!({
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
@@ -38,7 +44,7 @@ pub fn document(report: &Report) -> Value {
             }},
             "columnKind": "unicodeCodePoints",
             "results": results,
-            "properties": {"verdict": report.verdict.verdict(), "findingsLeftOut": report.left_out},
+            "properties": {"verdict": worst.map(Level::verdict), "findingsLeftOut": left_out},
         }],
     })
 }
@@ -74,9 +80,13 @@ fn result(report: &Report, finding: &Finding) -> Value {
     })
 }
 
-/// A path as a URI reference: what is not plain is escaped.
+/// A path as a URI, or one relative to the folder of the run: what is not plain is escaped.
 fn uri(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
+    let drive = cfg!(windows) && path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with('/') || drive {
+        uri.push_str(if drive { "file:///" } else { "file://" });
+    }
     for byte in path.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -94,5 +104,6 @@ mod tests {
     #[test]
     fn paths_become_references() {
         assert_eq!(super::uri("a b/é.pth"), "a%20b/%C3%A9.pth");
+        assert_eq!(super::uri("/a/100%#?.pth"), "file:///a/100%25%23%3F.pth");
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{Result, Write};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::escape;
 use super::number::grouped;
 use super::paint::Paint;
+use crate::error::Error;
 use crate::scan::{Finding, Kind, Level, Name, Report};
 
 /// Findings that are shown to people; programs get all of them.
@@ -42,13 +44,72 @@ pub fn text(out: &mut dyn Write, report: &Report, paint: Paint, names: bool) -> 
     if names {
         write_names(out, &report.names, paint)?;
     }
+    write_verdicts(out, report, paint)?;
     writeln!(out, "{}", paint.dim(summary(report)))?;
-    let verdict = report.verdict.verdict();
-    match report.verdict {
-        Level::Inert => writeln!(out, "verdict: {}", paint.good(verdict)),
-        Level::Unknown => writeln!(out, "verdict: {}", paint.warn(verdict)),
-        Level::Dangerous => writeln!(out, "verdict: {}", paint.bad(verdict)),
+    writeln!(out, "verdict: {}", verdict(report.verdict, paint))
+}
+
+fn verdict(level: Level, paint: Paint) -> String {
+    let verdict = level.verdict();
+    match level {
+        Level::Inert => paint.good(verdict).to_string(),
+        Level::Unknown => paint.warn(verdict).to_string(),
+        Level::Dangerous => paint.bad(verdict).to_string(),
     }
+}
+
+/// The verdict on each file of a folder, those that are not clean first.
+fn write_verdicts(out: &mut dyn Write, report: &Report, paint: Paint) -> Result<()> {
+    let mut files: Vec<_> = report.verdicts.iter().collect();
+    files.sort_by_key(|(_, level)| std::cmp::Reverse(*level));
+    for (file, level) in files.iter().take(SHOWN) {
+        let name = escape::text(&file.display().to_string()).to_string();
+        let padding = " ".repeat(11 - level.verdict().len());
+        writeln!(out, "  {}{padding} {name}", verdict(*level, paint))?;
+    }
+    if let Some(more) = files.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+        writeln!(out, "  and {} more files, none worse", grouped(more as u64))?;
+    }
+    Ok(())
+}
+
+/// `3 files: 1 clean, 1 dangerous, 1 not scanned`, and the verdict on all.
+pub fn total(out: &mut dyn Write, reports: &[Report], failed: usize, paint: Paint) -> Result<()> {
+    let count = |level| {
+        reports
+            .iter()
+            .filter(|report| report.verdict == level)
+            .count()
+    };
+    let mut counts: Vec<String> = [Level::Inert, Level::Unknown, Level::Dangerous]
+        .into_iter()
+        .filter(|&level| count(level) > 0)
+        .map(|level| format!("{} {}", grouped(count(level) as u64), level.verdict()))
+        .collect();
+    if failed > 0 {
+        counts.push(format!("{} not scanned", grouped(failed as u64)));
+    }
+    let files = plural(reports.len() + failed, "file");
+    writeln!(
+        out,
+        "{}",
+        paint.dim(format!("{files}: {}", counts.join(", ")))
+    )?;
+    match reports.iter().map(|report| report.verdict).max() {
+        Some(Level::Inert) | None if failed > 0 => {
+            writeln!(out, "verdict: {}", paint.warn("not all were scanned"))
+        }
+        worst => writeln!(
+            out,
+            "verdict: {}",
+            verdict(worst.unwrap_or(Level::Inert), paint)
+        ),
+    }
+}
+
+fn plural(n: usize, one: &str) -> String {
+    let ending = if n == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", grouped(n as u64))
 }
 
 fn level(level: Level, paint: Paint) -> String {
@@ -112,10 +173,6 @@ fn summary(report: &Report) -> String {
             .filter(|name| name.level == wanted)
             .count()
     };
-    let plural = |n: usize, one: &str| {
-        let ending = if n == 1 { "" } else { "s" };
-        format!("{} {one}{ending}", grouped(n as u64))
-    };
     let mut text = format!(
         "{}, {}",
         plural(report.pickles, "pickle"),
@@ -168,6 +225,25 @@ pub fn json(report: &Report) -> Value {
         "pickles": report.pickles,
         "files": report.files,
         "files_without_pickles": report.skipped,
+        "file_verdicts": report.verdicts.iter().map(|(file, level)| {
+            json!({"file": file.display().to_string(), "verdict": level.verdict()})
+        }).collect::<Vec<Value>>(),
+    })
+}
+
+/// Of several files: the worst verdict, a document for each, and why others were not scanned.
+pub fn json_of_several(reports: &[Report], failures: &[(&PathBuf, Error)]) -> Value {
+    let worst = reports.iter().map(|report| report.verdict).max();
+    let failed: Vec<Value> = failures
+        .iter()
+        .map(
+            |(file, error)| json!({"file": file.display().to_string(), "error": error.to_string()}),
+        )
+        .collect();
+    json!({
+        "verdict": worst.map(Level::verdict).filter(|_| failures.is_empty() || worst > Some(Level::Inert)),
+        "reports": reports.iter().map(json).collect::<Vec<Value>>(),
+        "not_scanned": failed,
     })
 }
 

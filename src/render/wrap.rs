@@ -33,8 +33,32 @@ pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Items in lines of at most `width` characters, `gap` between them; no item is broken.
+pub(super) fn items(items: &[String], gap: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in items {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + gap.len() + item.chars().count() <= width => {
+                last.push_str(gap);
+                last.push_str(item);
+            }
+            _ => lines.push(item.clone()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn items_stay_whole() {
+        let items = ["--at 0,0", "--hex", "--figures"].map(str::to_owned);
+        assert_eq!(
+            super::items(&items, "  ", 15),
+            ["--at 0,0  --hex", "--figures"]
+        );
+    }
+
     #[test]
     fn lines_stay_within_the_width() {
         let mut out = Vec::new();

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Format;
 use crate::checkpoint::Node;
 use crate::checkpoint::NodeValue;
 use crate::checkpoint::Tree;
@@ -73,8 +74,12 @@ pub(super) fn of(checkpoint: &Checkpoint) -> (Vec<Content>, usize) {
             }
         }
     }
-    // a module's or a state dict's root says nothing by itself
-    found.retain(|content| !(content.name.is_empty() && content.text.is_empty()));
+    // what is told in a place of its own
+    let is_metadata = |name: &str| {
+        let key = name.split('.').next().unwrap_or(name);
+        checkpoint.format() == Format::Safetensors && key == "__metadata__"
+    };
+    found.retain(|content| !is_metadata(&content.name));
     (found, left_out)
 }
 

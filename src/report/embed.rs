@@ -5,8 +5,6 @@
 
 use std::io::Write;
 
-use serde::Serialize;
-
 use super::Embedded;
 use super::Report;
 use super::tensors::flat;
@@ -16,20 +14,10 @@ use crate::checkpoint::TensorEntry;
 /// Fewest elements of a filter that does not fit that are worth embedding.
 const FEWEST: usize = 16;
 
-/// Values of one tensor: its first elements in C order, in its own element type, little-endian, packed; conjugation
-/// and negation resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Values {
-    /// Where they begin among all values, in bytes.
-    pub at: usize,
-    /// Bytes.
-    pub len: usize,
-    /// How many elements.
-    pub count: usize,
-}
-
 impl Report {
-    /// Embeds as many values as `budget` bytes hold, in place of those that were.
+    /// Embeds as many values as `budget` bytes hold, in place of those that were: of each tensor its first elements in
+    /// C order, in its own element type, little-endian, packed to whole bytes, conjugation and negation resolved; one
+    /// tensor after the other.
     pub fn embed(&mut self, checkpoint: &Checkpoint, budget: u64) {
         let entries = flat(checkpoint);
         let sizes: Vec<u64> = entries
@@ -56,24 +44,19 @@ impl Report {
         };
         for ((entry, _), (info, &size)) in entries.iter().zip(self.tensors.iter_mut().zip(&sizes)) {
             let numel = entry.layout.numel();
-            let wanted = if size <= share {
-                numel
-            } else {
-                fitting(entry, share)
+            let wanted = match size {
+                0 => 0,
+                size if size <= share => numel,
+                _ => fitting(entry, share),
             };
-            info.values = take(
-                checkpoint,
-                entry,
-                if size == 0 { 0 } else { wanted },
-                &mut self.values,
-            );
-            match info.values {
-                Some(values) if values.count == numel => embedded.whole += 1,
-                Some(_) => embedded.begun += 1,
-                None if numel > 0 && entry.layout_name().is_none() => embedded.none += 1,
-                None => {}
+            info.embedded = take(checkpoint, entry, wanted, &mut self.values);
+            match info.embedded {
+                0 if numel == 0 || entry.layout_name().is_some() => {}
+                0 => embedded.none += 1,
+                count if count == numel => embedded.whole += 1,
+                _ => embedded.begun += 1,
             }
-            embedded.elements += info.values.map_or(0, |values| values.count as u64);
+            embedded.elements += info.embedded as u64;
         }
         self.embedded = embedded;
     }
@@ -109,25 +92,22 @@ fn fitting(entry: &TensorEntry, share: u64) -> usize {
     }
 }
 
-/// Reads the first `count` elements.
-fn take(
-    checkpoint: &Checkpoint,
-    entry: &TensorEntry,
-    count: usize,
-    values: &mut Vec<u8>,
-) -> Option<Values> {
+/// Reads the first `count` elements; how many were read: all, or none where that fails.
+fn take(checkpoint: &Checkpoint, entry: &TensorEntry, count: usize, values: &mut Vec<u8>) -> usize {
     let at = values.len();
-    let len = entry.dtype.bytes_of(count).filter(|&len| len > 0)?;
-    let view = checkpoint.view(entry).ok()?;
+    let (Some(len), Ok(view)) = (entry.dtype.bytes_of(count), checkpoint.view(entry)) else {
+        return 0;
+    };
     let mut prefix = Prefix { values, left: len };
-    // it stops when there is enough, which is no failure
-    let _ = view.write_logical(&mut prefix);
-    let missing = prefix.left;
-    if missing > 0 {
-        values.truncate(at);
-        return None;
+    if len > 0 {
+        // it stops when there is enough, which is no failure
+        let _ = view.write_logical(&mut prefix);
     }
-    Some(Values { at, len, count })
+    if prefix.left > 0 {
+        values.truncate(at);
+        return 0;
+    }
+    count
 }
 
 /// Takes the first bytes and refuses the rest.

@@ -47,7 +47,7 @@ pub struct Figures {
     pub histogram: Vec<u64>,
     /// Norm of each slice along the first axis, for convolutions: of each filter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub norms: Vec<f32>,
+    pub norms: Vec<f64>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -210,8 +210,9 @@ impl First {
 }
 
 /// Four digits: a norm is looked at, not computed with.
-fn rounded(norm: f64) -> f32 {
-    format!("{norm:.3e}").parse().unwrap_or(f32::MAX)
+fn rounded(norm: f64) -> f64 {
+    let norm = norm.min(f64::MAX);
+    format!("{norm:.3e}").parse().unwrap_or(norm)
 }
 
 struct Second {

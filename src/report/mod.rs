@@ -32,7 +32,6 @@ use crate::explain::listing::Totals;
 use crate::tensor::ByteOrder;
 
 pub use contents::Content;
-pub use embed::Values;
 pub use figures::Figures;
 pub use map::FileMap;
 pub use tensors::{DTypeInfo, KindInfo, StorageInfo, TensorInfo};
@@ -68,7 +67,7 @@ pub struct Report {
     pub embedded: Embedded,
     /// The owner of every byte, per file.
     pub maps: Vec<FileMap>,
-    /// The embedded values: the tensors' bytes one after the other, as [`Values`] says.
+    /// The embedded values, one tensor after the other, as [`Report::embed`] says.
     #[serde(skip)]
     pub values: Vec<u8>,
 }

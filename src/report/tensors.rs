@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-use super::embed::Values;
 use super::figures::Figures;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Module;
@@ -71,9 +70,9 @@ pub struct TensorInfo {
     /// Why its elements cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
-    /// Its embedded values.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub values: Option<Values>,
+    /// How many of its first elements are embedded.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub embedded: usize,
 }
 
 /// An element type, with what a reader of its bytes needs.
@@ -274,7 +273,7 @@ impl TensorInfo {
             conv: None,
             figures: None,
             unread: None,
-            values: None,
+            embedded: 0,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::Level;
+use super::code;
 use super::files::{Scanner, Where};
 use super::findings::{Kind, Spot};
+use super::folder;
 use super::program::{self, Context};
 use super::stray;
 use super::tensors::Records;
@@ -32,6 +34,8 @@ struct Archive<'b> {
     bytes: &'b [u8],
     root: String,
     torchscript: bool,
+    /// Whether it is one of `torch.package`.
+    package: bool,
     is_torch: bool,
     whole: bool,
     survey: Survey,
@@ -153,6 +157,11 @@ impl Scanner<'_> {
     ) -> Result<Option<Range<usize>>> {
         let name = archive.relative(&member.record.name).to_owned();
         let kept = kept_range(member);
+        if let Some(message) = folder::leads_out(&member.record.name) {
+            let spot = at.spot(member.record.header_at);
+            self.findings
+                .add(Kind::PathTraversal, Level::Unknown, &name, &spot, message);
+        }
         let len = usize::try_from(member.available).unwrap_or(usize::MAX);
         if !member.readable || !self.affords(len, at) {
             return Ok(None);
@@ -194,6 +203,7 @@ impl Scanner<'_> {
         }
         let file_offset = (!deflated).then_some(at.base.unwrap_or(0) + member.record.data_at);
         let inside = at.inside(&name, file_offset.filter(|_| at.base.is_some()));
+        self.code(archive, &name, &content, &inside);
         if pickled {
             self.pickled_member(archive, &content, stored_len, &name, &inside);
             return Ok((!deflated).then_some(kept));
@@ -209,6 +219,50 @@ impl Scanner<'_> {
             self.strays(&content, Vec::new(), &inside, &|offset| (None, offset));
         }
         Ok(None)
+    }
+
+    /// Code that the member is.
+    fn code(&mut self, archive: &Archive<'_>, name: &str, content: &[u8], inside: &Where) {
+        let lower = name.to_ascii_lowercase();
+        if code::is_machine_code(content) {
+            let message = "is a program or shared library, which whoever loads the package runs";
+            self.findings.add(
+                Kind::NativeCode,
+                Level::Unknown,
+                name,
+                &inside.spot(0),
+                message,
+            );
+        }
+        if archive.package && [".py", ".pyc"].iter().any(|ending| lower.ends_with(ending)) {
+            let message = "torch.package runs it, and finds the names of its pickles in it";
+            self.findings.add(
+                Kind::PythonSource,
+                Level::Unknown,
+                name,
+                &inside.spot(0),
+                message,
+            );
+        }
+        let reached = match () {
+            () if !archive.torchscript => Vec::new(),
+            () if lower.ends_with(".py") => code::reaches(content),
+            () if lower == "bytecode.pkl" => code::operators(content),
+            () => Vec::new(),
+        };
+        for reach in reached {
+            let (level, message) = if reach.is_file {
+                (Level::Dangerous, "reads or writes files when the code runs")
+            } else {
+                (
+                    Level::Unknown,
+                    "is none that torch brings along and that only computes",
+                )
+            };
+            let spot = inside.spot(reach.at as u64);
+            self.findings
+                .add(Kind::ScriptCode, level, &reach.name, &spot, message);
+        }
     }
 
     fn pickled_member(
@@ -307,6 +361,7 @@ impl<'b> Archive<'b> {
             bytes,
             root,
             torchscript: false,
+            package: false,
             is_torch: false,
             whole: survey.directory.is_some(),
             survey,
@@ -319,7 +374,8 @@ impl<'b> Archive<'b> {
         };
         let torchscript = any(&|name| name == "constants.pkl" || name.starts_with("code/"));
         let is_torch = torchscript || any(&|name| name.eq_ignore_ascii_case("data.pkl"));
-        (archive.torchscript, archive.is_torch) = (torchscript, is_torch);
+        let package = any(&|name| name == ".data/extern_modules");
+        (archive.torchscript, archive.is_torch, archive.package) = (torchscript, is_torch, package);
         archive
     }
 

@@ -1,24 +1,22 @@
 //! Which kind of file is it, and which pickles are in it?
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::findings::{Findings, Kind, Spot};
+use super::folder;
 use super::program::{self, Context};
 use super::{Level, Options, Report};
 use crate::bytes::{Access, ByteSource};
 use crate::container::zip::Survey;
 use crate::container::{FileKind, Foreign, foreign_error};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::safetensors;
 
 /// Archives inside archives, checkpoints inside checkpoints.
 pub(super) const DEEPEST: usize = 6;
 /// How often each byte of a file may be looked at, inside of archives inside of archives: each level does so once.
 const LOOKS: u64 = 8;
-/// Files of a folder.
-const FILES: usize = 100_000;
-/// Levels of a folder.
-const FOLDERS: usize = 16;
 /// Pickles in a row that a legacy file begins with.
 const LEGACY_PICKLES: usize = 5;
 
@@ -38,6 +36,18 @@ pub(super) struct Where {
 }
 
 impl Where {
+    /// A file.
+    pub(super) fn whole(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Self {
+            label: name.to_string_lossy().into_owned(),
+            whole: true,
+            base: Some(0),
+            numbered: false,
+            depth: 0,
+        }
+    }
+
     pub(super) fn spot(&self, offset: u64) -> Spot {
         Spot {
             text: format!("{}+{offset:#x}", self.label),
@@ -92,7 +102,8 @@ pub(super) struct Scanner<'o> {
     bytes_left: u64,
     file: PathBuf,
     files: usize,
-    skipped: usize,
+    pub(super) skipped: usize,
+    pub(super) verdicts: Vec<(PathBuf, Level)>,
 }
 
 impl<'o> Scanner<'o> {
@@ -105,6 +116,7 @@ impl<'o> Scanner<'o> {
             file: file.to_owned(),
             files: 0,
             skipped: 0,
+            verdicts: Vec::new(),
         }
     }
 
@@ -113,58 +125,41 @@ impl<'o> Scanner<'o> {
             list: mut findings,
             mut names,
             left_out,
+            worst,
             ..
         } = self.findings;
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
         names.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.what.cmp(&b.what)));
-        let worst = findings.iter().map(|finding| finding.level).max();
         Report {
             file: self.file,
-            verdict: worst.unwrap_or(Level::Inert),
+            verdict: worst,
             findings,
             left_out,
             names,
             pickles: self.pickles,
             files: self.files,
             skipped: self.skipped,
+            verdicts: self.verdicts,
         }
     }
 
     /// A file, an index with its shards, or a folder.
     pub(super) fn path(&mut self, path: &Path) -> Result<()> {
         if path.is_dir() {
-            let mut files = Vec::new();
-            list(path, 0, &mut files)?;
-            files.sort();
-            return self.several(path, &files);
+            return self.several(path, &folder::list(path)?);
         }
         let source = ByteSource::open(path)?;
         if FileKind::detect(&source, path) == FileKind::ShardIndex {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            let shards = shards(&source, folder).map_err(|e| e.in_file(path))?;
-            return self.several(folder, &shards);
+            let at = Where::whole(path);
+            let shards = self.shards(&source, &at).map_err(|e| e.in_file(path))?;
+            let beside = path.parent().unwrap_or(Path::new(""));
+            let shards: Vec<PathBuf> = shards.iter().map(|name| beside.join(name)).collect();
+            if shards.is_empty() {
+                return Ok(()); // it names files elsewhere, which is found
+            }
+            return self.several(beside, &shards);
         }
         self.source(&source, path).map_err(|e| e.in_file(path))
-    }
-
-    fn several(&mut self, folder: &Path, files: &[PathBuf]) -> Result<()> {
-        let mut any = false;
-        for path in files {
-            let shown = path.strip_prefix(folder).unwrap_or(path);
-            self.findings.file = Some(shown.to_owned());
-            let source = ByteSource::open(path)?;
-            match self.source(&source, path) {
-                Ok(()) => any = true,
-                Err(_) => self.skipped += 1, // text, pictures: no pickle in them
-            }
-        }
-        self.findings.file = None;
-        if any {
-            return Ok(());
-        }
-        Err(Error::unsupported("holds no checkpoint")
-            .in_file(folder)
-            .with_hint("name a file that does"))
     }
 
     /// A file's bytes.
@@ -173,15 +168,7 @@ impl<'o> Scanner<'o> {
         let len = source.len() as u64;
         let inflated = self.options.limits.inflated_storage(len) as u64;
         self.bytes_left = len.saturating_mul(LOOKS).saturating_add(inflated);
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        let at = Where {
-            label: name.to_string_lossy().into_owned(),
-            whole: true,
-            base: Some(0),
-            numbered: false,
-            depth: 0,
-        };
-        self.nested(source, &at, path)?;
+        self.nested(source, &Where::whole(path), path)?;
         self.files += 1;
         Ok(())
     }
@@ -206,8 +193,8 @@ impl<'o> Scanner<'o> {
             return Ok(());
         }
         let kind = FileKind::detect(bytes, path);
-        if kind != FileKind::Zip {
-            self.zip_at_the_end(bytes, at, path, &kind)?;
+        if kind != FileKind::Zip && kind != FileKind::Tar {
+            self.zip_at_the_end(bytes, at, path, &kind, &[])?;
         }
         match kind {
             FileKind::Zip => {
@@ -220,10 +207,7 @@ impl<'o> Scanner<'o> {
                 self.legacy(bytes, at);
                 Ok(())
             }
-            FileKind::Tar => {
-                self.tar(bytes, at);
-                Ok(())
-            }
+            FileKind::Tar => self.tar(bytes, at, path),
             FileKind::RawPickle => {
                 self.raw_pickle(bytes, at);
                 Ok(())
@@ -236,7 +220,8 @@ impl<'o> Scanner<'o> {
                 self.safetensors(bytes, at);
                 Ok(())
             }
-            FileKind::ShardIndex => Ok(()), // text; path() scans its shards
+            // text; path() scans its shards
+            FileKind::ShardIndex => self.shards(bytes, at).map(|_| ()),
             FileKind::Foreign(foreign) => self.foreign(bytes, at, &foreign),
         }
     }
@@ -262,22 +247,31 @@ impl<'o> Scanner<'o> {
         );
     }
 
-    /// A file that is no zip by its beginning may be one by its end, where zip programs look.
+    /// A file that is no zip by its beginning may be one by its end, where zip programs look; one that begins where a
+    /// member does was scanned with it.
     fn zip_at_the_end(
         &mut self,
         bytes: &[u8],
         at: &Where,
         path: &Path,
         kind: &FileKind,
+        members: &[usize],
     ) -> Result<()> {
         if at.depth >= DEEPEST {
             self.too_deep(at);
             return Ok(());
         }
-        let Ok(survey) = Survey::of(bytes, &self.options.limits) else {
-            return Ok(()); // more records than the limit: the search for pickles goes on
+        let survey = match Survey::of(bytes, &self.options.limits) {
+            Ok(survey) => survey,
+            Err(error) => {
+                let (kind, spot) = (Kind::Limit, at.spot(0));
+                self.findings
+                    .add(kind, Level::Unknown, "records", &spot, error.message());
+                return Ok(());
+            }
         };
-        if survey.directory.is_none() || survey.members.is_empty() {
+        let is_member = usize::try_from(survey.start).is_ok_and(|start| members.contains(&start));
+        if survey.directory.is_none() || survey.members.is_empty() || is_member {
             return Ok(());
         }
         self.polyglot(
@@ -302,8 +296,9 @@ impl<'o> Scanner<'o> {
             return Ok(());
         }
         drop(trace);
-        // formats of models that hold no pickles: GGUF, ONNX, ...
-        if !foreign.hint.contains("another framework's format") {
+        // formats of models that hold no pickles: GGUF, ONNX, ...; and what has a zip at its end
+        let is_model = foreign.hint.contains("another framework's format");
+        if !is_model && self.findings.worst_here == Level::Inert {
             return Err(foreign_error(foreign));
         }
         self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
@@ -389,43 +384,59 @@ impl<'o> Scanner<'o> {
         }
     }
 
-    /// torch.save before 0.1.10: a tar of pickles and storages. Source: `_load_legacy` of `torch/serialization.py`.
-    fn tar(&mut self, bytes: &[u8], at: &Where) {
+    /// A tar: torch.save's before 0.1.10 (pickles beside storages), or another. Source: `_load_legacy` of
+    /// `torch/serialization.py`.
+    fn tar(&mut self, bytes: &[u8], at: &Where, path: &Path) -> Result<()> {
         const BLOCK: usize = 512;
         let mut known = Vec::new();
         let mut header_at = 0;
         while let Some(header) = bytes.get(header_at..header_at + BLOCK) {
-            let name: Vec<u8> = header[..100]
-                .iter()
-                .copied()
-                .take_while(|&b| b != 0)
-                .collect();
-            let name = String::from_utf8_lossy(&name).into_owned();
-            let octal: Vec<u8> = header[124..136]
-                .iter()
-                .copied()
-                .filter(u8::is_ascii_digit)
-                .collect();
-            let size = std::str::from_utf8(&octal)
-                .ok()
-                .and_then(|text| usize::from_str_radix(text, 8).ok());
+            let field = |range: Range<usize>| {
+                let bytes = header[range].split(|&b| b == 0).next().unwrap_or(&[]);
+                String::from_utf8_lossy(bytes).into_owned()
+            };
+            let name = field(0..100);
+            let octal = field(124..136);
+            let size = usize::from_str_radix(octal.trim(), 8).unwrap_or(0);
             let from = header_at + BLOCK;
-            let size = size.unwrap_or(0).min(bytes.len() - from);
-            if !name.is_empty() {
-                let mut inside = at.inside(&name, at.base.map(|base| base + from as u64));
-                inside.numbered = true;
-                let content = &bytes[from..from + size];
-                if ["pickle", "sys_info"]
-                    .iter()
-                    .any(|known| name.trim_start_matches("./") == *known)
-                {
-                    let (end, _) = self.pickle_at(content, 0, &inside);
-                    known.push(from..from + end);
-                }
-            }
+            let size = size.min(bytes.len() - from);
             header_at = from + size.div_ceil(BLOCK) * BLOCK;
+            if name.is_empty() {
+                continue;
+            }
+            let mut inside = at.inside(&name, at.base.map(|base| base + from as u64));
+            inside.numbered = true;
+            self.tar_name(&name, header[156], &inside);
+            let content = &bytes[from..from + size];
+            let plain = name.trim_start_matches("./");
+            if ["pickle", "sys_info"].contains(&plain) {
+                let (end, _) = self.pickle_at(content, 0, &inside);
+                known.push(from..from + end);
+            } else if ["storages", "tensors"].contains(&plain) {
+                // a count, and as many descriptions with bytes behind them: searched
+            } else if !matches!(
+                FileKind::detect(content, Path::new(&name)),
+                FileKind::Foreign(_)
+            ) {
+                inside.numbered = false;
+                self.nested(content, &inside.deeper(), Path::new(&name))?;
+                known.push(from..from + size);
+            }
         }
+        let members: Vec<usize> = known.iter().map(|range| range.start).collect();
         self.strays(bytes, known, at, &|offset| (None, offset));
+        self.zip_at_the_end(bytes, at, path, &FileKind::Tar, &members)
+    }
+
+    /// Links, and names that lead elsewhere: torch extracts two of the members.
+    fn tar_name(&mut self, name: &str, kind: u8, at: &Where) {
+        let link = matches!(kind, b'1'..=b'6').then_some("is a link or a device");
+        let odd = link.filter(|_| kind != b'5').or(folder::leads_out(name));
+        if let Some(odd) = odd {
+            let spot = at.spot(0);
+            self.findings
+                .add(Kind::PathTraversal, Level::Unknown, name, &spot, odd);
+        }
     }
 
     /// An array of objects is a pickle behind the header.
@@ -441,7 +452,9 @@ impl<'o> Scanner<'o> {
             _ => bytes.len(),
         };
         let header = bytes.get(..len).unwrap_or(bytes);
-        let objects = memchr::memmem::find(header, b"O").is_some();
+        let objects = ["O", "object"]
+            .iter()
+            .any(|kind| memchr::memmem::find(header, kind.as_bytes()).is_some());
         if objects && len < bytes.len() {
             let (end, _) = self.pickle_at(bytes, len, at);
             let done = len..end;
@@ -464,43 +477,4 @@ impl<'o> Scanner<'o> {
         }
         self.strays(bytes, Vec::new(), at, &|offset| (None, offset));
     }
-}
-
-/// Regular files below a folder.
-fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let error = |e| Error::io(folder, "cannot be listed", &e);
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let kind = entry.file_type().map_err(error)?;
-        let path = entry.path();
-        if kind.is_dir() && depth < FOLDERS && entry.file_name() != ".git" {
-            list(&path, depth + 1, files)?;
-        } else if path.is_file() {
-            files.push(path);
-        }
-        if files.len() > FILES {
-            return Err(Error::limit(format!("holds more than {FILES} files")).in_file(folder));
-        }
-    }
-    Ok(())
-}
-
-/// The shards that an index names: files beside it.
-fn shards(index: &[u8], folder: &Path) -> Result<Vec<PathBuf>> {
-    let index: serde_json::Value = serde_json::from_slice(index)
-        .map_err(|e| Error::malformed(format!("the index is no JSON: {e}")))?;
-    let map = index.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| Error::malformed("the index has no weight_map"))?;
-    let mut shards = std::collections::BTreeSet::new();
-    for shard in map.values() {
-        let shard = shard.as_str().unwrap_or_default();
-        let is_beside = !shard.is_empty() && !shard.contains(['/', '\\', '\0']) && shard != "..";
-        if !is_beside {
-            return Err(Error::malformed(format!(
-                "the index names {shard:?}, which is no file beside it"
-            )));
-        }
-        shards.insert(folder.join(shard));
-    }
-    Ok(shards.into_iter().collect())
 }

@@ -104,6 +104,11 @@ kinds! {
     MemberName "member-name" "A member's name that programs read differently.";
     DeflateBomb "deflate-bomb" "A member that inflates to far more than it is.";
     TwoCheckpoints "two-checkpoints" "An archive of two checkpoints: programs choose differently.";
+    PathTraversal "path-traversal" "A name that leads out of the folder of the file that names it.";
+    NativeCode "native-code" "Machine code inside of a model: whoever loads the model as a package runs it.";
+    PythonSource "python-source" "Python source inside of a model, which its loader runs.";
+    ScriptCode "script-code" "TorchScript code that reaches files, or operators that torch does not bring along.";
+    NotScanned "not-scanned" "A file that may hold a pickle and could not be looked into.";
     Polyglot "polyglot" "A file of two formats: programs choose differently.";
 }
 
@@ -114,6 +119,10 @@ pub(super) struct Findings<'o> {
     pub(super) file: Option<PathBuf>,
     pub(super) list: Vec<Finding>,
     pub(super) left_out: usize,
+    /// The worst level of all findings, those left out included.
+    pub(super) worst: Level,
+    /// The worst of the file at hand.
+    pub(super) worst_here: Level,
     pub(super) names: Vec<Name>,
     by_name: HashMap<String, usize>,
     counts: HashMap<(Kind, String), usize>,
@@ -126,6 +135,8 @@ impl<'o> Findings<'o> {
             file: None,
             list: Vec::new(),
             left_out: 0,
+            worst: Level::Inert,
+            worst_here: Level::Inert,
             names: Vec::new(),
             by_name: HashMap::new(),
             counts: HashMap::new(),
@@ -138,7 +149,9 @@ impl<'o> Findings<'o> {
     }
 
     /// Whether another finding of that kind about `what` would be kept: if not, it is counted, and need not be made.
-    pub(super) fn wants(&mut self, kind: Kind, what: &str) -> bool {
+    pub(super) fn wants(&mut self, kind: Kind, level: Level, what: &str) -> bool {
+        self.worst = self.worst.max(level);
+        self.worst_here = self.worst_here.max(level);
         let full = self.list.len() >= KEPT;
         let count = match self.counts.get_mut(&(kind, what.to_owned())) {
             Some(count) => count,
@@ -173,7 +186,7 @@ impl<'o> Findings<'o> {
         place: &Spot,
         message: &str,
     ) {
-        if self.wants(kind, what) {
+        if self.wants(kind, level, what) {
             self.keep(Finding {
                 kind,
                 what: what.to_owned(),

@@ -17,11 +17,15 @@
 //! | who vouches for a name? | [`known`] |
 //! | is this the call that a correct writer makes? | [`arguments`], [`tensors`] |
 //! | are there pickles where none belongs? | [`stray`] |
+//! | is there code beside the pickles? | [`code`] |
+//! | which files of a folder are looked into? | [`folder`] |
 
 mod archive;
 mod arguments;
+mod code;
 mod files;
 mod findings;
+mod folder;
 mod known;
 mod paths;
 mod program;
@@ -87,6 +91,8 @@ pub struct Report {
     pub files: usize,
     /// Files of a folder that hold no pickle by their kind (text, pictures).
     pub skipped: usize,
+    /// The verdict on each file of a folder that was looked into; empty where one file was scanned.
+    pub verdicts: Vec<(PathBuf, Level)>,
 }
 
 /// What to scan by.

@@ -2,6 +2,7 @@
 
 use super::Level;
 use super::arguments::Values;
+use super::code;
 use super::findings::{Finding, Findings, Kind, Spot, cut};
 use super::known::{self, Known, Use};
 use super::paths::Paths;
@@ -144,7 +145,10 @@ impl Program<'_, '_> {
     }
 
     fn level(&self, module: &str, name: &str) -> (Level, Option<Use>, bool) {
-        if self.context.torchscript && (module == "__torch__" || module.starts_with("__torch__.")) {
+        if self.context.torchscript
+            && (module == "__torch__" || module.starts_with("__torch__."))
+            && !code::is_foreign_class(module, name)
+        {
             return (Level::Inert, Some(Use::New), false);
         }
         let (level, usage) = match known::known(module, name) {
@@ -274,7 +278,7 @@ impl Program<'_, '_> {
         what: &str,
         message: impl FnOnce() -> String,
     ) {
-        if !self.findings.wants(kind, what) {
+        if !self.findings.wants(kind, level, what) {
             return;
         }
         let graph = &self.trace.graph;

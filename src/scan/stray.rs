@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::known::{self, Known};
 use crate::bytes::Limits;
 use crate::pickle;
 use crate::pickle::Graph;
@@ -111,9 +112,11 @@ fn is_name(bytes: &[u8]) -> bool {
     bytes
         .first()
         .is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes
-            .iter()
-            .all(|&b| b.is_ascii_alphanumeric() || b"_.".contains(&b))
+        && bytes.iter().all(|&b| is_name_byte(b))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
 /// Two lines, each a name.
@@ -130,24 +133,35 @@ fn two_names(bytes: &[u8]) -> bool {
         && line(bytes).is_some_and(|first| line(&bytes[first..]).is_some())
 }
 
-/// SHORT_BINUNICODE twice, each perhaps memoised, before `end`: where the first begins.
+/// Two texts, each perhaps memoised, before `end`: where the first begins.
 fn two_texts_before(bytes: &[u8], end: usize) -> Option<usize> {
     text_before(bytes, text_before(bytes, end)?)
 }
 
+/// SHORT_BINUNICODE or BINUNICODE.
 fn text_before(bytes: &[u8], end: usize) -> Option<usize> {
     const SHORT_BINUNICODE: u8 = 0x8c;
+    const BINUNICODE: u8 = b'X';
     const MEMOIZE: u8 = 0x94;
-    let end = match end.checked_sub(1).map(|last| bytes[last]) {
-        Some(MEMOIZE) => end - 1,
+    const BINPUT: u8 = b'q';
+    let end = match bytes[..end] {
+        [.., MEMOIZE] => end - 1,
+        [.., BINPUT, _] => end - 2,
         _ => end,
     };
-    (1..=LONGEST_NAME).find_map(|len| {
-        let at = end.checked_sub(len + 2)?;
-        let found = bytes[at] == SHORT_BINUNICODE
-            && usize::from(bytes[at + 1]) == len
-            && is_name(&bytes[at + 2..end]);
-        found.then_some(at)
+    // most end at the first byte, which is no letter
+    let letters = |&len: &usize| {
+        end.checked_sub(len)
+            .is_some_and(|at| is_name_byte(bytes[at]))
+    };
+    (1..=LONGEST_NAME).take_while(letters).find_map(|len| {
+        let name = end - len;
+        let before = match bytes[..name] {
+            [.., SHORT_BINUNICODE, length] if usize::from(length) == len => 2,
+            [.., BINUNICODE, length, 0, 0, 0] if usize::from(length) == len => 5,
+            _ => return None,
+        };
+        is_name(&bytes[name..end]).then_some(name - before)
     })
 }
 
@@ -156,21 +170,20 @@ fn run(bytes: &[u8], limits: &Limits) -> (usize, u64, bool) {
     let trace = pickle::trace(bytes, limits);
     let consumed = trace.graph.consumed;
     let plausible = trace.oddities.len() < 8;
-    (
-        consumed,
-        trace.steps,
-        plausible && calls_a_name(&trace.graph),
-    )
+    (consumed, trace.steps, calls_a_name(&trace.graph, plausible))
 }
 
-fn calls_a_name(graph: &Graph) -> bool {
+/// Whether a name is called; where the rest is not plausible, one that is known to reach beyond data.
+fn calls_a_name(graph: &Graph, plausible: bool) -> bool {
     graph.values.iter().any(|value| {
         let Value::Object(object) = value else {
             return false;
         };
         match graph.get(object.callable) {
             Value::Global { module, name } => {
-                is_name(module.as_bytes()) && is_name(name.as_bytes())
+                is_name(module.as_bytes())
+                    && is_name(name.as_bytes())
+                    && (plausible || matches!(known::known(module, name), Known::Dangerous))
             }
             _ => false,
         }
@@ -183,7 +196,11 @@ mod tests {
 
     #[test]
     fn pickles_are_found_wherever_they_lie() {
-        let pickles: [&[u8]; 5] = [
+        let pickles: [&[u8]; 8] = [
+            // notation that nobody writes hides nothing
+            b"\x80\x02I0x1\n0I0x1\n0I0x1\n0I0x1\n0I0x1\n0I0x1\n0I0x1\n0I0x1\n0I0x1\n0cposix\nsystem\n)R.",
+            b"X\x05\0\0\0posixX\x06\0\0\0system\x93)R.",
+            b"X\x05\0\0\0posixq\x01X\x06\0\0\0systemq\x02\x93q\x03)R.",
             b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
             b"cposix\nsystem\n(S'true'\ntR.",
             b"(S'true'\niposix\nsystem\n.",

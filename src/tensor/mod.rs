@@ -8,6 +8,7 @@ pub mod element;
 pub mod layout;
 mod logical;
 pub mod reals;
+pub mod tag;
 pub mod view;
 
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 pub use dtype::{ByteOrder, DType};
 pub use element::Element;
 pub use layout::Layout;
+pub use tag::{Blocked, Tag};
 pub use view::TensorView;

@@ -54,7 +54,12 @@ export class Chrome {
     await Promise.race([this.send('Browser.close').catch(() => {}), new Promise((resolve) => setTimeout(resolve, 3000))]);
     this.process.kill();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    await new Promise((resolve) => this.process.exitCode === null ? this.process.once("exit", resolve) : resolve());
+    try {
+      rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    } catch {
+      // a process of the browser's that has not ended yet still writes there; it is a temporary folder
+    }
   }
 }
 

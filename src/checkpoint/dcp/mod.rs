@@ -10,6 +10,7 @@
 //!
 //! Source: `torch/distributed/checkpoint/{metadata,filesystem,hf_storage}.py` of torch 2.15.
 
+mod files;
 mod metadata;
 
 use std::collections::BTreeMap;
@@ -28,14 +29,17 @@ use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::names;
-use crate::checkpoint::nested;
+use crate::checkpoint::open::Mode;
 use crate::checkpoint::pieces::{Piece, Pieces};
 use crate::checkpoint::places::Place;
 use crate::checkpoint::safetensors;
+use crate::checkpoint::salvage::{self, Loss};
 use crate::checkpoint::sharded;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{DType, Layout};
 
+use files::Files;
+pub(super) use files::parts;
 use metadata::{Chunk, Item, Key, Saved};
 
 /// The file that says what is where.
@@ -62,11 +66,16 @@ struct Source {
 }
 
 /// Opens the checkpoint whose `.metadata` is at `index`; `shown` is what the user asked for.
-pub(super) fn open(shown: &Path, index: &Path, limits: &Limits) -> Result<Checkpoint> {
+pub(super) fn open(shown: &Path, index: &Path, limits: &Limits, mode: Mode) -> Result<Checkpoint> {
     let source = ByteSource::open(index)?;
-    let saved = metadata::read(&source, limits)?;
+    let saved = metadata::read(&source, limits).map_err(|e| match mode {
+        Mode::Whole => e,
+        Mode::Salvage => e.with_hint(
+            "it says where in the .distcp files each piece lies: without it none can be found",
+        ),
+    })?;
     let folder = index.parent().unwrap_or(Path::new(""));
-    let mut files = Files::new(folder, limits);
+    let mut files = Files::new(folder, limits, mode);
     let mut whole = sharded::empty(shown, Format::Dcp, limits);
     let mut branches = HashMap::new();
     for Item { name, path, saved } in saved {
@@ -74,7 +83,13 @@ pub(super) fn open(shown: &Path, index: &Path, limits: &Limits) -> Result<Checkp
         let key = path.last().map_or_else(|| name.clone(), Key::text);
         match saved {
             Saved::Object(chunk) => {
-                let (opened, file) = files.piece(&chunk, &name)?;
+                let (opened, file) = match files.piece(&chunk, &name) {
+                    Err(error) if files.forgives(&error) => {
+                        whole.wreckage.notes.push(error.message().to_owned());
+                        continue;
+                    }
+                    piece => piece?,
+                };
                 let under = Under {
                     parent: node,
                     key: Some(&key),
@@ -96,84 +111,64 @@ pub(super) fn open(shown: &Path, index: &Path, limits: &Limits) -> Result<Checkp
                     requires_grad,
                     pieces: Vec::new(),
                 };
-                for chunk in &chunks {
-                    let (opened, file) = files.piece(chunk, &tensor.name)?;
-                    let (piece, source) = take_piece(&mut whole, opened, chunk, file, &tensor)?;
-                    tensor.pieces.push((piece, source));
-                }
+                let loss = loss_of(&tensor);
+                let pieces = take_pieces(&mut whole, &mut files, &chunks, &mut tensor);
                 let value = NodeValue::Tensor(whole.tensors.len());
-                add(&mut whole, tensor)?;
-                whole.tree.push(Some(node), key, value);
+                match pieces.and_then(|()| add(&mut whole, tensor)) {
+                    Err(error) if files.forgives(&error) => {
+                        whole.wreckage.losses.push(Loss {
+                            why: said_of_one(&error),
+                            ..loss
+                        });
+                    }
+                    added => {
+                        added?;
+                        whole.tree.push(Some(node), key, value);
+                    }
+                }
             }
         }
     }
     Ok(whole)
 }
 
+/// All pieces of a tensor.
+fn take_pieces(
+    whole: &mut Checkpoint,
+    files: &mut Files<'_>,
+    chunks: &[Chunk],
+    tensor: &mut Whole,
+) -> Result<()> {
+    for chunk in chunks {
+        let (opened, file) = files.piece(chunk, &tensor.name)?;
+        let (piece, source) = take_piece(whole, opened, chunk, file, tensor)?;
+        tensor.pieces.push((piece, source));
+    }
+    Ok(())
+}
+
+fn loss_of(tensor: &Whole) -> Loss {
+    Loss {
+        name: tensor.name.clone(),
+        dtype: Some(tensor.dtype),
+        shape: Some(tensor.shape.clone()),
+        why: String::new(),
+    }
+}
+
+/// An error without the name of the tensor that it begins with.
+fn said_of_one(error: &Error) -> String {
+    let message = error.message();
+    match message.split_once("\": ") {
+        Some((name, rest)) if name.starts_with('"') => rest.to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
 /// The names that a `.metadata` gives.
 pub(super) fn names(bytes: &[u8], limits: &Limits) -> Result<Vec<String>> {
     let items = metadata::read(bytes, limits)?.into_iter();
     Ok(items.map(|item| item.name).collect())
-}
-
-/// The files of pieces, each opened once.
-struct Files<'l> {
-    folder: &'l Path,
-    limits: &'l Limits,
-    open: HashMap<String, (ByteSource, Arc<Path>)>,
-}
-
-impl<'l> Files<'l> {
-    fn new(folder: &'l Path, limits: &'l Limits) -> Self {
-        Self {
-            folder,
-            limits,
-            open: HashMap::new(),
-        }
-    }
-
-    /// The checkpoint that a piece is, and its file.
-    fn piece(&mut self, chunk: &Chunk, name: &str) -> Result<(Checkpoint, Arc<Path>)> {
-        let about = |e: Error| {
-            let message = format!("{:?}: {}", names::shorten(name), e.message());
-            let named = Error::new(e.kind(), message);
-            match e.hint() {
-                Some(hint) => named.with_hint(hint),
-                None => named,
-            }
-        };
-        if !self.open.contains_key(&chunk.file) {
-            sharded::check_inside(&chunk.file).map_err(about)?;
-            let path = self.folder.join(&chunk.file);
-            if !path.is_file() {
-                return Err(about(
-                    Error::malformed(format!(
-                        "a piece of it lies in the file {:?}, which is not there",
-                        names::shorten(&chunk.file)
-                    ))
-                    .with_hint("get all files of the checkpoint"),
-                ));
-            }
-            let source = ByteSource::open(&path)?;
-            self.open.insert(chunk.file.clone(), (source, path.into()));
-        }
-        let (source, path) = &self.open[&chunk.file];
-        let end = chunk.at.checked_add(chunk.len);
-        let Some(end) = end.filter(|&end| end <= source.len()) else {
-            return Err(about(
-                Error::malformed(format!(
-                    "a piece of it is {} bytes from byte {} on of {:?}, which has {}",
-                    chunk.len,
-                    chunk.at,
-                    names::shorten(&chunk.file),
-                    source.len()
-                ))
-                .with_hint("the file was cut off: get it again"),
-            ));
-        };
-        let opened = nested::part(path, source, chunk.at..end, self.limits).map_err(about)?;
-        Ok((opened, path.clone()))
-    }
 }
 
 /// The tensor alone that a piece should be; its files become those of the whole.
@@ -198,6 +193,9 @@ fn take_piece(
     let Some(StorageId(storage)) = entry.storage else {
         return Err(wrong("has no elements of its own".to_owned()));
     };
+    if let Some(why) = opened.lost(entry) {
+        return Err(wrong(format!("is not whole: {why}")));
+    }
     if entry.dtype != tensor.dtype || entry.layout.shape() != chunk.sizes {
         return Err(wrong(format!(
             "is {} of {:?}, expected {} of {:?}",
@@ -332,7 +330,7 @@ fn branch(
 /// Whether a safetensors file says that it holds pieces.
 pub(super) fn holds_pieces(path: &Path, limits: &Limits) -> bool {
     ByteSource::open(path)
-        .and_then(|source| safetensors::open(path, source, limits))
+        .and_then(|source| salvage::of_safetensors(path, source, limits))
         .is_ok_and(|shard| shard.metadata.contains_key(SHARDING))
 }
 
@@ -341,57 +339,110 @@ pub(super) fn open_safetensors(
     folder: &Path,
     files: &[PathBuf],
     limits: &Limits,
+    mode: Mode,
 ) -> Result<Checkpoint> {
     let mut whole = sharded::empty(folder, Format::Dcp, limits);
     // by name, so that the order does not depend on who wrote first
     let mut tensors: BTreeMap<String, Whole> = BTreeMap::new();
+    let mut lost: BTreeMap<String, String> = BTreeMap::new();
+    let mut unread = None;
     for path in files {
-        let shard = ByteSource::open(path)
-            .and_then(|source| safetensors::open(path, source, limits))
-            .map_err(|e| e.in_file(path))?;
-        let offsets = saved_offsets(&shard).map_err(|e| e.in_file(path))?;
-        let file: Arc<Path> = path.as_path().into();
-        let shown = path.file_name().unwrap_or_default().to_string_lossy();
-        let first = whole.bytes.files.len();
-        let mut places = shard.bytes.places.iter();
-        for entry in shard.tensors() {
-            let place = places.next().cloned();
-            let (Some(offsets), Some(place)) = (offsets.get(&entry.name), place) else {
-                return Err(Error::malformed(format!(
-                    "does not say which part of {:?} it holds",
-                    names::shorten(&entry.name)
-                ))
-                .in_file(path));
-            };
-            let source = Source {
-                offset: shard.file_offset(entry),
-                file: file.clone(),
-                shown: shown.clone().into_owned(),
-                location: "cpu".to_owned(),
-            };
-            let piece = Piece {
-                offsets: offsets.clone(),
-                layout: entry.layout.clone(),
-                place: place.moved(first),
-            };
-            let tensor = tensors.entry(entry.name.clone()).or_insert_with(|| Whole {
-                name: entry.name.clone(),
-                dtype: entry.dtype,
-                shape: vec![0; offsets.len()],
-                requires_grad: false,
-                pieces: Vec::new(),
-            });
-            grow(tensor, entry, &piece).map_err(|e| e.in_file(path))?;
-            tensor.pieces.push((piece, source));
+        let opened = ByteSource::open(path)
+            .and_then(|source| match mode {
+                Mode::Whole => safetensors::open(path, source, limits),
+                Mode::Salvage => salvage::of_safetensors(path, source, limits),
+            })
+            .map_err(|e| e.in_file(path));
+        match opened {
+            Err(error) if mode == Mode::Salvage && error.kind() != ErrorKind::Limit => {
+                whole.wreckage.notes.push(error.to_string());
+                unread = path.file_name();
+            }
+            shard => add_shard(&mut whole, shard?, path, &mut tensors, &mut lost)?,
         }
-        whole.bytes.files.extend(shard.bytes.files);
     }
     for (name, tensor) in tensors {
         let value = NodeValue::Tensor(whole.tensors.len());
-        add(&mut whole, tensor)?;
-        whole.tree.push(Some(NodeId(0)), name, value);
+        let loss = loss_of(&tensor);
+        // nothing says of which tensors an unreadable file held pieces: any may reach further than what is left
+        let why = lost.remove(&name).or_else(|| {
+            let file = unread?.to_string_lossy();
+            Some(format!(
+                "pieces of it may lie in {file:?}, which cannot be read"
+            ))
+        });
+        let added = match why {
+            Some(why) => Err(Error::malformed(why)),
+            None => add(&mut whole, tensor),
+        };
+        match added {
+            Err(error) if mode == Mode::Salvage && error.kind() != ErrorKind::Limit => {
+                whole.wreckage.losses.push(Loss {
+                    why: said_of_one(&error),
+                    ..loss
+                });
+            }
+            added => {
+                added?;
+                whole.tree.push(Some(NodeId(0)), name, value);
+            }
+        }
     }
     Ok(whole)
+}
+
+/// Takes over the pieces that one safetensors file holds; those that are not whole make their tensors lost.
+fn add_shard(
+    whole: &mut Checkpoint,
+    mut shard: Checkpoint,
+    path: &Path,
+    tensors: &mut BTreeMap<String, Whole>,
+    lost: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let offsets = saved_offsets(&shard).map_err(|e| e.in_file(path))?;
+    let file: Arc<Path> = path.into();
+    let shown = path.file_name().unwrap_or_default().to_string_lossy();
+    let first = whole.bytes.files.len();
+    let mut places = shard.bytes.places.iter();
+    for entry in shard.tensors() {
+        let place = places.next().cloned();
+        let (Some(offsets), Some(place)) = (offsets.get(&entry.name), place) else {
+            return Err(Error::malformed(format!(
+                "does not say which part of {:?} it holds",
+                names::shorten(&entry.name)
+            ))
+            .in_file(path));
+        };
+        if shard.lost(entry).is_some() {
+            let why = format!("its piece at {offsets:?} in {shown:?} is cut off");
+            lost.entry(entry.name.clone()).or_insert(why);
+        }
+        let source = Source {
+            offset: shard.file_offset(entry),
+            file: file.clone(),
+            shown: shown.clone().into_owned(),
+            location: "cpu".to_owned(),
+        };
+        let piece = Piece {
+            offsets: offsets.clone(),
+            layout: entry.layout.clone(),
+            place: place.moved(first),
+        };
+        let tensor = tensors.entry(entry.name.clone()).or_insert_with(|| Whole {
+            name: entry.name.clone(),
+            dtype: entry.dtype,
+            shape: vec![0; offsets.len()],
+            requires_grad: false,
+            pieces: Vec::new(),
+        });
+        grow(tensor, entry, &piece).map_err(|e| e.in_file(path))?;
+        tensor.pieces.push((piece, source));
+    }
+    let notes = std::mem::take(&mut shard.wreckage.notes).into_iter();
+    let notes = notes.map(|note| format!("{shown}: {note}"));
+    whole.wreckage.notes.extend(notes);
+    whole.bytes.files.extend(shard.bytes.files);
+    Ok(())
 }
 
 /// The sizes of the whole are nowhere: it reaches as far as its pieces.

@@ -14,6 +14,8 @@
 
 mod branches;
 mod graph;
+pub(super) mod program;
+mod raw;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,21 +32,19 @@ use crate::checkpoint::Format;
 use crate::checkpoint::Module;
 use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
-use crate::checkpoint::Storage;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::absorb::join;
 use crate::checkpoint::nested;
-use crate::checkpoint::places::{Bytes, DataFile, Place};
+use crate::checkpoint::places::{Bytes, DataFile};
+use crate::checkpoint::salvage::Loss;
 use crate::checkpoint::torch;
 use crate::container::Zip;
-use crate::container::zip::Method;
 use crate::container::zip::Record;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::layout::list;
-use crate::tensor::{DType, Layout};
 
 const OLD_GRAPH: &str = "serialized_exported_program.json";
 const WEIGHTS: &str = "data/weights/";
@@ -54,6 +54,12 @@ const CONSTANTS: &str = "data/constants/";
 pub(super) fn prefix(zip: &Zip) -> Option<String> {
     if zip.find(OLD_GRAPH).is_some() {
         return Some(String::new());
+    }
+    if zip.is_wreck() {
+        // the graph comes last
+        let mut names = zip.records().iter().map(|record| record.name.as_str());
+        let found = names.find_map(|name| name.find(&format!("/{WEIGHTS}")).map(|at| &name[..=at]));
+        return found.map(str::to_owned);
     }
     let root = zip.root()?;
     let models = format!("{root}/models/");
@@ -121,11 +127,13 @@ pub(super) fn open(
         tree: Tree::default(),
         metadata: Default::default(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes::of_one(
             DataFile::little(source.clone()),
             Vec::new(),
             limits.tensor_bytes,
         ),
+        wreckage: Default::default(),
     };
     let mut reader = Reader {
         path,
@@ -149,6 +157,28 @@ pub(super) fn open(
     Ok(whole)
 }
 
+/// The graphs of the programs in that zip, each with the name of its model.
+pub(super) fn programs(
+    zip: &Zip,
+    prefix: &str,
+    limits: &Limits,
+) -> Result<Vec<(String, program::ExportedGraph)>> {
+    let folder = format!("{prefix}models/");
+    let mut found = Vec::new();
+    for record in zip.records() {
+        let name = record.name.strip_prefix(&folder);
+        let model = match name.and_then(|name| name.strip_suffix(".json")) {
+            Some(model) => model,
+            None if prefix.is_empty() && record.name == OLD_GRAPH => "model",
+            None => continue,
+        };
+        let json = zip.read(record, limits.header_bytes)?;
+        let graph = program::graph(&json).map_err(|e| e.in_record(&record.name))?;
+        found.push((model.to_owned(), graph));
+    }
+    Ok(found)
+}
+
 impl Reader<'_> {
     fn find(&self, name: &str) -> Option<&Record> {
         self.zip.find(&format!("{}{name}", self.prefix))
@@ -168,13 +198,33 @@ impl Reader<'_> {
     /// The layouts of 2.6 and later: one or more models.
     fn models(&mut self) -> Result<()> {
         let folder = format!("{}models/", self.prefix);
-        let names: Vec<String> = self
-            .zip
-            .records()
-            .iter()
-            .filter_map(|record| record.name.strip_prefix(&folder)?.strip_suffix(".json"))
-            .map(str::to_owned)
-            .collect();
+        let weights = format!("{}{WEIGHTS}", self.prefix);
+        let model = |record: &Record| {
+            let name = record.name.as_str();
+            let graph = name
+                .strip_prefix(&folder)
+                .and_then(|name| name.strip_suffix(".json"));
+            // of a damaged file the weights may be there without the graph
+            let file = name.strip_prefix(&weights).filter(|_| self.lenient());
+            let known = file.and_then(|name| {
+                name.strip_suffix("_weights_config.json").or_else(|| {
+                    name.strip_suffix(".pt")
+                        .filter(|n| !n.starts_with("weight_"))
+                })
+            });
+            graph.or(known).map(str::to_owned)
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in self.zip.records().iter().filter_map(model) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            return Err(Error::malformed(
+                "what the weights are called stands behind them, in a file that is not there any more",
+            ));
+        }
         let alone = names.len() == 1;
         if !alone {
             let root = NodeValue::Dict { class: None };
@@ -197,7 +247,8 @@ impl Reader<'_> {
             let key = if alone { String::new() } else { name.clone() };
             let graph = format!("models/{name}.json");
             let node = self.tree_of(&graph, before, start, key)?;
-            self.constants(name, node)?;
+            let constants = self.constants(name, node);
+            self.tolerate(constants)?;
         }
         Ok(())
     }
@@ -214,19 +265,48 @@ impl Reader<'_> {
         let node = self.tree_of(OLD_GRAPH, "", 0, String::new())?;
         let mut constants = ["serialized_constants.pt", "serialized_constants.json"].into_iter();
         if let Some(constants) = constants.find(|name| self.find(name).is_some()) {
-            self.hidden(constants, node)?;
+            let hidden = self.hidden(constants, node);
+            self.tolerate(hidden)?;
         }
         Ok(())
+    }
+
+    /// Whether the file is a damaged one.
+    fn lenient(&self) -> bool {
+        self.zip.is_wreck()
+    }
+
+    /// What is beside the weights may be missing in a damaged file.
+    fn tolerate(&mut self, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Err(error) if self.lenient() && error.kind() != ErrorKind::Limit => {
+                self.whole.wreckage.notes.push(error.to_string());
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Tensors that a config describes; `before` is put before their names.
     fn weights(&mut self, config: &str, before: &str) -> Result<()> {
         for (name, payload) in self.config(config)? {
-            let mut entry = if payload.use_pickle {
-                self.pickled(WEIGHTS, &payload.path_name)?
+            let read = if payload.use_pickle {
+                self.pickled(WEIGHTS, &payload.path_name)
             } else {
                 self.raw(WEIGHTS, &payload)
-                    .map_err(|e| e.in_record(format!("{config}: {name}")))?
+                    .map_err(|e| e.in_record(format!("{config}: {name}")))
+            };
+            let mut entry = match read {
+                Err(error) if self.lenient() && error.kind() != ErrorKind::Limit => {
+                    self.whole.wreckage.losses.push(Loss {
+                        name: join(before, &name),
+                        dtype: None,
+                        shape: None,
+                        why: error.message().to_owned(),
+                    });
+                    continue;
+                }
+                read => read?,
             };
             entry.name = join(before, &name);
             self.whole.tensors.push(entry);
@@ -247,94 +327,6 @@ impl Reader<'_> {
             Ok((tensor, payload))
         });
         payloads.collect()
-    }
-
-    /// A tensor over the raw bytes of a record.
-    fn raw(&mut self, folder: &str, payload: &Payload) -> Result<TensorEntry> {
-        let Some(meta) = &payload.tensor_meta else {
-            return Err(Error::malformed(
-                "nothing says of which type and shape it is",
-            ));
-        };
-        let dtype = scalar_type(meta.dtype).ok_or_else(|| {
-            Error::unsupported(format!(
-                "its dtype has the number {}, which is unknown",
-                meta.dtype
-            ))
-        })?;
-        let sizes = |list: &[Value]| list.iter().map(size).collect::<Result<Vec<_>>>();
-        let layout = Layout::new(
-            sizes(&meta.sizes)?,
-            sizes(&meta.strides)?,
-            size(&meta.storage_offset)?,
-        )?;
-        let mut entry = TensorEntry {
-            name: String::new(),
-            dtype,
-            layout,
-            storage: None,
-            requires_grad: payload.is_param && meta.requires_grad,
-            conj: false,
-            neg: false,
-            extra: Map::new(),
-            parts: Vec::new(),
-        };
-        let shown = format!("{folder}{}", payload.path_name);
-        let Some(record) = self.find(&shown) else {
-            return Err(
-                Error::malformed(format!("its record {shown:?} is not in the file"))
-                    .with_hint("the file is incomplete: download or save it again"),
-            );
-        };
-        let record = record.clone();
-        let needed = dtype.bytes_of(entry.layout.extent());
-        if record.len == 0 && needed != Some(0) {
-            // exported from tensors without elements
-            entry.extra.insert("device".into(), Value::from("meta"));
-            return Ok(entry);
-        }
-        if needed.is_none_or(|needed| needed as u64 > record.len) {
-            return Err(Error::malformed(format!(
-                "{} reaches element {} of {dtype}, but its record {shown:?} has {} bytes",
-                entry.layout,
-                entry.layout.extent().saturating_sub(1),
-                record.len
-            )));
-        }
-        entry.storage = Some(self.storage(shown, dtype, &record)?);
-        Ok(entry)
-    }
-
-    /// The storage of a record; the same for all tensors that name it.
-    fn storage(&mut self, shown: String, dtype: DType, record: &Record) -> Result<StorageId> {
-        if let Some(&known) = self.storages.get(&shown) {
-            return Ok(known);
-        }
-        let (Ok(start), Ok(nbytes)) =
-            (usize::try_from(record.data_at), usize::try_from(record.len))
-        else {
-            return Err(Error::limit(
-                "a record is larger than this machine's memory",
-            ));
-        };
-        let stored = record.method == Method::Stored;
-        self.whole.bytes.places.push(if stored {
-            Place::File(0, start..start + nbytes)
-        } else {
-            Place::Record(0, Box::new(record.clone()), nbytes)
-        });
-        let id = StorageId(self.whole.storages.len());
-        self.storages.insert(shown.clone(), id);
-        self.whole.storages.push(Storage {
-            key: shown,
-            file: None,
-            location: "cpu".into(),
-            dtype,
-            nbytes,
-            file_offset: (stored && nbytes > 0).then_some(record.data_at),
-            view_of: None,
-        });
-        Ok(id)
     }
 
     fn nested(&self, name: &str) -> Result<Checkpoint> {
@@ -378,7 +370,10 @@ impl Reader<'_> {
 
     /// The tree of the tensors from number `start` on, by the modules that the graph names; its root.
     fn tree_of(&mut self, graph: &str, before: &str, start: usize, key: String) -> Result<NodeId> {
-        let json = self.read(graph)?;
+        let json = match self.read(graph) {
+            Err(_) if self.lenient() => std::borrow::Cow::Borrowed(&b""[..]),
+            json => json?,
+        };
         let tensors = &self.whole.tensors[start..];
         let named: HashMap<&str, &TensorEntry> =
             tensors.iter().map(|t| (t.name.as_str(), t)).collect();
@@ -387,7 +382,16 @@ impl Reader<'_> {
             Some(tensor.layout.shape())
         };
         let rank = |name: &str| shape(name).map(<[usize]>::len);
-        let mut modules = graph::modules(&json, rank).map_err(|e| e.in_record(graph))?;
+        let modules = graph::modules(&json, rank).map_err(|e| e.in_record(graph));
+        let mut modules = match modules {
+            Err(error) if self.zip.is_wreck() && error.kind() != ErrorKind::Limit => {
+                self.whole.wreckage.notes.push(format!(
+                    "{graph} is not there, or damaged: the graph's hyperparameters are lost"
+                ));
+                Vec::new()
+            }
+            modules => modules?,
+        };
         for module in &mut modules {
             if let Some(shape) = shape(&join(&module.path, "weight")) {
                 add_sizes(&mut module.attributes, shape);
@@ -518,44 +522,4 @@ fn as_text(entry: &TensorEntry) -> String {
         entry.dtype,
         list(entry.layout.shape())
     )
-}
-
-/// `{"as_int": 3}`
-fn size(value: &Value) -> Result<usize> {
-    let size = value.get("as_int").unwrap_or(value).as_u64();
-    size.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| {
-        let shown: String = value.to_string().chars().take(60).collect();
-        Error::malformed(format!(
-            "its layout holds {shown}, expected a number from 0 to 2^63"
-        ))
-    })
-}
-
-/// `ScalarType` of `torch/_export/serde/schema.py`.
-fn scalar_type(number: u32) -> Option<DType> {
-    let name = match number {
-        1 => "uint8",
-        2 => "int8",
-        3 => "int16",
-        4 => "int32",
-        5 => "int64",
-        6 => "float16",
-        7 => "float32",
-        8 => "float64",
-        9 => "complex32",
-        10 => "complex64",
-        11 => "complex128",
-        12 => "bool",
-        13 => "bfloat16",
-        28 => "uint16",
-        29 => "float8_e4m3fn",
-        30 => "float8_e5m2",
-        31 => "float8_e4m3fnuz",
-        32 => "float8_e5m2fnuz",
-        33 => "float8_e8m0fnu",
-        34 => "uint32",
-        35 => "uint64",
-        _ => return None,
-    };
-    DType::from_name(name)
 }

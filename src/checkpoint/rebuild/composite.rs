@@ -106,7 +106,8 @@ impl<'g> Rebuilder<'g, '_> {
 
     fn early_view(&self, entry: &TensorEntry) -> Option<TensorView<'_>> {
         let bytes = self.storages.early(entry.storage?)?;
-        TensorView::new(bytes, entry.dtype, entry.layout.clone(), self.byte_order).ok()
+        let order = self.byte_order_of(entry.storage?);
+        TensorView::new(bytes, entry.dtype, entry.layout.clone(), order).ok()
     }
 
     /// The integers of a small tensor.
@@ -209,17 +210,18 @@ impl<'g> Rebuilder<'g, '_> {
             ));
         };
         let axis = usize::try_from(ragged.saturating_sub(1)).ok();
-        let rows = self
-            .integers(offsets)
-            .zip(axis)
-            .filter(|_| lengths.is_none())
-            .and_then(|(offsets, axis)| {
-                self.spend_rows(offsets.len()).ok()?;
-                nested::windows(values, axis, &offsets)
-            });
-        if let Some(lengths) = lengths {
-            parts.push(self.component(lengths, "lengths", depth)?);
-        }
+        let lengths = lengths.map(|id| self.component(id, "lengths", depth));
+        let lengths = lengths.transpose()?;
+        let counts = match &lengths {
+            Some(lengths) => self.integers(lengths).map(Some),
+            None => Some(None),
+        };
+        let rows = self.integers(offsets).zip(axis).zip(counts);
+        let rows = rows.and_then(|((offsets, axis), counts)| {
+            self.spend_rows(offsets.len()).ok()?;
+            nested::windows(values, axis, &offsets, counts.as_deref())
+        });
+        parts.extend(lengths);
         Ok(nested_entry("jagged", parts, rows))
     }
 }

@@ -24,7 +24,6 @@ use serde_json::json;
 use crate::bytes::Budget;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
-use crate::checkpoint::objects;
 use crate::checkpoint::python::Python;
 use crate::checkpoint::storages::Storages;
 use crate::error::{Error, Result};
@@ -33,8 +32,12 @@ use crate::pickle::ValueId;
 use crate::tensor::{ByteOrder, DType, Layout};
 
 mod composite;
+mod found;
+mod inline;
 mod nested;
 mod old;
+
+pub(super) use found::Found;
 
 /// A parameter of a subclass of a device's tensor is four calls deep; a hostile file would go on.
 const DEPTH: usize = 8;
@@ -51,6 +54,32 @@ const MODULES: &[&str] = &[
 pub(super) struct Rebuilt {
     pub(super) entry: TensorEntry,
     pub(super) state: Vec<ValueId>,
+    /// Whether it has no elements but those of its attributes.
+    pub(super) is_wrapper: bool,
+}
+
+impl Rebuilt {
+    fn plain(entry: TensorEntry) -> Self {
+        Self {
+            entry,
+            state: Vec::new(),
+            is_wrapper: false,
+        }
+    }
+}
+
+/// Whether the value is a tensor, or a part of one: a call of one of torch's rebuild functions.
+pub(super) fn is_tensor(python: Python<'_>, id: ValueId) -> bool {
+    match python.get(id) {
+        Value::Object(object) => python
+            .callable(object)
+            .is_some_and(|(module, name)| is_rebuild(module, name)),
+        _ => false,
+    }
+}
+
+fn is_rebuild(module: &str, name: &str) -> bool {
+    MODULES.contains(&module) && name.starts_with("_rebuild")
 }
 
 /// Reads tensors out of a pickle's graph.
@@ -95,7 +124,7 @@ impl<'g> Rebuilder<'g, '_> {
         let Some((module, name)) = self.python.global(function) else {
             return Ok(None);
         };
-        if !MODULES.contains(&module) || !name.starts_with("_rebuild") {
+        if !is_rebuild(module, name) {
             return Ok(None);
         }
         if depth == 0 {
@@ -135,14 +164,17 @@ impl<'g> Rebuilder<'g, '_> {
             "_rebuild_nested_tensor" => self.nested(args, depth)?,
             "_rebuild_njt" => self.jagged(args, depth)?,
             "_rebuild_meta_tensor_no_storage" => self.meta(args)?,
-            "_rebuild_wrapper_subclass" => self.wrapper(args)?,
+            "_rebuild_wrapper_subclass" => {
+                let entry = self.wrapper(args)?;
+                return Ok(Some(Rebuilt {
+                    is_wrapper: true,
+                    ..Rebuilt::plain(entry)
+                }));
+            }
             "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor" => self.inlined(args)?,
             _ => return Ok(None),
         };
-        Ok(Some(Rebuilt {
-            entry,
-            state: Vec::new(),
-        }))
+        Ok(Some(Rebuilt::plain(entry)))
     }
 
     fn meta(&mut self, args: Args<'g>) -> Result<TensorEntry> {
@@ -291,22 +323,6 @@ impl<'g> Rebuilder<'g, '_> {
             .and_then(|&class| self.python.global_name(class));
         entry.extra.insert("subclass".into(), json!(class));
         self.set_device(&mut entry, args, 6);
-        Ok(entry)
-    }
-
-    /// A tensor whose elements are a numpy array inside the pickle.
-    fn inlined(&mut self, args: Args<'g>) -> Result<TensorEntry> {
-        let id = self.argument(args, 0, "array")?;
-        let Some(array) = objects::array(self.python, id) else {
-            return Err(Error::malformed(format!(
-                "where a numpy array is expected, there is {}",
-                self.python.get(id).kind()
-            )));
-        };
-        let layout = Layout::contiguous(array.shape)?;
-        let mut entry = without_storage(self.dtype(args, 1)?, layout, self.flag(args, 3));
-        entry.extra.insert("array".into(), json!(array.dtype));
-        self.set_device(&mut entry, args, 2);
         Ok(entry)
     }
 

@@ -30,16 +30,24 @@ pub(super) fn rows(
     rows.collect()
 }
 
-/// Rows of a jagged tensor: the `i`-th is `values[offsets[i]:offsets[i + 1]]` along `axis`.
+/// Rows of a jagged tensor: the `i`-th is `values[offsets[i]:offsets[i + 1]]` along `axis`, or (with holes between the
+/// rows) the first `lengths[i]` of these.
 pub(super) fn windows(
     values: &TensorEntry,
     axis: usize,
     offsets: &[usize],
+    lengths: Option<&[usize]>,
 ) -> Option<Vec<TensorEntry>> {
     let step = *values.layout.stride().get(axis)?;
+    if lengths.is_some_and(|lengths| lengths.len() + 1 != offsets.len()) {
+        return None;
+    }
     let rows = offsets.windows(2).enumerate().map(|(number, ends)| {
         let mut shape = values.layout.shape().to_vec();
-        shape[axis] = ends[1].checked_sub(ends[0])?;
+        shape[axis] = match lengths {
+            Some(lengths) => lengths[number],
+            None => ends[1].checked_sub(ends[0])?,
+        };
         let skipped = ends[0].checked_mul(step)?;
         let offset = values.layout.storage_offset().checked_add(skipped)?;
         row(

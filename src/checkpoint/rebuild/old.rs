@@ -23,10 +23,7 @@ impl<'g> Rebuilder<'g, '_> {
             return Ok(None);
         };
         let entry = self.over(storage, layout, None)?;
-        Ok(Some(Rebuilt {
-            entry,
-            state: Vec::new(),
-        }))
+        Ok(Some(Rebuilt::plain(entry)))
     }
 
     /// What an object without a rebuild function is, if it is a tensor.
@@ -40,6 +37,9 @@ impl<'g> Rebuilder<'g, '_> {
             _ => &[],
         };
         match (module, name) {
+            ("torch.nn.parameter", "UninitializedParameter" | "UninitializedBuffer") => {
+                self.uninitialized(args).map(Some)
+            }
             ("torch.nn.parameter", "Parameter" | "Buffer")
             | ("torch.autograd" | "torch.autograd.variable", "Variable") => {
                 self.variable(name, args, state, depth)
@@ -101,9 +101,6 @@ impl<'g> Rebuilder<'g, '_> {
             offset,
         )?;
         let entry = self.over(storage, layout, None)?;
-        Ok(Some(Rebuilt {
-            entry,
-            state: Vec::new(),
-        }))
+        Ok(Some(Rebuilt::plain(entry)))
     }
 }

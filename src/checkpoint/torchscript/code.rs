@@ -31,7 +31,11 @@ const LONGEST_LINE: usize = 1 << 16;
 
 /// The classes of a program, by their qualified names: `__torch__.torch.nn.modules.conv.Conv2d`.
 #[derive(Debug, Default)]
-pub(in crate::checkpoint) struct Classes(HashMap<String, Class>);
+pub(in crate::checkpoint) struct Classes {
+    known: HashMap<String, Class>,
+    /// Of a damaged file: whether code is missing.
+    incomplete: bool,
+}
 
 /// What the code says about a class of modules.
 #[derive(Debug, Default)]
@@ -71,15 +75,32 @@ impl Classes {
                     limits.pickle_bytes
                 ))
             })?;
-            let code = zip.read_limited(record, limits.pickle_bytes, "pickle_bytes")?;
+            let code = match zip.read_limited(record, limits.pickle_bytes, "pickle_bytes") {
+                Err(_) if zip.is_wreck() => {
+                    classes.incomplete = true;
+                    continue;
+                }
+                code => code?,
+            };
             classes.add(&name.replace('/', "."), &String::from_utf8_lossy(&code));
         }
+        // what is written behind the code
+        let behind = zip.find(&format!("{prefix}constants.pkl"));
+        classes.incomplete |= zip.is_wreck() && behind.is_none();
         Ok(classes)
     }
 
     /// The class of that module and name; `None` for what is no module.
     pub(in crate::checkpoint) fn get(&self, module: &str, name: &str) -> Option<&Class> {
-        self.0.get(&format!("{module}.{name}"))
+        if self.incomplete {
+            return None; // half of them would hide the tensors of the others
+        }
+        self.known.get(&format!("{module}.{name}"))
+    }
+
+    /// Whether code is missing: then nothing is known of any class.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Adds the classes of one file.
@@ -102,7 +123,7 @@ impl Classes {
     fn finish(&mut self, class: Option<(String, Class)>) {
         if let Some((name, mut class)) = class {
             class.take_over_calls();
-            self.0.insert(name, class);
+            self.known.insert(name, class);
         }
     }
 }

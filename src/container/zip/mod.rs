@@ -5,6 +5,7 @@
 
 mod audit;
 mod directory;
+mod row;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use crate::error::{Error, Result};
 
 use audit::Names;
 use directory::Directory;
-pub use survey::{Member, Problem, ProblemKind, Survey, one_after_another};
+pub use row::one_after_another;
+pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct Zip {
     limits: Limits,
     /// Opened when something must be inflated, which most checkpoints never need.
     inflater: OnceLock<ZipArchive<Cursor<ByteSource>>>,
+    /// Of a damaged zip: what was found of each record.
+    wreck: Option<Vec<Member>>,
 }
 
 impl std::fmt::Debug for Zip {
@@ -126,7 +130,59 @@ impl Zip {
             limits: limits.clone(),
             source: source.clone(),
             inflater: OnceLock::new(),
+            wreck: None,
         })
+    }
+
+    /// What is left of a damaged zip, whatever is wrong with it: the members of its survey, of which bytes may be
+    /// missing. Of several with one name it is the first that lies whole in the file, else the first.
+    pub fn of_survey(source: &ByteSource, survey: &Survey, limits: &Limits) -> Self {
+        let mut names = Names::new();
+        let mut members: Vec<Member> = Vec::new();
+        for member in survey.members.iter().filter(|member| member.readable) {
+            let known = *names
+                .entry(member.record.name.to_ascii_lowercase().into())
+                .or_insert(members.len());
+            match members.get_mut(known) {
+                None => members.push(member.clone()),
+                Some(first) if !first.is_whole() && member.is_whole() => *first = member.clone(),
+                Some(_) => {}
+            }
+        }
+        Self {
+            source: source.clone(),
+            records: members.iter().map(|member| member.record.clone()).collect(),
+            names,
+            oddities: Vec::new(),
+            limits: limits.clone(),
+            inflater: OnceLock::new(),
+            wreck: Some(members),
+        }
+    }
+
+    /// Whether bytes of its records may be missing.
+    pub fn is_wreck(&self) -> bool {
+        self.wreck.is_some()
+    }
+
+    /// How many bytes a record of a damaged zip inflates to.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` where its data is damaged or has another CRC.
+    pub fn measure(&self, member: &Member) -> Result<u64> {
+        let most = self.limits.inflated_storage(member.available) as u64;
+        let (len, crc32) = member.checksum(&self.source, most)?;
+        let stated = member.record.crc32;
+        if stated != 0 && member.is_whole() && stated != crc32 {
+            return Err(wrong_crc(&member.record, crc32));
+        }
+        Ok(len)
+    }
+
+    /// What was found of that record of a damaged zip.
+    pub fn found(&self, name: &str) -> Option<&Member> {
+        self.wreck.as_ref()?.get(self.position(name)?)
     }
 
     /// Every record, in the order of the central directory.
@@ -218,6 +274,15 @@ impl Zip {
     }
 
     fn content(&self, record: &Record) -> Result<Cow<'_, [u8]>> {
+        if let Some(member) = self.found(&record.name) {
+            let limit = usize::try_from(record.len).unwrap_or(usize::MAX);
+            let bytes = member.content(&self.source, limit);
+            let bytes = bytes.map_err(|e| e.in_record(&record.name))?;
+            return match member.wrong_crc(&bytes) {
+                Some(crc32) if record.method == Method::Deflated => Err(wrong_crc(record, crc32)),
+                _ => Ok(bytes),
+            };
+        }
         match record.method {
             Method::Stored => Ok(Cow::Borrowed(self.stored(record))),
             Method::Deflated => {

@@ -66,11 +66,12 @@ impl Scale {
 }
 
 impl Figure {
-    /// The cells of one of its panels, every `factor` by `factor` of them as one.
+    /// The cells of one of its panels, `factor` rows and columns of them as one.
     ///
-    /// What is left of several: of weights the one that is farthest from zero, of feature maps, and of red, green and
-    /// blue, the mean; one that is not finite goes before all.
-    pub fn cells(&self, panel: &Panel, factor: usize) -> Cells {
+    /// What is left of several: of weights the first, since the mean of noise is nothing and its extremes are all alike;
+    /// of feature maps, and of red, green and blue, the mean; one that is not finite goes before all.
+    pub fn cells(&self, panel: &Panel, factor: [usize; 2]) -> Cells {
+        let [by_rows, by_columns] = factor;
         let row_is_filter = matches!(self.arrangement, Arrangement::Matrix(..));
         let size = panel.rows * panel.columns;
         let cell = |row: usize, column: usize| {
@@ -85,13 +86,16 @@ impl Figure {
                 _ => place(0),
             }
         };
-        let (rows, columns) = (panel.rows.div_ceil(factor), panel.columns.div_ceil(factor));
+        let (rows, columns) = (
+            panel.rows.div_ceil(by_rows),
+            panel.columns.div_ceil(by_columns),
+        );
         let is_mean = panel.planes == 3 || self.subject == Subject::Maps;
         let mut cells = Vec::with_capacity(rows * columns);
         for row in 0..rows {
             for column in 0..columns {
-                let down = row * factor..((row + 1) * factor).min(panel.rows);
-                let across = column * factor..((column + 1) * factor).min(panel.columns);
+                let down = row * by_rows..((row + 1) * by_rows).min(panel.rows);
+                let across = column * by_columns..((column + 1) * by_columns).min(panel.columns);
                 let block = down.flat_map(|y| across.clone().map(move |x| (y, x)));
                 cells.push(summary(block.map(|(y, x)| cell(y, x)), is_mean));
             }
@@ -117,15 +121,13 @@ fn together(parts: [Cell; 3]) -> Cell {
 
 fn summary(block: impl Iterator<Item = Cell>, is_mean: bool) -> Cell {
     let (mut count, mut sums, mut is_rgb) = (0f32, [0f32; 3], false);
-    let mut extreme: Option<f32> = None;
+    let mut first: Option<f32> = None;
     let mut odd: Option<Cell> = None;
     for cell in block {
         match cell {
             Cell::At(at) => {
                 (count, sums[0]) = (count + 1.0, sums[0] + at);
-                if extreme.is_none_or(|old| at.abs() > old.abs()) {
-                    extreme = Some(at);
-                }
+                first = first.or(Some(at));
             }
             Cell::Rgb(parts) => {
                 (count, is_rgb) = (count + 1.0, true);
@@ -138,11 +140,11 @@ fn summary(block: impl Iterator<Item = Cell>, is_mean: bool) -> Cell {
             Cell::Infinite | Cell::NegativeInfinite => odd = odd.or(Some(cell)),
         }
     }
-    match (odd, extreme) {
+    match (odd, first) {
         (Some(odd), _) => odd,
         _ if is_rgb => Cell::Rgb(sums.map(|sum| sum / count)),
         (None, Some(_)) if is_mean => Cell::At(sums[0] / count),
-        (None, Some(extreme)) => Cell::At(extreme),
+        (None, Some(first)) => Cell::At(first),
         (None, None) => Cell::Absent,
     }
 }
@@ -189,7 +191,7 @@ mod tests {
     #[test]
     fn nothing_odd_disappears_when_cells_are_joined() {
         let cells = [Cell::At(0.1), Cell::At(-0.9), Cell::At(0.8), Cell::Absent];
-        assert_eq!(summary(cells.into_iter(), false), Cell::At(-0.9));
+        assert_eq!(summary(cells.into_iter(), false), Cell::At(0.1));
         let Cell::At(mean) = summary(cells.into_iter(), true) else {
             panic!()
         };

@@ -50,14 +50,16 @@ impl Histogram {
             let step = if low == 0.0 { 1.0 } else { low.abs() / 2.0 };
             (low, high) = (low - step, high + step);
         }
-        // divided first: the distance may be more than a float64 can hold
-        let width = high / bins as f64 - low / bins as f64;
         let edge = |number: usize| match number {
             0 => low,
             _ if number == bins => high,
             // so that the middle of a symmetrical range is 0 exactly
             _ if number * 2 == bins && low == -high => 0.0,
-            _ => low + number as f64 * width,
+            // the distance between the ends may be more than a float64 can hold
+            _ => {
+                let share = number as f64 / bins as f64;
+                low * (1.0 - share) + high * share
+            }
         };
         let mut found = Self {
             bins: (0..bins)
@@ -75,7 +77,7 @@ impl Histogram {
             std: f64::NAN,
             ends: (f64::NAN, f64::NAN),
         };
-        let (mut sum, mut finite) = (0.0, 0u64);
+        let mut finite = 0u64;
         for value in values() {
             found.count += 1;
             if !value.is_finite() {
@@ -83,18 +85,25 @@ impl Histogram {
             }
             found.zeros += u64::from(value == 0.0);
             found.ends = (found.ends.0.min(value), found.ends.1.max(value));
-            (sum, finite) = (sum + value, finite + 1);
+            finite += 1;
             match found.bin_of(value) {
                 Some(number) => found.bins[number].count += 1,
                 None => found.outside[usize::from(value > high)] += 1,
             }
         }
         if finite > 0 {
-            found.mean = sum / finite as f64;
-            let squares = values()
-                .filter(|value| value.is_finite())
-                .map(|value| (value - found.mean).powi(2));
-            found.std = (squares.sum::<f64>() / finite as f64).sqrt();
+            // scaled, so that neither sum nor squares overflow
+            let largest = found.ends.0.abs().max(found.ends.1.abs());
+            let scale = if largest > 0.0 { largest } else { 1.0 };
+            let scaled = || {
+                values()
+                    .filter(|value| value.is_finite())
+                    .map(|value| value / scale)
+            };
+            let mean = scaled().sum::<f64>() / finite as f64;
+            let squares = scaled().map(|value| (value - mean).powi(2)).sum::<f64>();
+            found.mean = mean * scale;
+            found.std = (squares / finite as f64).sqrt() * scale;
         }
         found
     }
@@ -109,5 +118,61 @@ impl Histogram {
     /// Whether zero lies between bins, as on a diverging scale.
     pub fn is_signed(figure: &Figure) -> bool {
         matches!(figure.scale.shade, Shade::Diverging | Shade::Rgb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::FigureOptions;
+    use crate::tensor::{ByteOrder, DType, Layout, TensorView};
+
+    fn histogram(values: &[f64], bins: usize) -> Histogram {
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let layout = Layout::contiguous(vec![1, 1, values.len()]).unwrap();
+        let view = TensorView::new(bytes, DType::Float64, layout, ByteOrder::Little).unwrap();
+        let options = FigureOptions {
+            shade: Some(Shade::Diverging),
+            ..FigureOptions::default()
+        };
+        Histogram::of(&Figure::of_maps("x", &view, 0, &options).unwrap(), bins)
+    }
+
+    fn counts(found: &Histogram) -> Vec<u64> {
+        found.bins.iter().map(|bin| bin.count).collect()
+    }
+
+    #[test]
+    fn every_value_is_in_one_bin_or_counted_apart() {
+        let found = histogram(&[-1.0, -0.5, 0.0, 0.5, 1.0, f64::NAN, f64::INFINITY], 4);
+        assert_eq!(
+            counts(&found),
+            [1, 1, 1, 2],
+            "the last edge belongs to the last bin"
+        );
+        assert_eq!((found.odd, found.count, found.zeros), ([1, 1, 0], 7, 1));
+        assert_eq!((found.mean, found.std), (0.0, 0.5f64.sqrt()));
+        let flat = histogram(&[0.0; 3], 2);
+        assert_eq!(counts(&flat), [0, 3]);
+        let none = histogram(&[f64::NAN], 2);
+        assert!(none.mean.is_nan() && counts(&none) == [0, 0]);
+    }
+
+    #[test]
+    fn the_largest_numbers_there_are() {
+        let found = histogram(&[f64::MAX, -f64::MAX, f64::MAX, 1.0], 6);
+        assert_eq!(counts(&found), [1, 0, 0, 1, 0, 2]);
+        assert!(
+            found
+                .bins
+                .iter()
+                .all(|bin| bin.low < bin.high && bin.high.is_finite())
+        );
+        assert!(found.mean.is_finite() && found.std.is_finite());
+        let tiny = histogram(&[5e-324, -5e-324], 3);
+        assert_eq!(tiny.count, 2);
     }
 }

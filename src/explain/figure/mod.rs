@@ -276,9 +276,15 @@ impl FilterFigures {
             }
         }
         if !finite.is_empty() {
-            figures.mean = sum / finite.len() as f64;
-            // scaled, so that no square overflows
+            // scaled where the sum or a square would overflow
             let scale = if largest > 0.0 { largest } else { 1.0 };
+            figures.mean = match sum.is_finite() {
+                true => sum / finite.len() as f64,
+                false => {
+                    finite.iter().map(|value| value / scale).sum::<f64>() / finite.len() as f64
+                        * scale
+                }
+            };
             let squares: f64 = finite.iter().map(|value| (value / scale).powi(2)).sum();
             figures.norm = squares.sqrt() * scale;
         }
@@ -288,6 +294,8 @@ impl FilterFigures {
 
 impl Scale {
     /// The scale that fits `filters`, or that `options` ask for. `usual` is the shade where they do not say.
+    ///
+    /// Norms are measured from 0.
     fn of(
         panels: &[Panel],
         filters: &[FilterFigures],
@@ -306,6 +314,7 @@ impl Scale {
                 let largest = min.abs().max(max.abs()).max(0.0);
                 (-largest, largest)
             }
+            false if options.norms => (0.0, max.max(0.0)),
             false => (min.min(f64::INFINITY), max.max(f64::NEG_INFINITY)),
         };
         let settled = |(low, high): (f64, f64)| if low <= high { (low, high) } else { (0.0, 0.0) };
@@ -353,6 +362,8 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // one range is meant
+
     use super::*;
 
     #[test]

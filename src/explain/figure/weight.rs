@@ -105,7 +105,14 @@ pub(super) fn figure(
     options: &FigureOptions,
 ) -> Result<Figure> {
     let layer = Layer::of(checkpoint, name, &options.layer)?;
-    let tensor = checkpoint.find_tensor(&layer.weight.name)?;
+    // the name of a bias finds its layer, but it is the bias that is asked for
+    let (tensor, kind) = match checkpoint.find_tensor(name) {
+        Ok(tensor) if tensor.name != layer.weight.name && tensor.name.ends_with(name) => {
+            (tensor, Kind::Other)
+        }
+        _ => (checkpoint.find_tensor(&layer.weight.name)?, layer.kind),
+    };
+    let convolution = layer.convolution.as_ref().filter(|_| kind != Kind::Other);
     numbers::check(tensor.dtype).map_err(|e| e.in_record(tensor.name.clone()))?;
     let shape = tensor.layout.shape().to_vec();
     if tensor.layout.numel() == 0 {
@@ -114,7 +121,7 @@ pub(super) fn figure(
                 .in_record(tensor.name.clone()),
         );
     }
-    let mut axes = Axes::of(&shape, layer.kind);
+    let mut axes = Axes::of(&shape, kind);
     if shape.len() < 2 {
         (axes.filters, axes.channels) = (1, shape.first().copied().unwrap_or(1));
         axes.strides = [axes.channels, 1];
@@ -133,7 +140,7 @@ pub(super) fn figure(
     }
     let view = checkpoint.view(tensor)?;
     let bytes = view.to_bytes()?;
-    let groups = layer.convolution.as_ref().map_or(1, |c| c.groups.value);
+    let groups = convolution.map_or(1, |c| c.groups.value);
     let mut chosen = Chosen {
         numbers: Numbers::new(&bytes, tensor.dtype, tensor.layout.numel())?,
         filters: chosen(options.filters.as_ref(), axes.filters, "filter")?,
@@ -149,9 +156,9 @@ pub(super) fn figure(
         figures.sort_by(|a, b| b.norm.total_cmp(&a.norm));
         chosen.filters = figures.iter().map(|filter| filter.index).collect();
     }
-    let is_picture = layer.convolution.is_some()
+    let is_picture = convolution.is_some()
         && groups == 1
-        && !matches!(layer.kind, Kind::ConvTranspose(_))
+        && !matches!(kind, Kind::ConvTranspose(_))
         && chosen.axes.channels == 3
         && options.channels.is_none()
         && chosen.axes.depth == 1
@@ -172,7 +179,7 @@ pub(super) fn figure(
         } else {
             Subject::Weight
         },
-        kind: layer.kind.name(),
+        kind: kind.name(),
         dtype: tensor.dtype,
         groups,
         scale: Scale::of(&panels, &figures, usual, options)?,

@@ -57,7 +57,7 @@ impl Machine<'_> {
     }
 
     /// Keys and values by turns, from `from` on, into a dict or object.
-    fn insert_pairs(&mut self, target: ValueId, from: usize) -> Result<()> {
+    pub(super) fn insert_pairs(&mut self, target: ValueId, from: usize) -> Result<()> {
         let n = self.stack.len() - from;
         if n % 2 == 1 {
             return Err(self.malformed(format!("the last of {n} keys and values has no partner")));

@@ -14,6 +14,9 @@ mod calls;
 mod containers;
 mod scalars;
 mod tolerant;
+mod unfinished;
+
+pub use unfinished::Prefix;
 
 use super::keys::Keys;
 use super::literal;
@@ -50,6 +53,8 @@ pub(super) struct Machine<'a> {
     tolerant: bool,
     oddities: Vec<Oddity>,
     oddities_left_out: usize,
+    /// Whether the program may break off.
+    unfinished: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -78,6 +83,7 @@ impl<'a> Machine<'a> {
             tolerant: false,
             oddities: Vec::new(),
             oddities_left_out: 0,
+            unfinished: false,
         }
     }
 
@@ -288,7 +294,7 @@ impl<'a> Machine<'a> {
 
     fn frame(&mut self) -> Result<()> {
         let left = self.cursor.remaining() as u64;
-        if self.unsigned() > left {
+        if self.unsigned() > left && !self.unfinished {
             return Err(self.malformed(format!(
                 "declares {} bytes, only {left} are left",
                 self.unsigned()
@@ -297,7 +303,7 @@ impl<'a> Machine<'a> {
         if self.now.offset < self.frame_end {
             return Err(self.malformed("begins inside another frame".to_owned()));
         }
-        self.frame_end = self.cursor.offset() + self.unsigned();
+        self.frame_end = self.cursor.offset().saturating_add(self.unsigned());
         Ok(())
     }
 

@@ -44,6 +44,13 @@ pub fn json<R: Real>(explained: &Explained<'_, R>) -> Value {
             None => Value::Null,
             Some((i, j)) => json!({"step": i, "against_step": j}),
         };
+        against["whole"] = match &explained.whole {
+            None => Value::Null,
+            Some(whole) => json!({
+                "elements": whole.elements, "identical": whole.identical, "max_abs": whole.max_abs,
+                "max_ulp": whole.max_ulp,
+            }),
+        };
         document["against"] = against;
     }
     document

@@ -19,13 +19,16 @@ use crate::execute::order::trace::What;
 use crate::render::Paint;
 use crate::render::escape;
 use crate::render::number;
+use crate::render::wrap;
 use crate::tensor::DType;
 use crate::tensor::Element;
+use crate::verify::compare::Comparison;
 use crate::verify::compare::ulp_distance;
 
 mod beside;
 mod json;
 mod paper;
+mod table;
 
 pub use json::json;
 
@@ -46,12 +49,17 @@ pub struct Explained<'a, R> {
     pub first: (Order, Trace<R>),
     /// Another order to be set beside it.
     pub against: Option<(Order, Trace<R>)>,
+    /// All outputs in the first order against those in the other.
+    pub whole: Option<Comparison>,
     /// What the coordinates of the input mean, where `padding_mode` has moved them.
     pub note: Option<String>,
 }
 
 /// Digits of a value in the tables.
 const CELL: usize = 9;
+
+/// Columns of a page that goes into a pipe or a file.
+const PAGE: usize = 80;
 
 /// Everything, as text. At most about `limit` lines of each table; `width` is the terminal's, if there is one.
 pub fn text<R: Real>(
@@ -61,16 +69,17 @@ pub fn text<R: Real>(
     limit: usize,
     width: Option<usize>,
 ) -> Result<()> {
+    let width = width.unwrap_or(PAGE);
     head(out, paint, explained)?;
     writeln!(out)?;
     match &explained.against {
-        None => table(out, paint, explained, limit)?,
-        Some(against) => beside::table(out, paint, explained, against, limit)?,
+        None => table::write(out, paint, explained, limit, width)?,
+        Some(against) => beside::table(out, paint, explained, against, limit, width)?,
     }
     writeln!(out)?;
-    results(out, paint, explained)?;
+    results(out, paint, explained, width)?;
     writeln!(out)?;
-    paper::channels(out, paint, explained, width.unwrap_or(usize::MAX))
+    paper::channels(out, paint, explained, width)
 }
 
 fn head<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_, R>) -> Result<()> {
@@ -218,145 +227,6 @@ fn chosen(boundaries: &[bool], limit: usize, also: Option<usize>) -> Vec<bool> {
     shown
 }
 
-/// Runs of taps that are left out, and rows that are not shown, as one line each.
-enum Line {
-    Row(usize),
-    LeftOut(usize, usize),
-    Hidden(usize),
-}
-
-fn lines<R: Real>(trace: &Trace<R>, limit: usize) -> Vec<Line> {
-    let mut all: Vec<Line> = Vec::new();
-    for (i, row) in trace.rows.iter().enumerate() {
-        match (&row.what, all.last_mut()) {
-            (What::Skipped(_), Some(Line::LeftOut(_, end))) if *end == i => *end = i + 1,
-            (What::Skipped(_), _) => all.push(Line::LeftOut(i, i + 1)),
-            _ => all.push(Line::Row(i)),
-        }
-    }
-    let is_boundary = |line: &Line| match line {
-        Line::Row(i) => trace.rows[*i].what.factors().is_none(),
-        _ => false,
-    };
-    let boundaries: Vec<bool> = all.iter().map(is_boundary).collect();
-    let shown = chosen(&boundaries, limit, None);
-    let mut lines = Vec::new();
-    for (line, shown) in all.into_iter().zip(shown) {
-        match (shown, lines.last_mut()) {
-            (true, _) => lines.push(line),
-            (false, Some(Line::Hidden(n))) => *n += 1,
-            (false, _) => lines.push(Line::Hidden(1)),
-        }
-    }
-    lines
-}
-
-/// One line per addition.
-fn table<R: Real>(
-    out: &mut dyn Write,
-    paint: Paint,
-    explained: &Explained<'_, R>,
-    limit: usize,
-) -> Result<()> {
-    let trace = &explained.first.1;
-    let dtype = kept(explained.dtype);
-    const HEADS: [&str; 9] = [
-        "step", "c,kh,kw", "weight", "c,y,x", "x", "w", "x*w", "into", "sum",
-    ];
-    let lines = lines(trace, limit);
-    let cells: Vec<Option<[String; 9]>> = lines
-        .iter()
-        .map(|line| match line {
-            Line::Row(i) => Some(row_cells(*i, &trace.rows[*i], dtype)),
-            Line::LeftOut(..) | Line::Hidden(_) => None,
-        })
-        .collect();
-    let width = |column: usize| {
-        let texts = cells.iter().flatten().map(|row| &row[column]);
-        // what joins lanes may be long, and has the columns after it to itself
-        let texts = texts.filter(|text| column != 1 || text.len() <= 11);
-        let longest = texts.map(String::len).max().unwrap_or(0);
-        longest.max(HEADS[column].len())
-    };
-    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
-    let line = |cells: &[&str]| {
-        let mut text = String::from(" ");
-        for (i, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
-            // a long cell takes room from those after it
-            let room = text.chars().count();
-            let start = widths[..i].iter().map(|w| w + 1).sum::<usize>() + 1;
-            let width = (start + width + 1).saturating_sub(room + 1);
-            text += &match i {
-                1 | 7 => format!(" {cell:<width$}"),
-                _ => format!(" {cell:>width$}"),
-            };
-        }
-        text
-    };
-    writeln!(out, "{} bits", paint.dim(line(&HEADS)))?;
-    for (shown, cells) in lines.iter().zip(&cells) {
-        match (shown, cells) {
-            (Line::Row(i), Some(cells)) => {
-                let row = &trace.rows[*i];
-                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-                let text = line(&cells);
-                let text = match row.what.factors() {
-                    None => format!("{}", paint.name(text)),
-                    Some(_) => text,
-                };
-                writeln!(out, "{text} {}", paint.dim(bits(row.sum, dtype)))?;
-            }
-            (Line::LeftOut(start, end), _) => {
-                let of = |i: usize| term(&trace.rows[i]);
-                let range = match end - start {
-                    1 => of(*start),
-                    _ => format!("{} to {}", of(*start), of(end - 1)),
-                };
-                let text = format!("skipped, in the padding: {range}");
-                let step = widths[0];
-                writeln!(out, "  {:step$} {}", "", paint.dim(text))?;
-            }
-            (Line::Hidden(n), _) => hidden(out, paint, *n, widths[0])?,
-            (Line::Row(_), None) => {}
-        }
-    }
-    Ok(())
-}
-
-fn hidden(out: &mut dyn Write, paint: Paint, n: usize, width: usize) -> Result<()> {
-    let n = number::count(n as u64, "more line");
-    let text = format!("… {n}: --rows shows more, --json all");
-    writeln!(out, "  {:width$} {}", "", paint.dim(text))
-}
-
-fn row_cells<R: Real>(step: usize, row: &Row<R>, dtype: FloatType) -> [String; 9] {
-    let mut cells: [String; 9] = Default::default();
-    cells[0] = step.to_string();
-    cells[1] = term(row);
-    cells[7] = accumulator(row.into);
-    cells[8] = exact(row.sum, dtype);
-    match &row.what {
-        What::Product { factors, fused } => {
-            cells[2] = factors
-                .weight_at
-                .map_or("filled".into(), |at| at.to_string());
-            cells[3] = match factors.input_at {
-                Some([_, c, y, x]) => format!("{c},{y},{x}"),
-                None => "padding".into(),
-            };
-            cells[4] = cell(factors.x.to_f64(), CELL);
-            cells[5] = cell(factors.w.to_f64(), CELL);
-            cells[6] = match fused {
-                true => cell(product(factors), CELL),
-                false => cell((factors.x * factors.w).to_f64(), CELL),
-            };
-        }
-        What::Bias(value) | What::Part(value, _) => cells[6] = cell(value.to_f64(), CELL),
-        What::Skipped(_) | What::Joined { .. } | What::NotCalled | What::Flushed => {}
-    }
-    cells
-}
-
 /// The sum in float64: products of float32 are exact there, and its roundings are 2^29 times finer.
 fn in_float64<R: Real>(trace: &Trace<R>) -> f64 {
     let products = trace.factors().map(product);
@@ -367,26 +237,45 @@ fn in_float64<R: Real>(trace: &Trace<R>) -> f64 {
     products.sum::<f64>() + bias.unwrap_or(0.0)
 }
 
-fn results<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_, R>) -> Result<()> {
+fn results<R: Real>(
+    out: &mut dyn Write,
+    paint: Paint,
+    explained: &Explained<'_, R>,
+    width: usize,
+) -> Result<()> {
     let (order, trace) = &explained.first;
     let dtype = explained.dtype;
     let line = |out: &mut dyn Write, label: &str, value: R, rest: String| {
         let value = format!("{:>13}  {}", exact(value, dtype), bits(value, dtype));
+        let room = 2 + 10 + value.len() + 2;
+        let mut rest = wrap::lines(&rest, width.saturating_sub(room)).into_iter();
         writeln!(
             out,
-            "  {:<9} {}  {rest}",
+            "  {:<9} {}  {}",
             paint.dim(label),
-            paint.key(value)
-        )
+            paint.key(value),
+            rest.next().unwrap_or_default()
+        )?;
+        rest.try_for_each(|rest| writeln!(out, "{:room$}{rest}", ""))
     };
-    line(out, "result", trace.result, order.to_string())?;
+    // a name that is too long here stands at the head
+    let named = |order: &Order, other: &'static str| match order.to_string() {
+        name if name.len() + 31 <= width => name,
+        _ => other.to_owned(),
+    };
+    line(out, "result", trace.result, named(order, "in the order"))?;
     if let Some((order, other)) = &explained.against {
         let apart = match ulps(trace.result, other.result, dtype) {
             0 => "the same bits".to_owned(),
             1 => "1 ULP apart".to_owned(),
             n => format!("{} ULPs apart", number::grouped(n)),
         };
-        line(out, "against", other.result, format!("{order}, {apart}"))?;
+        line(
+            out,
+            "against",
+            other.result,
+            format!("{}, {apart}", named(order, "in the other")),
+        )?;
     }
     let float64 = in_float64(trace);
     let rounded = R::from_f64(float64).rounded(dtype);
@@ -408,5 +297,30 @@ fn results<R: Real>(out: &mut dyn Write, paint: Paint, explained: &Explained<'_,
         "float64",
         rounded,
         format!("the sum in float64, rounded once; {judged}"),
-    )
+    )?;
+    let Some(whole) = &explained.whole else {
+        return Ok(());
+    };
+    let differing = whole.elements - whole.identical;
+    let text = match differing {
+        0 => format!(
+            "all {} outputs have the same bits in both orders",
+            number::grouped(whole.elements as u64)
+        ),
+        n => format!(
+            "of all {} outputs {} differ between the two orders, by at most {:.5e}: no error, but the same products \
+             added in two orders",
+            number::grouped(whole.elements as u64),
+            number::grouped(n as u64),
+            whole.max_abs
+        ),
+    };
+    for (i, text) in wrap::lines(&text, width.saturating_sub(12))
+        .iter()
+        .enumerate()
+    {
+        let label = if i == 0 { "whole" } else { "" };
+        writeln!(out, "  {} {text}", paint.dim(format!("{label:<9}")))?;
+    }
+    Ok(())
 }

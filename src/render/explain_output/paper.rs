@@ -13,9 +13,11 @@ use crate::execute::order::trace::Trace;
 use crate::execute::order::trace::What;
 use crate::render::Paint;
 use crate::render::number;
+use crate::render::wrap;
 
-/// Digits of a value in the grids.
+/// Digits of a value in the grids, at most; and at least, where three stand abreast.
 const SMALL: usize = 8;
+const DIGITS: usize = 6;
 /// Channels shown, from the first on, and the last.
 const CHANNELS: usize = 4;
 
@@ -83,7 +85,7 @@ pub(super) fn channels<R: Real>(
         }
         if hidden > 0 {
             let text = format!(
-                "… {} more: --json has all",
+                "... {} more: --json has all",
                 number::count(hidden as u64, "channel")
             );
             writeln!(out, "  {}", paint.dim(text))?;
@@ -95,7 +97,7 @@ pub(super) fn channels<R: Real>(
     let sums: Vec<String> = match channels.as_slice() {
         [few @ .., last] if few.len() > CHANNELS => {
             let mut sums: Vec<String> = few[..CHANNELS].iter().map(shown).collect();
-            sums.extend(["…".to_owned(), shown(last)]);
+            sums.extend(["...".to_owned(), shown(last)]);
             sums
         }
         all => all.iter().map(shown).collect(),
@@ -104,14 +106,21 @@ pub(super) fn channels<R: Real>(
         What::Bias(bias) => Some(format!(" + bias {}", cell(bias.to_f64(), SMALL))),
         _ => None,
     });
-    writeln!(
-        out,
-        "  {} {}{} = {}",
-        paint.dim("channels"),
-        sums.join(" + "),
-        bias.unwrap_or_default(),
-        paint.key(cell(in_float64(trace), CELL))
-    )
+    let bias = bias.unwrap_or_default();
+    let total = cell(in_float64(trace), CELL);
+    // every sum with its channel stays in one piece
+    let mut terms: Vec<String> = sums.iter().skip(1).map(|sum| format!("+ {sum}")).collect();
+    terms.splice(..0, sums.first().cloned());
+    terms.extend((!bias.is_empty()).then(|| bias.trim_start().to_owned()));
+    terms.push(format!("= {total}"));
+    for (i, text) in wrap::items(&terms, " ", width.saturating_sub(11))
+        .iter()
+        .enumerate()
+    {
+        let label = if i == 0 { "channels" } else { "" };
+        writeln!(out, "  {} {text}", paint.dim(format!("{label:<8}")))?;
+    }
+    Ok(())
 }
 
 fn grids(
@@ -121,49 +130,126 @@ fn grids(
     filter: usize,
     width: usize,
 ) -> Result<()> {
-    let columns = channel.rows.first().map_or(0, Vec::len);
-    let texts = |pick: &dyn Fn(&Tap) -> Option<f64>| -> Vec<String> {
-        let text = |taps: &Vec<Tap>| -> String {
-            let cells = taps
-                .iter()
-                .map(|tap| pick(tap).map_or("pad".into(), |v| cell(v, SMALL)));
-            cells.map(|cell| format!(" {cell:>SMALL$}")).collect()
-        };
-        channel.rows.iter().map(text).collect()
-    };
-    let three = [
-        (
-            format!("input channel {}", channel.plane),
-            texts(&|(x, _)| *x),
-        ),
-        (
-            format!("filter {filter}, channel {}", channel.channel),
-            texts(&|(_, w)| Some(*w)),
-        ),
-        (
-            format!("products, sum {}", cell(channel.sum(), SMALL)),
-            texts(&|(x, w)| x.map(|x| x * w)),
-        ),
+    let titles = [
+        format!("input channel {}", channel.plane),
+        format!("filter {filter}, channel {}", channel.channel),
+        format!("products, sum {}", cell(channel.sum(), SMALL)),
     ];
-    let wide = three.iter().map(|(title, _)| title.chars().count() + 1);
-    let each = wide.max().unwrap_or(0).max(columns * (SMALL + 1));
-    if 2 + 3 * each + 8 <= width {
-        let titles = three
-            .iter()
-            .map(|(title, _)| format!(" {title:<w$}", w = each - 1));
-        let titles: Vec<String> = titles.collect();
-        let titles = titles.join("    ");
-        writeln!(out, "  {}", paint.dim(titles.trim_end()))?;
-        for row in 0..channel.rows.len() {
-            let [(_, x), (_, w), (_, p)] = &three;
-            let line = format!("{:<each$}  * {:<each$}  = {}", x[row], w[row], p[row]);
-            writeln!(out, "  {line}")?;
-        }
+    let pick: [fn(&Tap) -> Option<f64>; 3] =
+        [|(x, _)| *x, |(_, w)| Some(*w), |(x, w)| x.map(|x| x * w)];
+    let of = |digits: usize| [0, 1, 2].map(|i| Block::of(&titles[i], channel, pick[i], digits));
+    // all three abreast; else input and filter abreast, the products below; else one below the other
+    let abreast =
+        |blocks: &[Block]| blocks.iter().map(|block| block.width + 5).sum::<usize>() <= width;
+    if let Some(blocks) = (DIGITS..=SMALL)
+        .rev()
+        .map(of)
+        .find(|blocks| abreast(blocks))
+    {
+        side_by_side(out, paint, &blocks, "")?;
+    } else if let Some([x, w, p]) = (DIGITS - 1..=SMALL)
+        .rev()
+        .map(of)
+        .find(|blocks| abreast(&blocks[..2]))
+    {
+        side_by_side(out, paint, &[x, w], "")?;
+        side_by_side(out, paint, &[p], "=")?;
     } else {
-        for (title, rows) in &three {
-            writeln!(out, "  {}", paint.dim(format!(" {title}")))?;
-            rows.iter().try_for_each(|row| writeln!(out, "  {row}"))?;
+        for (block, sign) in of(SMALL).into_iter().zip(["", "*", "="]) {
+            block.folded(width).iter().try_for_each(|block| {
+                side_by_side(out, paint, std::slice::from_ref(block), sign)
+            })?;
         }
     }
     writeln!(out)
+}
+
+/// A grid of numbers under its title.
+struct Block {
+    title: String,
+    rows: Vec<Vec<String>>,
+    /// Of a number.
+    cell: usize,
+    /// Of the whole.
+    width: usize,
+}
+
+impl Block {
+    fn of(title: &str, channel: &Channel, pick: fn(&Tap) -> Option<f64>, digits: usize) -> Self {
+        let text = |tap: &Tap| pick(tap).map_or("pad".to_owned(), |value| cell(value, digits));
+        let rows: Vec<Vec<String>> = channel
+            .rows
+            .iter()
+            .map(|row| row.iter().map(text).collect())
+            .collect();
+        Self::new(title.to_owned(), rows)
+    }
+
+    fn new(title: String, rows: Vec<Vec<String>>) -> Self {
+        let cell = rows.iter().flatten().map(String::len).max().unwrap_or(0);
+        let columns = rows.first().map_or(0, Vec::len);
+        Self {
+            width: title.len().max((columns * (cell + 1)).saturating_sub(1)),
+            title,
+            rows,
+            cell,
+        }
+    }
+
+    fn row(&self, row: usize) -> String {
+        let cells: Vec<String> = self.rows[row]
+            .iter()
+            .map(|text| format!("{text:>w$}", w = self.cell))
+            .collect();
+        cells.join(" ")
+    }
+
+    /// In pieces of as many columns as fit.
+    fn folded(self, width: usize) -> Vec<Self> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let fitting = (width.saturating_sub(6) / (self.cell + 1)).max(1);
+        if columns <= fitting {
+            return vec![self];
+        }
+        let piece = |start: usize| {
+            let end = (start + fitting).min(columns);
+            let rows = self
+                .rows
+                .iter()
+                .map(|row| row[start..end].to_vec())
+                .collect();
+            Self::new(
+                format!("{}, columns {start} to {}", self.title, end - 1),
+                rows,
+            )
+        };
+        (0..columns).step_by(fitting).map(piece).collect()
+    }
+}
+
+/// Blocks abreast: `*` between the first two, `=` before the third; `sign` before the first.
+fn side_by_side(out: &mut dyn Write, paint: Paint, blocks: &[Block], sign: &str) -> Result<()> {
+    let titles: Vec<String> = blocks
+        .iter()
+        .map(|block| format!("{:<w$}", block.title, w = block.width))
+        .collect();
+    writeln!(
+        out,
+        "  {:<2}{}",
+        "",
+        paint.dim(titles.join("     ").trim_end())
+    )?;
+    for row in 0..blocks.first().map_or(0, |block| block.rows.len()) {
+        let mut text = format!("  {:<2}", sign);
+        for (i, block) in blocks.iter().enumerate() {
+            let cells = format!("{:<w$}", block.row(row), w = block.width);
+            text += &match i {
+                0 => cells,
+                1 => format!("  *  {cells}"),
+                _ => format!("  =  {cells}"),
+            };
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
 }

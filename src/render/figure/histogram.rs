@@ -209,7 +209,7 @@ pub fn raster(figure: &Figure, about: &About, found: &Histogram) -> Drawing {
         drawn: Drawn {
             filters: figure.filters.len(),
             channels: 1,
-            factor: 1,
+            factor: [1, 1],
         },
     }
 }

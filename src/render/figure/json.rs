@@ -8,7 +8,6 @@ use super::Drawn;
 use crate::explain::Figure;
 use crate::explain::figure::Arrangement;
 use crate::explain::figure::FilterFigures;
-use crate::explain::figure::Scale;
 use crate::explain::figure::Shade;
 use crate::explain::figure::Subject;
 use crate::render::number;
@@ -39,8 +38,8 @@ pub fn json(figure: &Figure, about: &About, drawn: Option<&Drawn>) -> Value {
         "panels": figure.panels.len(),
         "panel": panel.map(|panel| json!([panel.rows, panel.columns])),
         "sorted": figure.sorted,
-        "scale": scale(&figure.scale),
-        "filters": figure.filters.iter().enumerate().map(|(at, f)| filter(f, &figure.scale, at)).collect::<Vec<_>>(),
+        "scale": scale(figure),
+        "filters": figure.filters.iter().enumerate().map(|(at, f)| filter(f, figure, at)).collect::<Vec<_>>(),
     });
     if let Some(input) = &about.input {
         document["input"] = json!(input);
@@ -51,13 +50,14 @@ pub fn json(figure: &Figure, about: &About, drawn: Option<&Drawn>) -> Value {
         document["drawn"] = json!({
             "filters": drawn.filters,
             "channels": drawn.channels,
-            "values_per_cell": [drawn.factor, drawn.factor],
+            "values_per_cell": drawn.factor,
         });
     }
     document
 }
 
-fn scale(scale: &Scale) -> Value {
+fn scale(figure: &Figure) -> Value {
+    let scale = &figure.scale;
     json!({
         "colors": match scale.shade {
             Shade::Diverging => "diverging",
@@ -65,31 +65,39 @@ fn scale(scale: &Scale) -> Value {
             Shade::Grey => "grey",
             Shade::Rgb => "rgb",
         },
-        "range": [float(scale.range.0), float(scale.range.1)],
+        "range": [element(scale.range.0, figure), element(scale.range.1, figure)],
         "given": scale.given,
         "per_filter": scale.each.is_some(),
         "beyond": scale.beyond,
     })
 }
 
-fn filter(figures: &FilterFigures, scale: &Scale, at: usize) -> Value {
+fn filter(figures: &FilterFigures, figure: &Figure, at: usize) -> Value {
     let [nan, infinite, negative] = figures.odd;
     let mut document = json!({
         "index": figures.index,
         "count": figures.count,
         "norm": float(figures.norm),
         "mean": float(figures.mean),
-        "min": float(figures.min),
-        "max": float(figures.max),
+        "min": element(figures.min, figure),
+        "max": element(figures.max, figure),
         "zeros": figures.zeros,
         "nan": nan,
         "inf": infinite,
         "-inf": negative,
     });
-    if let Some((low, high)) = scale.each.as_ref().and_then(|each| each.get(at)) {
-        document["range"] = json!([float(*low), float(*high)]);
+    if let Some((low, high)) = figure.scale.each.as_ref().and_then(|each| each.get(at)) {
+        document["range"] = json!([element(*low, figure), element(*high, figure)]);
     }
     document
+}
+
+/// One of the drawn values, in the digits of its type.
+fn element(value: f64, figure: &Figure) -> Value {
+    match figure.subject {
+        Subject::Norms => float(value),
+        Subject::Weight | Subject::Maps => number::json(&Element::Float(value), figure.dtype),
+    }
 }
 
 /// A number; what JSON has no number for as text.

@@ -63,8 +63,8 @@ pub struct Drawn {
     pub filters: usize,
     /// Channels, of a table.
     pub channels: usize,
-    /// Values that became one cell, along both axes.
-    pub factor: usize,
+    /// Rows and columns of values that became one cell.
+    pub factor: [usize; 2],
 }
 
 /// A PNG to be, and what is in it.

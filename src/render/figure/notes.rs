@@ -129,18 +129,45 @@ pub(super) fn notes(figure: &Figure, drawn: &Drawn) -> Vec<String> {
     if let Some(odd) = odd(figure) {
         notes.push(odd);
     }
-    if drawn.factor > 1 {
-        let size = drawn.factor;
-        notes.push(match figure.subject {
-            Subject::Maps => format!("each cell is the mean of {size} x {size} values"),
-            _ if scale.shade == Shade::Rgb => {
-                format!("each cell is the mean of {size} x {size} weights")
-            }
-            _ => format!("each cell is the value farthest from zero of {size} x {size}"),
-        });
-    }
+    notes.extend(thinned(figure, drawn.factor));
     notes.extend(left_out(figure, drawn));
     notes
+}
+
+/// What became of cells for which there was no room.
+fn thinned(figure: &Figure, factor: [usize; 2]) -> Option<String> {
+    let [rows, columns] = factor;
+    let is_mean = figure.subject == Subject::Maps || figure.scale.shade == Shade::Rgb;
+    let every = match (rows > 1, columns > 1) {
+        (false, false) => return None,
+        _ if is_mean => {
+            return Some(format!(
+                "each cell is the mean of {rows} x {columns} values"
+            ));
+        }
+        (true, true) if rows == columns => format!("{} row and column", ordinal(rows)),
+        (true, true) => format!(
+            "{} row and every {} column",
+            ordinal(rows),
+            ordinal(columns)
+        ),
+        (true, false) => format!("{} row", ordinal(rows)),
+        (false, true) => format!("{} column", ordinal(columns)),
+    };
+    Some(format!(
+        "every {every} is drawn, and whatever is not finite"
+    ))
+}
+
+/// `2nd`, `3rd`, `4th`
+fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 fn groups(figure: &Figure) -> Option<String> {
@@ -158,6 +185,7 @@ fn groups(figure: &Figure) -> Option<String> {
     Some(match (channels, per_group) {
         (1, 1) => "depthwise: filter o sees input channel o and no other".into(),
         (1, _) => format!("depthwise: filter o sees input channel o/{per_group} and no other"),
+        (_, 1) => format!("{groups} groups: filter o sees input channels {channels}*o + i"),
         _ => {
             format!("{groups} groups: filter o sees input channels {channels}*(o/{per_group}) + i")
         }

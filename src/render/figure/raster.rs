@@ -33,8 +33,8 @@ const BAR: (usize, usize) = (280, 14);
 
 /// Where the panels go.
 struct Plan {
-    /// Values that become one cell, along both axes.
-    factor: usize,
+    /// Rows and columns of values that become one cell.
+    factor: [usize; 2],
     /// Pixels of a cell.
     cell: usize,
     /// Cells of a panel.
@@ -110,7 +110,7 @@ fn drawn(figure: &Figure, plan: &Plan) -> Drawn {
 fn plan(figure: &Figure, most: usize) -> Plan {
     let Some(panel) = figure.panels.first() else {
         return Plan {
-            factor: 1,
+            factor: [1, 1],
             cell: 1,
             size: (1, 1),
             grid: (1, 1),
@@ -155,7 +155,7 @@ fn plan_flow(panel: &Panel, count: usize) -> Plan {
     let fits = (2 * MOST / down).max(1) * across;
     let shown = count.min(fits);
     Plan {
-        factor,
+        factor: [factor, factor],
         cell,
         size,
         grid: (across.min(shown), shown.div_ceil(across)),
@@ -168,33 +168,44 @@ fn plan_flow(panel: &Panel, count: usize) -> Plan {
 
 fn plan_table(figure: &Figure, panel: &Panel, columns: usize, most: usize) -> Plan {
     let filters = figure.filters.len().min(most);
-    let fitting = |room: usize, count: usize, size: usize| (room / count).saturating_sub(3) / size;
-    let wide = fitting(USUAL, columns, panel.columns);
-    let high = fitting(USUAL * 3 / 2, filters, panel.rows);
-    // few channels, many filters: rather high than too small to see
-    let cell = wide.min(high.max(3)).clamp(1, 16);
-    let gap = if cell * panel.columns < 8 { 1 } else { 3 };
-    let most = |size: usize| (MOST / (size * cell + gap)).max(1);
+    // small panels on a grid of lines, larger ones apart
+    let gap = |cell: usize| match cell * panel.columns.max(panel.rows) {
+        0..10 => 1,
+        10..24 => 2,
+        _ => 5,
+    };
+    let fits = |cell: usize, count: usize, size: usize, room: usize| {
+        count * (size * cell + gap(cell)) <= room
+    };
+    let cell = (2..=16).rev().find(|&cell| {
+        let wide = fits(cell, columns, panel.columns, USUAL);
+        // few channels, many filters: rather high than too small to see
+        wide && (cell <= 3 || fits(cell, filters, panel.rows, USUAL * 3 / 2))
+    });
+    let cell = cell.unwrap_or(1);
+    let most = |size: usize| (MOST / (size * cell + gap(cell))).max(1);
     let grid = (
         columns.min(most(panel.columns)),
         filters.min(most(panel.rows)),
     );
     Plan {
-        factor: 1,
+        factor: [1, 1],
         cell,
         size: (panel.columns, panel.rows),
         grid,
         shown: grid.0 * grid.1,
-        gap,
+        gap: gap(cell),
         above: 0,
         left: left_labels(figure),
     }
 }
 
 fn plan_matrix(figure: &Figure, panel: &Panel) -> Plan {
-    let (rows, columns) = (panel.rows, panel.columns);
-    let factor = rows.max(columns).div_ceil(MOST / 2);
-    let size = (columns.div_ceil(factor), rows.div_ceil(factor));
+    let factor = [panel.rows, panel.columns].map(|size| size.div_ceil(MOST / 2));
+    let size = (
+        panel.columns.div_ceil(factor[1]),
+        panel.rows.div_ceil(factor[0]),
+    );
     let cell = (USUAL / size.0).min(USUAL / size.1).clamp(1, 24);
     Plan {
         factor,
@@ -235,14 +246,18 @@ impl Page {
         let letters = width / TEXT_WIDTH;
         let title = notes::wrapped(&notes::title(figure, about), letters);
         let summary = notes::wrapped(&notes::summary(figure, about), letters);
-        let lines: Vec<String> = notes::notes(figure, drawn)
+        let mut notes = notes::notes(figure, drawn);
+        if figure.odd() != [0; 3] {
+            notes.push("magenta with a cross: NaN; with a plus or a minus: infinities".into());
+        }
+        let lines: Vec<String> = notes
             .iter()
             .flat_map(|note| notes::wrapped(note, letters))
             .collect();
         let line = TEXT_HEIGHT + 2;
         let top = MARGIN + line * (title.len() + summary.len()) + 14;
         let bottom = top + height + 18;
-        let legend = BAR.1 + TEXT_HEIGHT + 10;
+        let legend = bar_height(&figure.scale) + TEXT_HEIGHT + 10;
         let all = bottom + legend + line * lines.len() + MARGIN - 4;
         let mut raster = Raster::new(width + 2 * MARGIN, all, PAPER);
         let mut y = MARGIN;
@@ -271,7 +286,7 @@ impl Page {
 
     /// The scale with its numbers.
     fn legend(&mut self, scale: &Scale) {
-        let (width, height) = BAR;
+        let (width, height) = (BAR.0, bar_height(scale));
         let (x, y) = (MARGIN, self.bottom);
         for dx in 0..width {
             let at = dx as f64 / (width - 1) as f64;
@@ -281,13 +296,8 @@ impl Page {
                     for channel in 0..3 {
                         let mut color = [128; 3];
                         color[channel] = (at * 255.0).round() as u8;
-                        let part = height / 3;
-                        let rest = if channel == 2 {
-                            height - 2 * part
-                        } else {
-                            part
-                        };
-                        self.raster.fill(x + dx, y + channel * part, 1, rest, color);
+                        self.raster
+                            .fill(x + dx, y + channel * BAR.1, 1, BAR.1, color);
                     }
                 }
                 Shade::Diverging => {
@@ -301,6 +311,13 @@ impl Page {
             }
         }
         self.raster.frame(x, y, width, height, EDGE);
+        if scale.shade == Shade::Rgb {
+            for (channel, name) in ["i=0 red", "i=1 green", "i=2 blue"].iter().enumerate() {
+                let y = (y + channel * BAR.1).saturating_sub(1);
+                self.raster
+                    .text(x + width + 8, y, name, Weight::Regular, PALE);
+            }
+        }
         let [low, zero, high] = notes::ends(scale);
         let below = y + height + 1;
         let middle = x + width / 2 - TEXT_WIDTH / 2;
@@ -308,6 +325,15 @@ impl Page {
         for (x, text) in [(x, low), (middle, zero), (right, high)] {
             self.raster.text(x, below, &text, Weight::Regular, INK);
         }
+    }
+}
+
+/// Pixels of the scale's colours.
+fn bar_height(scale: &Scale) -> usize {
+    if scale.shade == Shade::Rgb {
+        3 * BAR.1
+    } else {
+        BAR.1
     }
 }
 
@@ -346,6 +372,14 @@ fn table(
         );
     }
     let every = labelled(plan.grid.1, down, TEXT_HEIGHT);
+    if plan.gap <= 2 {
+        // lines between the panels, on which light ones are seen
+        let (width, height) = (
+            plan.grid.0 * across + plan.gap,
+            plan.grid.1 * down + plan.gap,
+        );
+        raster.fill(x - plan.gap, top - plan.gap, width, height, EDGE);
+    }
     for row in 0..plan.grid.1 {
         for column in 0..plan.grid.0 {
             let panel = &figure.panels[row * columns.len() + column];
@@ -369,7 +403,7 @@ fn matrix(raster: &mut Raster, figure: &Figure, plan: &Plan, (x, y): (usize, usi
     let (columns, rows) = plan.size;
     let column_label = |column: usize| match &figure.arrangement {
         Arrangement::Matrix(_, letter, columns) => {
-            format!("{letter}={}", columns[column * plan.factor])
+            format!("{letter}={}", columns[column * plan.factor[1]])
         }
         _ => String::new(),
     };
@@ -392,9 +426,9 @@ fn matrix(raster: &mut Raster, figure: &Figure, plan: &Plan, (x, y): (usize, usi
         let middle = top + row * plan.cell + plan.cell / 2;
         let label = match &figure.arrangement {
             Arrangement::Matrix(letter, ..) => {
-                format!("{letter}={}", figure.filters[row * plan.factor].index)
+                format!("{letter}={}", figure.filters[row * plan.factor[0]].index)
             }
-            _ => (row * plan.factor * panel.columns).to_string(),
+            _ => (row * plan.factor[0] * panel.columns).to_string(),
         };
         row_label(
             raster,

@@ -25,8 +25,10 @@ use crate::render::Paint;
 const SCREEN: usize = 40;
 /// Characters of the scale.
 const BAR: usize = 32;
-/// Lightest first.
+/// Magnitudes, after a sign.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
+/// Least first.
+const RAMP: [char; 10] = [' ', '.', ':', '-', '=', '+', '*', '#', '%', '@'];
 
 /// One place on the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +96,11 @@ impl Canvas {
     }
 
     /// Characters and lines of a panel.
-    fn extent(&self, panel: &Panel, factor: usize, scale: usize) -> (usize, usize) {
+    fn extent(&self, panel: &Panel, [rows, columns]: [usize; 2], scale: usize) -> (usize, usize) {
         let (wide, high) = self.cell();
         (
-            panel.columns.div_ceil(factor) * scale * wide,
-            (panel.rows.div_ceil(factor) * scale).div_ceil(high),
+            panel.columns.div_ceil(columns) * scale * wide,
+            (panel.rows.div_ceil(rows) * scale).div_ceil(high),
         )
     }
 
@@ -144,17 +146,17 @@ impl Canvas {
             |(width, height): (usize, usize)| width <= room && lines(width, height) <= SCREEN;
         // as large as all of them fit; not so small that nothing is seen
         let larger = (2..=4).rev().find(|&scale| {
-            let extent = self.extent(first, 1, scale);
+            let extent = self.extent(first, [1, 1], scale);
             fits(extent) && (extent.0 <= 24 || count == 1)
         });
         let scale = larger.unwrap_or(1);
-        let smallest = |factor: usize| self.extent(first, factor, 1).0 <= room.min(20);
+        let smallest = |factor: usize| self.extent(first, [factor, factor], 1).0 <= room.min(20);
         let factor = (1..).find(|&factor| {
-            let extent = self.extent(first, factor, scale);
+            let extent = self.extent(first, [factor, factor], scale);
             extent.0 <= room && (fits(extent) || smallest(factor))
         });
         let factor = factor.unwrap_or(1);
-        let (width, height) = self.extent(first, factor, scale);
+        let (width, height) = self.extent(first, [factor, factor], scale);
         let per_row = across(width);
         let rows = match self.look.most {
             Some(_) => count.div_ceil(per_row),
@@ -168,12 +170,12 @@ impl Canvas {
             let x = indent + number % per_row * (width.max(label) + 2);
             let line = start + number / per_row * (height + 2);
             self.put(x, line, &panel.label);
-            self.panel(x, line + 1, &figure.cells(panel, factor), scale);
+            self.panel(x, line + 1, &figure.cells(panel, [factor, factor]), scale);
         }
         Drawn {
             filters: shown,
             channels: 1,
-            factor,
+            factor: [factor, factor],
         }
     }
 
@@ -190,7 +192,7 @@ impl Canvas {
         let (_, halves) = self.cell();
         // at least half a line between them
         let step = |scale: usize| {
-            let (width, _) = self.extent(first, 1, scale);
+            let (width, _) = self.extent(first, [1, 1], scale);
             (width + 1, first.rows * scale / halves + 1)
         };
         let fits = |scale: usize| {
@@ -219,14 +221,14 @@ impl Canvas {
                 if column == 0 {
                     self.put(left - 1 - panel.label.chars().count(), line, &panel.label);
                 }
-                let cells = figure.cells(panel, 1);
+                let cells = figure.cells(panel, [1, 1]);
                 self.panel(left + column * across, line, &cells, scale);
             }
         }
         Drawn {
             filters: shown_rows,
             channels: shown_columns,
-            factor: 1,
+            factor: [1, 1],
         }
     }
 
@@ -237,19 +239,22 @@ impl Canvas {
         let is_vector = figure.arrangement == Arrangement::Vector;
         let left = 2 + widest(figure) + 1;
         let room = self.look.width.saturating_sub(left).max(8);
-        let fits = |factor: usize, scale: usize| {
-            let (width, height) = self.extent(panel, factor, scale);
-            width <= room && (height <= SCREEN || is_vector)
+        let fits = |rows: usize, columns: usize, scale: usize| {
+            let (width, height) = self.extent(panel, [rows, columns], scale);
+            [height <= SCREEN || is_vector, width <= room]
         };
-        let scale = (2..=4).rev().find(|&scale| fits(1, scale)).unwrap_or(1);
-        let factor = (1..).find(|&factor| fits(factor, scale)).unwrap_or(1);
+        let scale = (2..=4).rev().find(|&scale| fits(1, 1, scale) == [true; 2]);
+        let scale = scale.unwrap_or(1);
+        let rows = (1..).find(|&rows| fits(rows, 1, scale)[0]).unwrap_or(1);
+        let columns = (1..).find(|&columns| fits(1, columns, scale)[1]);
+        let factor = [rows, columns.unwrap_or(1)];
         let cells = figure.cells(panel, factor);
         let (wide, halves) = self.cell();
         let start = match &figure.arrangement {
             Arrangement::Matrix(_, letter, columns) => {
                 let mut free = 0;
                 for column in 0..cells.columns {
-                    let label = format!("{letter}={}", columns[column * factor]);
+                    let label = format!("{letter}={}", columns[column * factor[1]]);
                     let x = left + column * scale * wide;
                     if x >= free && x + label.len() <= self.look.width && column % 5 == 0 {
                         self.put(x, 0, &label);
@@ -265,9 +270,9 @@ impl Canvas {
             let line = start + row * scale / halves;
             let label = match &figure.arrangement {
                 Arrangement::Matrix(letter, ..) => {
-                    format!("{letter}={}", figure.filters[row * factor].index)
+                    format!("{letter}={}", figure.filters[row * factor[0]].index)
                 }
-                _ => (row * factor * panel.columns).to_string(),
+                _ => (row * factor[0] * panel.columns).to_string(),
             };
             let is_start = row * scale % halves == 0;
             if line >= free && is_start && (row % 4 == 0 || scale * 2 > halves) {
@@ -323,7 +328,11 @@ impl Canvas {
         self.put(x, line, &low);
         x += low.chars().count() + 1;
         let (per_cell, _) = self.cell();
-        let count = if self.is_colored() { BAR } else { 9 };
+        let count = match (self.is_colored(), self.shade) {
+            (true, _) => BAR,
+            (false, Shade::Diverging) => 9,
+            (false, _) => RAMP.len(),
+        };
         for number in 0..count {
             let at = number as f32 / (count - 1) as f32;
             let cell = match self.shade {
@@ -357,7 +366,7 @@ impl Canvas {
     fn key(&self, figure: &Figure) -> Vec<String> {
         let mut key = Vec::new();
         if !self.is_colored() && figure.scale.shade == Shade::Rgb {
-            key.push("without colours: the mean of the three channels".into());
+            key.push("without colours: the mean of the three channels; --apart shows each".into());
         }
         if figure.odd() != [0; 3] {
             key.push(match self.is_colored() {
@@ -420,7 +429,7 @@ fn nothing() -> Drawn {
     Drawn {
         filters: 0,
         channels: 0,
-        factor: 1,
+        factor: [1, 1],
     }
 }
 
@@ -435,9 +444,10 @@ fn widest(figure: &Figure) -> usize {
     }
 }
 
-/// A sign and a block of one of five shades; without a sign, two blocks.
+/// A sign and a block of one of five shades; what has no sign, twice one of ten characters.
 fn shaded(cell: Cell, shade: Shade) -> [char; 2] {
     let block = |at: f32| SHADES[((at * 4.0).ceil() as usize).min(4)];
+    let ramp = |at: f32| [RAMP[((at * 10.0) as usize).min(9)]; 2];
     match cell {
         Cell::At(at) if map_of(shade) == ColorMap::Diverging => {
             // what is next to nothing has no sign
@@ -446,8 +456,8 @@ fn shaded(cell: Cell, shade: Shade) -> [char; 2] {
             }
             [if at < 0.0 { '-' } else { '+' }, block(at.abs())]
         }
-        Cell::At(at) => [block((at - 0.1).max(0.0)); 2],
-        Cell::Rgb(parts) => [block((parts.iter().sum::<f32>() / 3.0 - 0.1).max(0.0)); 2],
+        Cell::At(at) => ramp(at),
+        Cell::Rgb(parts) => ramp(parts.iter().sum::<f32>() / 3.0),
         Cell::Nan => ['?', '?'],
         Cell::Infinite => ['+', '!'],
         Cell::NegativeInfinite => ['-', '!'],

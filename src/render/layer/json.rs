@@ -5,7 +5,14 @@ use serde_json::{Map, Value, json};
 use super::super::ls::memory_word;
 use super::super::number;
 use super::address;
+use super::dump;
+use super::figures;
+use super::output::Costs;
+use super::placement;
+use super::unfold;
+use super::window;
 use super::words;
+use crate::execute::PaddingMode;
 use crate::explain::Convolution;
 use crate::explain::ElementAt;
 use crate::explain::Known;
@@ -17,6 +24,7 @@ use crate::explain::Part;
 use crate::explain::Relation;
 use crate::explain::Selection;
 use crate::explain::Slice;
+use crate::explain::window::unread;
 
 /// Axes up to which a formula is written out.
 const FORMULA_AXES: usize = 16;
@@ -38,9 +46,15 @@ pub fn json(layer: &Layer) -> Value {
         "convolution": layer.convolution.as_ref().map(convolution),
         "slices": layer.slices.iter().map(slice).collect::<Vec<_>>(),
         "inner_slices": layer.channels.iter().map(slice).collect::<Vec<_>>(),
-        "output": layer.output.as_ref().map(output),
+        "output": layer.output.as_ref().map(|found| output(layer, found)),
         "selection": layer.selection.as_ref().map(|chosen| selection(layer, chosen)),
         "element": layer.element.as_ref().map(|found| element(layer, found)),
+        "memory": memory(layer),
+        "im2col": layer.sections.im2col.as_ref().map(|found| unfold::json(layer, found)),
+        "as": layer.sections.layout.as_ref().map(|found| placement::json(layer, found)),
+        "hex": layer.sections.hex.as_ref().map(|found| dump::json(layer, found)),
+        "figures": layer.sections.figures.as_ref().map(figures::json),
+        "window": layer.sections.window.as_ref().map(window::json),
     })
 }
 
@@ -154,7 +168,33 @@ fn slice(slice: &Slice) -> Value {
     })
 }
 
-fn output(output: &Output) -> Value {
+/// The axes as they lie, slowest first; with `--memory`, the weights of the first elements too.
+fn memory(layer: &Layer) -> Value {
+    let picture = &layer.picture;
+    let cuts: Vec<Value> = picture
+        .cuts
+        .iter()
+        .map(|cut| {
+            let letter = layer.axes[cut.axis].letter();
+            json!({"axis": cut.axis, "letter": letter, "size": cut.size, "stride": cut.stride, "covers": cut.covers})
+        })
+        .collect();
+    let strip = layer.sections.memory.then_some(&picture.strip);
+    json!({"offset": picture.offset, "span": picture.span, "slowest_first": cuts, "first_elements": strip})
+}
+
+fn output(layer: &Layer, output: &Output) -> Value {
+    let mode = layer
+        .convolution
+        .as_ref()
+        .map(|conv| conv.hyper.padding_mode.value.as_str());
+    let mode = mode
+        .and_then(|mode| PaddingMode::parse(mode).ok())
+        .unwrap_or_default();
+    let is_plain = layer
+        .convolution
+        .as_ref()
+        .is_some_and(|conv| !conv.transposed);
     let axes: Vec<Value> = output
         .axes
         .iter()
@@ -163,10 +203,22 @@ fn output(output: &Output) -> Value {
                 "input": axis.input, "padding": [axis.padding.0, axis.padding.1],
                 "dilation": axis.dilation, "kernel": axis.kernel, "stride": axis.stride,
                 "output_padding": axis.output_padding, "output": axis.output, "unread": axis.unread,
+                "unread_inputs": is_plain.then(|| unread(axis, mode)).flatten(),
+                "sees": axis.dilation * axis.kernel.saturating_sub(1) + 1,
             })
         })
         .collect();
-    json!({"input": output.input, "shape": output.shape, "axes": axes})
+    let costs = layer
+        .convolution
+        .as_ref()
+        .map(|conv| Costs::of(layer, conv, output));
+    json!({
+        "input": output.input, "shape": output.shape, "axes": axes,
+        "multiply_adds": costs.as_ref().map(|costs| costs.multiply_adds),
+        "bytes": costs.as_ref().map(|costs| json!({
+            "input": costs.input, "weight": costs.weight, "output": costs.result, "unfolded": costs.unfolded,
+        })),
+    })
 }
 
 fn selection(layer: &Layer, selection: &Selection) -> Value {

@@ -8,15 +8,26 @@ use super::super::number::{bytes, count, grouped};
 use super::super::paint::Paint;
 use super::super::wrap::{lines, paragraph};
 use super::address;
+use super::arguments;
 use super::assumed;
+use super::dump;
+use super::figures;
+use super::flags;
+use super::groups;
+use super::output;
+use super::picture;
+use super::placement;
 use super::tensors;
+use super::unfold;
 use super::values;
+use super::window;
 use super::words;
 use crate::explain::Layer;
 use crate::explain::Memory;
 use crate::explain::Part;
 use crate::explain::Relation;
 use crate::explain::Slice;
+use crate::explain::Spot;
 
 /// Columns of the page; longer lines only where a name or a number leaves no choice.
 pub(super) const WIDTH: usize = 80;
@@ -46,23 +57,74 @@ pub fn text(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
         let order = "Which product is added first depends on the backend: see `pthinspect orders`.";
         writeln!(out, "  {}", paint.dim(order))?;
     }
-    writeln!(out)?;
-    tensors::tensors(out, layer, paint)?;
-    writeln!(out)?;
-    memory(out, layer, paint)?;
-    place(out, layer, paint)?;
-    assumed::write(out, layer, paint)?;
+    let sections = &layer.sections;
+    if sections.is_empty() {
+        writeln!(out)?;
+        tensors::tensors(out, layer, paint)?;
+        writeln!(out)?;
+        memory(out, layer, paint)?;
+        place(out, layer, paint)?;
+        if let Some(conv) = layer
+            .convolution
+            .as_ref()
+            .filter(|conv| conv.groups.value > 1)
+        {
+            writeln!(out)?;
+            groups::write(out, conv, "groups", paint)?;
+        }
+    }
+    if sections.is_empty() || sections.window.is_some() || sections.im2col.is_some() {
+        assumed::write(out, layer, paint)?;
+    }
     if let Some(output) = &layer.output {
         writeln!(out)?;
-        values::output(out, layer, output, paint)?;
+        output::write(out, layer, output, paint)?;
     }
-    if let Some(selection) = &layer.selection {
+    if let Some(selection) = layer.selection.as_ref().filter(|_| sections.hex.is_none()) {
         writeln!(out)?;
         values::selection(out, layer, selection, paint)?;
     }
     if let Some(element) = &layer.element {
         writeln!(out)?;
         values::element(out, layer, element, paint)?;
+    }
+    beyond(out, layer, paint)?;
+    if sections.is_empty() {
+        flags::write(out, layer, paint)?;
+    }
+    Ok(())
+}
+
+/// The sections that were asked for.
+fn beyond(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
+    let sections = &layer.sections;
+    if sections.memory {
+        writeln!(out)?;
+        picture::write(out, layer, &layer.picture, paint)?;
+    }
+    if sections.arguments {
+        writeln!(out)?;
+        arguments::write(out, layer, paint)?;
+    }
+    if let Some(found) = &sections.window {
+        writeln!(out)?;
+        window::write(out, layer, found, paint)?;
+    }
+    if let Some(found) = &sections.im2col {
+        writeln!(out)?;
+        unfold::write(out, layer, found, paint)?;
+    }
+    if let Some(found) = &sections.layout {
+        writeln!(out)?;
+        placement::write(out, layer, found, paint)?;
+    }
+    if let Some(found) = &sections.hex {
+        writeln!(out)?;
+        dump::write(out, layer, found, paint)?;
+    }
+    if let Some(found) = &sections.figures {
+        writeln!(out)?;
+        figures::write(out, layer, found, paint)?;
     }
     Ok(())
 }
@@ -113,11 +175,17 @@ fn memory(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<()> {
                 .collect();
             line(out, &format!("first in memory    {} ...", first.join(" ")))?;
         }
+        if weight.memory.is_dense() {
+            writeln!(out)?;
+            picture::rulers(out, layer, &layer.picture, paint)?;
+            writeln!(out)?;
+        }
     }
     slices(out, layer, paint)
 }
 
-fn line(out: &mut dyn Write, text: &str) -> Result<()> {
+/// A line beside a label.
+pub(super) fn line(out: &mut dyn Write, text: &str) -> Result<()> {
     writeln!(out, "{:LABEL$}{text}", "")
 }
 
@@ -206,10 +274,21 @@ pub(super) fn place_text(slice: &Slice) -> String {
         None => "no elements".to_owned(),
         Some(spot) => match &spot.file {
             Some(file) if spot.exact => range(file),
-            Some(file) => format!("scattered in {}", range(file)),
+            Some(file) => format!("{} {}", scattered(spot), range(file)),
             None if spot.exact => format!("storage elements {}", range(&spot.elements)),
-            None => format!("scattered in storage elements {}", range(&spot.elements)),
+            None => format!(
+                "{} storage elements {}",
+                scattered(spot),
+                range(&spot.elements)
+            ),
         },
+    }
+}
+
+fn scattered(spot: &Spot) -> String {
+    match spot.every {
+        Some(step) => format!("1 in {step} of"),
+        None => "scattered in".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The chosen values: grids, single elements, the output's shape.
+//! The chosen values: grids and single elements.
 
 use std::io::{Result, Write};
 
@@ -11,8 +11,6 @@ use super::words;
 use crate::explain::ElementAt;
 use crate::explain::Grid;
 use crate::explain::Layer;
-use crate::explain::Output;
-use crate::explain::OutputAxis;
 use crate::explain::Selection;
 use crate::tensor::Element;
 
@@ -23,63 +21,6 @@ const GRIDS: usize = 16;
 /// Rows and columns of a grid shown.
 const ROWS: usize = 64;
 const COLUMNS: usize = 84;
-
-/// The input's shape, the output's, and the formula filled in.
-pub(super) fn output(
-    out: &mut dyn Write,
-    layer: &Layer,
-    output: &Output,
-    paint: Paint,
-) -> Result<()> {
-    label(out, paint, "output")?;
-    writeln!(
-        out,
-        "input {:?} -> output {}",
-        output.input,
-        paint.key(format!("{:?}", output.shape))
-    )?;
-    let Some(conv) = &layer.convolution else {
-        return Ok(());
-    };
-    const NAMES: [&str; 3] = ["D", "H", "W"];
-    let names = &NAMES[3 - output.axes.len().min(3)..];
-    for (name, axis) in names.iter().zip(&output.axes) {
-        let formula = formula(axis, conv.transposed);
-        let unread = match axis.unread {
-            0 => String::new(),
-            // rows or columns at the end of the padded input
-            n => format!("  ({n} left unread)"),
-        };
-        writeln!(
-            out,
-            "{:LABEL$}{name} = {formula} = {}{unread}",
-            "",
-            paint.key(axis.output)
-        )?;
-    }
-    Ok(())
-}
-
-fn formula(axis: &OutputAxis, transposed: bool) -> String {
-    let OutputAxis {
-        input,
-        padding: (before, after),
-        dilation,
-        kernel,
-        stride,
-        ..
-    } = axis;
-    let padding = if before == after {
-        format!("2*{before}")
-    } else {
-        format!("({before}+{after})")
-    };
-    if transposed {
-        let extra = axis.output_padding;
-        return format!("({input}-1)*{stride} - {padding} + {dilation}*({kernel}-1) + {extra} + 1");
-    }
-    format!("floor(({input} + {padding} - {dilation}*({kernel}-1) - 1)/{stride}) + 1")
-}
 
 /// The chosen filter, channel, row, ...
 pub(super) fn selection(
@@ -128,14 +69,14 @@ pub(super) fn selection(
     }
     if selection.grids.len() > GRIDS {
         let more = grouped((selection.grids.len() - GRIDS) as u64);
-        let text = format!("… {more} more grids: --filter and --channel choose, --json has all");
+        let text = format!("... {more} more grids: --filter and --channel choose, --json has all");
         writeln!(out, "  {}", paint.dim(text))?;
     }
     Ok(())
 }
 
 /// `filter 7, channel 0`
-fn prefix_words(layer: &Layer, prefix: &[usize]) -> String {
+pub(super) fn prefix_words(layer: &Layer, prefix: &[usize]) -> String {
     let axis_word = |axis: usize| match axis {
         0 => words::slice_word(layer.kind).map(str::to_owned),
         1 if words::slice_word(layer.kind).is_some() && layer.weight.shape.len() > 2 => {
@@ -207,7 +148,7 @@ fn values(out: &mut dyn Write, layer: &Layer, grid: &Grid, paint: Paint) -> Resu
     }
     if columns > shown || grid.rows.len() > ROWS {
         let text = format!(
-            "… {} x {columns} values in all: --json has them",
+            "... {} x {columns} values in all: --json has them",
             grid.rows.len()
         );
         writeln!(out, "{:LABEL$}{}", "", paint.dim(text))?;

@@ -21,10 +21,14 @@ async function load() {
   const block = JSON.parse(document.getElementById('data').textContent);
   model.document = JSON.parse(await inflate(fromBase64(block.document)));
   model.packed = block.values;
-  const { tensors, modules } = model.document;
+  const { tensors, modules, dtypes } = model.document;
   model.tensors = tensors;
+  let at = 0;
   tensors.forEach((tensor, number) => {
     tensor.number = number;
+    // the values lie one tensor after the other
+    tensor.valuesAt = at;
+    at += Math.ceil((tensor.embedded || 0) * dtypes[tensor.dtype].bits / 8);
     if (tensor.part_of !== undefined) {
       // a part is known by its role alone; its tensor's name makes it unique
       tensor.role = tensor.name;
@@ -49,7 +53,7 @@ function dtypeOf(tensor) {
 }
 
 function embeddedCount(tensor) {
-  return tensor.values ? tensor.values.count : 0;
+  return tensor.embedded || 0;
 }
 
 /** Whether every index can be computed with: JavaScript's numbers are exact up to 2^53. */
@@ -103,7 +107,7 @@ function valueAt(tensor, flat) {
   if (!(flat < embeddedCount(tensor))) return null;
   values();
   const { bits, codes } = dtypeOf(tensor);
-  const start = tensor.values.at;
+  const start = tensor.valuesAt;
   if (codes) {
     const code = bits < 8 ? packedCode(start, flat, bits) : model.values[start + flat];
     const text = codes[code];
@@ -125,7 +129,7 @@ function numbersOf(tensor, from, to) {
   const numbers = new Float64Array(to - from).fill(NaN);
   if (tensor.dtype === 'float32' && end > from) {
     values();
-    const start = tensor.values.at;
+    const start = tensor.valuesAt;
     for (let flat = from; flat < end; flat++) numbers[flat - from] = model.view.getFloat32(start + 4 * flat, true);
     return numbers;
   }
@@ -138,7 +142,7 @@ function bytesAt(tensor, flat) {
   const { bits, component } = dtypeOf(tensor);
   if (!(flat < embeddedCount(tensor)) || tensor.lazy || bits < 8) return null;
   const size = bits / 8;
-  const start = tensor.values.at + flat * size;
+  const start = tensor.valuesAt + flat * size;
   const bytes = Array.from(values().subarray(start, start + size));
   if (model.document.byte_order === 'big') {
     for (let part = 0; part < size; part += component) {

@@ -85,8 +85,9 @@ function sharpen(canvas, width, height) {
 
 /** Width that a block may take inside `node`; before it is in the page, that of the content. */
 function roomIn(node) {
-  const width = node.clientWidth || document.getElementById('main').clientWidth - 48;
-  return Math.max(240, width);
+  const { paddingLeft, paddingRight } = getComputedStyle(node);
+  const width = node.clientWidth - (parseFloat(paddingLeft) || 0) - (parseFloat(paddingRight) || 0);
+  return Math.max(200, Math.floor(node.clientWidth ? width : document.getElementById('main').clientWidth - 80));
 }
 
 /**

@@ -111,6 +111,16 @@ class Explorer {
       })));
   }
 
+  /**
+   * Selects while the pointer is there. Cells that come to lie under a pointer that rests, because keys moved the
+   * selection, are not pointed at; a finger selects by its click.
+   */
+  pointAt(event, index) {
+    const rests = this.pointer && this.pointer.x === event.clientX && this.pointer.y === event.clientY;
+    this.pointer = { x: event.clientX, y: event.clientY };
+    if (index && !rests && event.pointerType !== 'touch') this.select(index);
+  }
+
   /** Selects for good. */
   pin(index) {
     this.pinned = index;
@@ -149,12 +159,22 @@ class Explorer {
     const where = isInFile(tensor) ? 'file bytes' : 'storage bytes';
     const pair = (name, label, text) => el('div', { class: `r-${name}` }, el('dt', {}, label), el('dd', {}, text));
     fill(this.readout, 
-      pair('value', 'value', value ? value.text : 'not embedded'),
+      pair('value', 'value', value ? value.text : 'not embedded'), this.standsFor(value),
       pair('index', 'index', `[${index.join(', ')}]`),
       pair('flat', 'flat', grouped(flat)),
       pair('element', 'storage element', grouped(this.element)),
-      pair('byte', where, `${grouped(from)} – ${grouped(to - 1)}`),
+      pair('byte', where, to - from > 1 ? `${grouped(from)} – ${grouped(to - 1)}` : grouped(from)),
       pair('hex', 'bytes', bytes ? bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ') : '–'));
+  }
+
+  /** What a quantized integer stands for: scale · (q − zero point), the scales along an axis where there are several. */
+  standsFor(value) {
+    const { tensor } = this;
+    const { scale, zero_point: zero, scales, zero_points: zeros, axis } = tensor.extra || {};
+    const along = (list) => (Array.isArray(list) ? list[this.index[axis]] : undefined);
+    const [by, from] = [scale === undefined ? along(scales) : scale, zero === undefined ? along(zeros) : zero];
+    if (!value || by === undefined || from === undefined) return null;
+    return el('div', { class: 'r-real' }, el('dt', {}, 'stands for'), el('dd', {}, String(Number((by * (value.number - from)).toPrecision(7)))));
   }
 
   /** Which part of the tensor the grids show: changes only where the selection leaves it. */
@@ -218,7 +238,7 @@ class Explorer {
     const name = `[${index.join(', ')}] ${value ? value.text : 'not embedded'}`;
     const cell = el('div', {
       role: 'gridcell', class: `cell${value ? '' : ' unknown'}`, tabindex: -1, 'aria-label': name, title: name,
-      onpointerenter: (event) => event.pointerType !== 'touch' && this.select(index), onclick: () => this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => this.pin(index),
     }, large && (value ? brief(value.number) : '·'));
     if (colour) {
       cell.style.backgroundColor = css(colour);
@@ -360,7 +380,7 @@ class Explorer {
     const cell = el('div', {
       role: 'gridcell', class: `mem${isSelected ? ' selected' : ''}${index ? '' : ' gap'}${value ? '' : ' unknown'}${sameFilter ? ' same' : ''}`,
       tabindex: isSelected ? 0 : -1, 'aria-selected': isSelected ? 'true' : null, 'aria-label': name, title: name, 'data-at': element,
-      onpointerenter: (event) => index && event.pointerType !== 'touch' && this.select(index), onclick: () => index && this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => index && this.pin(index),
     }, el('i', {}), index && index.length <= 6 ? index.map((at) => el('span', {}, at)) : el('span', {}, index ? '…' : ''));
     const colour = value && colourOf(value.number, this.most);
     if (colour) cell.firstChild.style.backgroundColor = css(colour);
@@ -444,7 +464,7 @@ class Explorer {
     return el('span', {
       role: 'gridcell', class: `byte${isSelected ? ' selected' : ''}${index ? '' : ' gap'}${index && byte === last - 1 ? ' last' : ''}`, tabindex: isSelected && byte === selectedFrom ? 0 : -1,
       'aria-label': name, title: name, 'data-at': byte,
-      onpointerenter: (event) => index && event.pointerType !== 'touch' && this.select(index), onclick: () => index && this.pin(index),
+      onpointerenter: (event) => this.pointAt(event, index), onclick: () => index && this.pin(index),
     }, text);
   }
 

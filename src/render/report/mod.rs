@@ -209,13 +209,17 @@ pub fn text(
 /// What is embedded, and what had to be left out.
 fn left_out(report: &Report) -> Vec<String> {
     let embedded = &report.embedded;
-    let mut lines = vec![format!(
-        "exact values of {} of {} elements: {} tensors whole, of {} the first filters",
-        grouped(embedded.elements),
-        grouped(report.totals.elements),
-        grouped(embedded.whole as u64),
-        grouped(embedded.begun as u64)
-    )];
+    let mut lines = vec![if embedded.begun + embedded.none == 0 {
+        format!("all {} values, exact", grouped(embedded.elements))
+    } else {
+        format!(
+            "exact values of {} of {} elements: {} tensors whole, of {} the first filters",
+            grouped(embedded.elements),
+            grouped(report.totals.elements),
+            grouped(embedded.whole as u64),
+            grouped(embedded.begun as u64)
+        )
+    }];
     let mut left_out = |what: &str, is: bool| {
         if is {
             lines.push(format!("left out for want of room: {what}"));

@@ -61,6 +61,15 @@ const FLOATS = {
   float16: [11, -14], complex32: [11, -14], bfloat16: [8, -126], bcomplex32: [8, -126],
 };
 
+/** A number rounded to so many digits; of two that are equally near the even one, where `toPrecision` takes the larger. */
+function rounded(value, digits) {
+  const [mantissa, exponent] = Math.abs(value).toExponential(100).split('e');
+  const all = mantissa.replace('.', '');
+  const isTie = /^50*$/.test(all.slice(digits)) && Number(all[digits - 1]) % 2 === 0;
+  if (!isTie) return Number(value.toPrecision(digits));
+  return Math.sign(value) * Number(`${all[0]}.${all.slice(1, digits)}e${exponent}`);
+}
+
 /** The shortest decimal text that the float type reads back as `value`, one of its numbers. */
 function shortest(value, dtype) {
   if (Number.isNaN(value)) return 'nan';
@@ -74,7 +83,7 @@ function shortest(value, dtype) {
     const isPower = Math.abs(value) === 2 ** exponent && exponent > float[1];
     const half = 2 ** (exponent - float[0] - (isPower ? 1 : 0));
     for (let digits = 1; digits <= 17; digits++) {
-      read = Number(value.toPrecision(digits));
+      read = rounded(value, digits);
       if (Math.abs(read - value) < half) break;
     }
   }

@@ -14,7 +14,8 @@ class Filters {
     this.planes = shape.length === 5 ? shape[2] : 1;
     this.perFilter = tensor.numel / Math.max(1, this.filters);
     this.embedded = Math.floor(embeddedCount(tensor) / Math.max(1, this.perFilter));
-    this.mode = this.channels === 3 && this.planes === 1 ? 'rgb' : 'channel';
+    // where only a few filters are here, all that is of them
+    this.mode = this.channels === 3 && this.planes === 1 ? 'rgb' : this.embedded < 16 && this.channels > 1 ? 'all' : 'channel';
     this.channel = 0;
     this.byNorm = false;
     this.ownScale = false;

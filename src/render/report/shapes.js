@@ -69,8 +69,7 @@ function convolve(input, conv) {
   const taps = conv.kernel.reduce((a, b) => a * b, 1) * conv.inChannels / conv.groups;
   const sites = (conv.transposed ? size : axes.map((axis) => axis.output)).reduce((a, b) => a * b, 1);
   const batch = lead.length > 1 ? lead[0] : 1;
-  const perSite = conv.transposed ? taps * conv.outChannels : taps * conv.outChannels;
-  return { output, axes, macs: batch * sites * perSite };
+  return { output, axes, macs: batch * sites * taps * conv.outChannels };
 }
 
 /** The convolution of a weight's tensor and what the file (or the user) says of its arguments. */
@@ -87,7 +86,7 @@ function convolutionOf(tensor, said) {
 
 const KEEPS = new Set(['ReLU', 'ReLU6', 'LeakyReLU', 'PReLU', 'ELU', 'SELU', 'CELU', 'GELU', 'SiLU', 'Mish', 'Sigmoid', 'Tanh', 'Hardswish', 'Hardsigmoid',
   'Hardtanh', 'Softplus', 'Softsign', 'Softmax', 'LogSoftmax', 'Softmax2d', 'Dropout', 'Dropout1d', 'Dropout2d', 'Dropout3d', 'AlphaDropout', 'Identity',
-  'LocalResponseNorm', 'LayerNorm', 'GroupNorm', 'Threshold', 'LogSigmoid', 'Tanhshrink', 'Softshrink', 'Hardshrink', 'RReLU', 'GLUless']);
+  'LocalResponseNorm', 'LayerNorm', 'GroupNorm', 'Threshold', 'LogSigmoid', 'Tanhshrink', 'Softshrink', 'Hardshrink', 'RReLU']);
 
 /** What a module does to a shape: `{ output, note, macs }`; `null` where its class does not tell. */
 function throughModule(module, input) {
@@ -117,12 +116,14 @@ function throughModule(module, input) {
 
 function throughConvolution(module, input) {
   const tensor = model.byName.get(module.path ? `${module.path}.weight` : 'weight');
-  if (!tensor || !tensor.conv) return null;
+  // without stride and padding from the file nothing is known of the output
+  if (!tensor || !tensor.conv || !tensor.conv.in_file) return null;
   const found = convolve(input, convolutionOf(tensor));
   return { ...found, note: found.axes.map((axis) => axis.formula) };
 }
 
 function throughPool(at, dims, input) {
+  if (at.kernel_size === undefined) return null;
   const [lead, size] = spatial(input, dims);
   const kernel = perAxis(at.kernel_size, dims, 1);
   const stride = perAxis(Array.isArray(at.stride) && !at.stride.length ? null : at.stride === null ? undefined : at.stride, dims, null)
@@ -152,9 +153,13 @@ function flatten(input, first, last) {
   return { output: [...input.slice(0, from), size, ...input.slice(to + 1)], note: `${joined.join(' · ')} = ${size}` };
 }
 
-/** Chains of modules that run one after the other: `nn.Sequential`s, the inner ones as part of the outer. */
+/**
+ * Chains of modules that run one after the other: `nn.Sequential`s, the inner ones as part of the outer. An exported
+ * program names only the modules that hold tensors, so that its chains have gaps.
+ */
 function sequentials() {
-  const { modules } = model.document;
+  const { modules, format } = model.document;
+  if (format === 'torch-export') return [];
   const isChain = (module) => /(^|\.)torch\.nn\.modules\.container\.Sequential$/.test(module.class);
   const inside = new Set();
   const chains = [];

@@ -115,8 +115,11 @@ function crumbs(node) {
     ? el('span', { 'aria-current': 'page' }, nodeLabel(step)) : el('a', { href: nodeAddress(step) }, nodeLabel(step))]));
 }
 
+/** A layer is shown by its weight, with the rest beside it. */
 function nodeAddress(node) {
-  return node.tensor ? address(node.tensor) : `#name=${encodeURIComponent(node.name)}`;
+  const weight = node.children.get('weight');
+  if (node.tensor) return address(node.tensor);
+  return weight && weight.tensor && weight.tensor.kind !== undefined ? address(weight.tensor) : `#name=${encodeURIComponent(node.name)}`;
 }
 
 /** A module, dict or list: what is in it. */
@@ -282,7 +285,7 @@ function shapesView() {
   const convolutions = model.tensors.filter((tensor) => tensor.conv);
   return el('div', { class: 'view' }, el('h1', {}, 'Shapes'), el('p', { class: 'lead' }, 'The file fixes the channels, the input the rest. Change the input: every size follows.'),
     chains.slice(0, 40).map(chainPart),
-    chains.length === 0 && el('p', {}, model.document.modules.length ? 'No part of this model is an nn.Sequential: in which order its layers run is in its code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.'),
+    chains.length === 0 && el('p', {}, model.document.format === 'torch-export' ? 'The order of an exported program is in its graph.' : model.document.modules.length ? 'No part of this model is an nn.Sequential: in which order its layers run is in its code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.'),
     convolutions.length > 0 && section('Convolutions', 'Each by itself, with its output for any input, is on its own page.', el('ul', { class: 'columns' }, convolutions.slice(0, 400).map((tensor) => el('li', {}, tensorLink(tensor, tensor.name.replace(/\.?weight$/, '')), el('small', {}, ` ${sizes(tensor.shape)}`))))));
 }
 
@@ -336,5 +339,16 @@ function caseRow(found) {
   const words = first ? [el('code', {}, `[${first.index.join(', ')}]`), ' expected ', el('code', {}, first.expected), ' computed ', el('code', {}, first.actual)] : found.error ? visible(found.error) : '–';
   return el('tr', {}, el('th', { scope: 'row' }, tensor ? tensorLink(tensor, found.name) : visible(found.name)), el('td', {}, el('span', { class: level }, found.status)),
     el('td', {}, el('code', {}, visible(found.order || '–')), el('small', {}, ` ${found.chosen_by}`)), el('td', { class: 'num' }, grouped(found.elements)), el('td', { class: 'num' }, ratio(found.identical, found.elements)),
-    el('td', { class: 'num' }, found.status === 'identical' ? '0' : `${grouped(found.max_ulp)} ULP`), el('td', {}, words, why.length > 0 && el('ul', {}, why.slice(0, 4).map((line) => el('li', {}, visible(line.message || line.text || JSON.stringify(line)))))));
+    el('td', { class: 'num' }, found.status === 'identical' ? '0' : `${grouped(found.max_ulp)} ULP`), el('td', {}, words, why.length > 0 && el('ul', {}, why.slice(0, 4).map((line) => el('li', {}, visible(line.text)))), distances(found.diagnosis)));
+}
+
+/** How far apart the elements are that differ, by powers of two. */
+function distances(diagnosis) {
+  const bars = (diagnosis && diagnosis.ulp_histogram) || [];
+  const most = Math.max(...bars.map((bar) => bar.count));
+  return bars.length > 0 && el('details', {}, el('summary', {}, 'distances'), el('ul', { class: 'bars' }, bars.map(({ from, to, count: elements }) => {
+    const fillNode = el('span', { class: 'fill' });
+    fillNode.style.width = `${100 * elements / most}%`;
+    return el('li', {}, el('span', {}, from === to ? `${grouped(from)} ULP` : `${grouped(from)} – ${grouped(to)} ULPs`), el('span', { class: 'bartrack' }, fillNode), el('span', { class: 'num' }, grouped(elements)));
+  })));
 }

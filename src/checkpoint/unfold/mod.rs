@@ -6,6 +6,13 @@
 //! 3. a value that is shared is shown wherever it is, as `state_dict()` would list it: a file can multiply its values
 //!    so. What the tree takes is paid for before it is taken, from a budget that grows with the size of the pickle.
 
+mod parts;
+
+use parts::{Frame, Group, Items, Part, Shown, Unfolding};
+use parts::{branch, entries_of, leaf, state_groups};
+
+use std::collections::HashSet;
+
 use crate::bytes::Limits;
 use crate::checkpoint::Module;
 use crate::checkpoint::Node;
@@ -15,11 +22,14 @@ use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
 use crate::checkpoint::module;
 use crate::checkpoint::names;
+use crate::checkpoint::numpy;
 use crate::checkpoint::objects;
 use crate::checkpoint::python;
 use crate::checkpoint::python::Python;
+use crate::checkpoint::rebuild::Found;
 use crate::checkpoint::rebuild::Rebuilder;
 use crate::checkpoint::rebuild::Rebuilt;
+use crate::checkpoint::salvage::Loss;
 use crate::checkpoint::unpickled::Meaning;
 use crate::error::{Error, Result};
 use crate::pickle::Object;
@@ -29,6 +39,8 @@ use crate::tensor::layout::list;
 
 /// Tensors outside a module's state that a note names.
 const NAMED: usize = 3;
+/// What the tree shows in place of a tensor that is lost.
+const LOST: &str = "<lost>";
 
 /// Everything that a pickle holds.
 pub(super) struct Unfolded {
@@ -36,39 +48,8 @@ pub(super) struct Unfolded {
     pub(super) tensors: Vec<TensorEntry>,
     pub(super) modules: Vec<Module>,
     pub(super) notes: Vec<String>,
-}
-
-/// The parts of a value that are still to come, in order.
-enum Items<'g> {
-    /// By their positions.
-    Indexed(std::iter::Enumerate<std::slice::Iter<'g, ValueId>>),
-    /// By their keys.
-    Pairs(std::slice::Iter<'g, (ValueId, ValueId)>),
-    Named(std::vec::IntoIter<(String, ValueId)>),
-}
-
-struct Group<'g> {
-    items: Items<'g>,
-    /// Whether tensors in it are listed: not where they are attributes of a module.
-    listed: bool,
-}
-
-/// A value on the path from the root.
-struct Frame<'g> {
-    id: ValueId,
-    node: NodeId,
-    path_len: usize,
-    listed: bool,
-    groups: std::vec::IntoIter<Group<'g>>,
-    current: Option<Group<'g>>,
-}
-
-/// What a value shows, and its parts.
-struct Unfolding<'g> {
-    value: NodeValue,
-    /// Parts that are no values of the pickle.
-    said: serde_json::Map<String, serde_json::Value>,
-    groups: Vec<Group<'g>>,
+    /// Tensors of a damaged file that cannot be rebuilt.
+    pub(super) losses: Vec<Loss>,
 }
 
 struct Unfolder<'r, 'g, 'z> {
@@ -85,6 +66,10 @@ struct Unfolder<'r, 'g, 'z> {
     on_path: Vec<u32>,
     unlisted: Vec<String>,
     unlisted_count: usize,
+    /// Tensors that are keys of dicts, and the values that were shown: most such keys lie elsewhere too.
+    tensor_keys: Vec<ValueId>,
+    shown: Vec<bool>,
+    losses: Vec<Loss>,
 }
 
 /// Unfolds the whole graph from its root.
@@ -105,10 +90,25 @@ pub(super) fn unfold<'g>(
         on_path: vec![0; python.0.values.len()],
         unlisted: Vec::new(),
         unlisted_count: 0,
+        tensor_keys: Vec::new(),
+        shown: vec![false; python.0.values.len()],
+        losses: Vec::new(),
         rebuilder,
     };
     unfolder.walk()?;
     let mut notes = Vec::new();
+    let keys: HashSet<ValueId> = unfolder.tensor_keys.iter().copied().collect();
+    let hidden = keys.iter().filter(|id| !unfolder.shown[id.0 as usize]);
+    match hidden.count() {
+        0 => {}
+        1 => notes.push(
+            "1 tensor is nothing but the key of a dict: it has no name, and is not listed"
+                .to_owned(),
+        ),
+        n => notes.push(format!(
+            "{n} tensors are nothing but keys of dicts: they have no names, and are not listed"
+        )),
+    }
     if unfolder.unlisted_count > 0 {
         notes.push(format!(
             "{} tensors are attributes of modules or tensors, or temporary buffers: no part of state_dict(), and not listed: {}{}",
@@ -122,16 +122,25 @@ pub(super) fn unfold<'g>(
         tensors: unfolder.tensors,
         modules: unfolder.modules,
         notes,
+        losses: unfolder.losses,
     })
 }
 
 impl<'g> Unfolder<'_, 'g, '_> {
     fn walk(&mut self) -> Result<()> {
         let mut path: Vec<Frame<'g>> = Vec::new();
-        let root = self.python.0.root;
-        path.extend(self.enter(None, String::new(), root, self.meaning.listed)?);
+        let root = Part {
+            key: String::new(),
+            id: self.python.0.root,
+            shown: match self.meaning.listed {
+                true => Shown::Listed,
+                false => Shown::Unlisted,
+            },
+            tensor_key: None,
+        };
+        path.extend(self.enter(None, root)?);
         while let Some(frame) = path.last_mut() {
-            let Some((key, id, listed)) = frame.next(self.python) else {
+            let Some(part) = frame.next(self.python) else {
                 self.on_path[frame.id.0 as usize] = 0;
                 path.pop();
                 continue;
@@ -141,27 +150,22 @@ impl<'g> Unfolder<'_, 'g, '_> {
             if path.len() > 1 {
                 self.path.push('.');
             }
-            self.path.push_str(&key);
+            self.path.push_str(&part.key);
             if path.len() > self.limits.tree_depth {
                 return Err(Error::limit(format!(
                     "the values lie more than {} levels deep (tree_depth)",
                     self.limits.tree_depth
                 ))
-                .at_offset(self.python.0.offset(id)));
+                .at_offset(self.python.0.offset(part.id)));
             }
-            path.extend(self.enter(Some(node), key, id, listed)?);
+            path.extend(self.enter(Some(node), part)?);
         }
         Ok(())
     }
 
     /// Adds the node of a value; a frame if it has parts.
-    fn enter(
-        &mut self,
-        parent: Option<NodeId>,
-        key: String,
-        id: ValueId,
-        listed: bool,
-    ) -> Result<Option<Frame<'g>>> {
+    fn enter(&mut self, parent: Option<NodeId>, part: Part) -> Result<Option<Frame<'g>>> {
+        let Part { key, id, shown, .. } = part;
         if self.tree.nodes.len() >= self.limits.tree_nodes {
             return Err(Error::limit(format!(
                 "the file unfolds to more than {} values (tree_nodes)",
@@ -172,13 +176,25 @@ impl<'g> Unfolder<'_, 'g, '_> {
         self.rebuilder
             .budget
             .spend(size_of::<Node>() + size_of::<NodeId>() + 2 * key.len())?;
+        if let Some(key) = part.tensor_key {
+            self.rebuilder.budget.spend(2 * size_of::<ValueId>())?;
+            self.tensor_keys.push(key);
+        }
+        self.shown[id.0 as usize] = true;
         let seen = self.on_path[id.0 as usize];
         if seen != 0 {
             let value = NodeValue::Reference(NodeId(seen as usize - 1));
             self.tree.push(parent, key, value);
             return Ok(None);
         }
-        let unfolding = self.unfold(id, listed)?;
+        let listed = shown != Shown::Unlisted;
+        let unfolding = match shown {
+            Shown::Numbers => match self.rebuilder.number(id)? {
+                Some(made) => self.tensor(made, listed)?,
+                None => self.unfold(id, listed)?,
+            },
+            _ => self.unfold(id, listed)?,
+        };
         let node = self.tree.push(parent, key, unfolding.value);
         for (key, value) in &unfolding.said {
             self.tree.push_json(node, key, value);
@@ -187,14 +203,14 @@ impl<'g> Unfolder<'_, 'g, '_> {
             return Ok(None);
         }
         self.on_path[id.0 as usize] = u32::try_from(node.0 + 1).unwrap_or(u32::MAX);
-        Ok(Some(Frame {
+        let path_len = self.path.len();
+        Ok(Some(Frame::new(
             id,
             node,
-            path_len: self.path.len(),
+            path_len,
             listed,
-            groups: unfolding.groups.into_iter(),
-            current: None,
-        }))
+            unfolding.groups,
+        )))
     }
 
     fn unfold(&mut self, id: ValueId, listed: bool) -> Result<Unfolding<'g>> {
@@ -227,7 +243,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
             Value::Dict(entries) => {
                 return Ok(branch(
                     NodeValue::Dict { class: None },
-                    Items::Pairs(entries.iter()),
+                    Items::pairs(entries),
                 ));
             }
             Value::Persistent(_) => return self.persistent(id, listed),
@@ -236,21 +252,31 @@ impl<'g> Unfolder<'_, 'g, '_> {
         Ok(leaf(value))
     }
 
+    fn found(&mut self, id: ValueId) -> Result<Found> {
+        let losses = self.meaning.lenient.then_some(&mut self.losses);
+        let found = self.rebuilder.found(id, &self.path, losses);
+        found.map_err(|e| self.about(e))
+    }
+
     /// What lies outside the pickle: a storage; in legacy files a class; in those of before 0.1.10 a tensor too.
     fn persistent(&mut self, id: ValueId, listed: bool) -> Result<Unfolding<'g>> {
         if let Some(class) = self.python.class_named_by(id) {
             let name = self.python.global_name(class).unwrap_or_default();
             return Ok(leaf(NodeValue::Global(name)));
         }
-        if let Some(rebuilt) = self.rebuilder.tensor(id).map_err(|e| self.about(e))? {
-            return self.tensor(rebuilt, listed);
+        match self.found(id)? {
+            Found::Tensor(rebuilt) => self.tensor(*rebuilt, listed),
+            Found::Lost => Ok(leaf(NodeValue::Repr(LOST.into()))),
+            Found::Other => Ok(leaf(self.storage(id)?)),
         }
-        Ok(leaf(self.storage(id)?))
     }
 
     /// A storage that is no tensor's, or that a tensor shares.
     fn storage(&mut self, id: ValueId) -> Result<NodeValue> {
         let storage = self.rebuilder.storages.named_by(self.python, id);
+        if self.meaning.lenient && storage.is_err() {
+            return Ok(NodeValue::Repr(LOST.into()));
+        }
         let Some(storage) = storage.map_err(|e| self.about(e))? else {
             return Ok(NodeValue::None); // not reached: the value is a persistent id
         };
@@ -263,16 +289,24 @@ impl<'g> Unfolder<'_, 'g, '_> {
 
     fn object(&mut self, id: ValueId, object: &'g Object, listed: bool) -> Result<Unfolding<'g>> {
         let python = self.python;
-        if let Some(rebuilt) = self.rebuilder.tensor(id).map_err(|e| self.about(e))? {
-            return self.tensor(rebuilt, listed);
+        match self.found(id)? {
+            Found::Tensor(rebuilt) => return self.tensor(*rebuilt, listed),
+            Found::Lost => return Ok(leaf(NodeValue::Repr(LOST.into()))),
+            Found::Other => {}
         }
         if let Some(value) = objects::leaf(python, id, object) {
-            return Ok(leaf(value));
+            // an array of objects has them as a list
+            return Ok(match numpy::objects(python, object) {
+                Some(items) => branch(value, Items::of(items)),
+                None => leaf(value),
+            });
         }
         if self.rebuilder.storages.is_inside(python, object) {
             return Ok(leaf(self.storage(id)?));
         }
-        if let Some(parts) = module::parts(python, object, self.meaning.classes) {
+        if let Some(parts) =
+            module::parts(python, object, self.meaning.classes, self.meaning.lenient)
+        {
             return self.module(object, parts, listed);
         }
         let class = python.class(object);
@@ -305,7 +339,7 @@ impl<'g> Unfolder<'_, 'g, '_> {
             }
         };
         groups.extend(Group::of(Items::of(&object.items)));
-        groups.extend(Group::of(Items::Pairs(object.entries.iter())));
+        groups.extend(Group::of(Items::pairs(&object.entries)));
         groups.extend(state_groups(python, &object.state));
         Ok(Unfolding::of(value, groups))
     }
@@ -343,11 +377,12 @@ impl<'g> Unfolder<'_, 'g, '_> {
     fn tensor(&mut self, rebuilt: Rebuilt, listed: bool) -> Result<Unfolding<'g>> {
         let mut entry = rebuilt.entry;
         // a wrapper has no elements but those of its attributes; of all others the attributes lie beside the state
-        let wrapper = entry.storage.is_none() && entry.parts.is_empty();
-        let groups = state_groups(self.python, &rebuilt.state).map(|group| Group {
-            listed: wrapper,
-            ..group
-        });
+        let shown = match rebuilt.is_wrapper {
+            true => Shown::Listed,
+            false => Shown::Unlisted,
+        };
+        let groups =
+            state_groups(self.python, &rebuilt.state).map(|group| Group { shown, ..group });
         let groups = groups.collect();
         if listed {
             self.rebuilder
@@ -374,7 +409,10 @@ impl<'g> Unfolder<'_, 'g, '_> {
         parts: module::ModuleParts,
         listed: bool,
     ) -> Result<Unfolding<'g>> {
-        let class = self.python.class(object);
+        let class = match parts.class {
+            Some(class) => class.to_owned(),
+            None => self.python.class(object),
+        };
         let mut attributes = parts.json(self.python, &mut self.rebuilder.budget)?;
         for (name, value) in &parts.constants {
             self.rebuilder.budget.spend(4 * size_of::<Node>())?;
@@ -390,15 +428,16 @@ impl<'g> Unfolder<'_, 'g, '_> {
             });
         }
         let groups = [
-            (parts.attributes, false),
-            (parts.other, false),
-            (parts.state, true),
-            (parts.modules, true),
+            (parts.attributes, Shown::Unlisted),
+            (parts.other, Shown::Unlisted),
+            (parts.state, Shown::Listed),
+            (parts.numbers, Shown::Numbers),
+            (parts.modules, Shown::Listed),
         ];
         let groups = groups.into_iter().filter(|(items, _)| !items.is_empty());
-        let groups = groups.map(|(items, listed)| Group {
+        let groups = groups.map(|(items, shown)| Group {
             items: Items::Named(items.into_iter()),
-            listed,
+            shown,
         });
         Ok(Unfolding {
             value: NodeValue::Module { class },
@@ -419,115 +458,4 @@ impl<'g> Unfolder<'_, 'g, '_> {
             None => named,
         }
     }
-}
-
-impl<'g> Frame<'g> {
-    /// The next part: its key, the value, whether tensors in it are listed.
-    fn next(&mut self, python: Python<'g>) -> Option<(String, ValueId, bool)> {
-        loop {
-            if let Some(group) = &mut self.current
-                && let Some((key, id)) = group.items.next(python)
-            {
-                return Some((key, id, self.listed && group.listed));
-            }
-            self.current = Some(self.groups.next()?);
-        }
-    }
-}
-
-impl<'g> Items<'g> {
-    fn of(items: &'g [ValueId]) -> Self {
-        Items::Indexed(items.iter().enumerate())
-    }
-
-    fn next(&mut self, python: Python<'g>) -> Option<(String, ValueId)> {
-        match self {
-            Items::Indexed(items) => items.next().map(|(number, id)| (number.to_string(), *id)),
-            Items::Pairs(pairs) => pairs.next().map(|(key, id)| (python.key(*key), *id)),
-            Items::Named(named) => named.next(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Items::Indexed(items) => items.len() == 0,
-            Items::Pairs(pairs) => pairs.len() == 0,
-            Items::Named(named) => named.len() == 0,
-        }
-    }
-}
-
-impl<'g> Group<'g> {
-    fn of(items: Items<'g>) -> Option<Self> {
-        (!items.is_empty()).then_some(Self {
-            items,
-            listed: true,
-        })
-    }
-
-    fn named(items: Vec<(String, ValueId)>) -> Self {
-        Self {
-            items: Items::Named(items.into_iter()),
-            listed: true,
-        }
-    }
-}
-
-impl<'g> Unfolding<'g> {
-    fn of(value: NodeValue, groups: Vec<Group<'g>>) -> Self {
-        Self {
-            value,
-            said: serde_json::Map::new(),
-            groups,
-        }
-    }
-}
-
-fn leaf<'g>(value: NodeValue) -> Unfolding<'g> {
-    Unfolding::of(value, Vec::new())
-}
-
-fn branch<'g>(value: NodeValue, items: Items<'g>) -> Unfolding<'g> {
-    Unfolding::of(value, Group::of(items).into_iter().collect())
-}
-
-/// The entries that a dict is made of: another dict, or (Python 2) a list of pairs.
-fn entries_of(python: Python<'_>, id: ValueId) -> Items<'_> {
-    if let Value::Dict(entries) = python.get(id) {
-        return Items::Pairs(entries.iter());
-    }
-    let pairs = python.items(id).unwrap_or(&[]).iter();
-    let pairs = pairs.map(|&pair| match python.items(pair) {
-        Some([key, value]) => (python.key(*key), *value),
-        _ => ("?".into(), pair), // no dict could be made of it
-    });
-    Items::Named(pairs.collect::<Vec<_>>().into_iter())
-}
-
-/// What BUILD would have set: attributes by their names, from a dict, or a pair of dicts (the second of slots).
-fn state_groups<'g>(
-    python: Python<'g>,
-    states: &[ValueId],
-) -> impl Iterator<Item = Group<'g>> + use<'g> {
-    let mut groups = Vec::new();
-    for &state in states {
-        let dict = |id: ValueId| match python.get(id) {
-            Value::None => Some(&[][..]),
-            Value::Dict(entries) => Some(&entries[..]),
-            _ => None,
-        };
-        let pair = match python.get(state) {
-            Value::Tuple(pair) if pair.len() == 2 => dict(pair[0]).zip(dict(pair[1])),
-            _ => None,
-        };
-        if let Some(entries) = dict(state) {
-            groups.extend(Group::of(Items::Pairs(entries.iter())));
-        } else if let Some((attributes, slots)) = pair {
-            groups.extend(Group::of(Items::Pairs(attributes.iter())));
-            groups.extend(Group::of(Items::Pairs(slots.iter())));
-        } else {
-            groups.push(Group::named(vec![("state".into(), state)]));
-        }
-    }
-    groups.into_iter()
 }
