@@ -103,7 +103,8 @@ impl Bytes {
                 let file = self.files.get(*file).ok_or_else(of_another)?;
                 let zip = file.zip.as_ref().ok_or_else(of_another)?;
                 match zip.read_storage(record)? {
-                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
+                    // of a damaged file's record fewer may be there
+                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(bytes.get(..*len).unwrap_or(bytes))),
                     Cow::Owned(mut bytes) => {
                         bytes.truncate(*len);
                         Ok(Cow::Owned(bytes))

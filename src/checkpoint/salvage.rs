@@ -383,11 +383,8 @@ pub(super) fn of_record(
     let is_last = from.saturating_add(available) >= end_of_file;
     let damage = if member.available < member.record.stored_len || !member.stated && is_last {
         Some(Damage::Cut { available })
-    } else if let Some(crc32) = member.wrong_crc(zip.stored(&member.record)) {
-        let stated = member.record.crc32;
-        Some(Damage::Corrupt(format!(
-            "its bytes have the CRC {crc32:08x}, it should be {stated:08x}"
-        )))
+    } else if let Err(error) = zip.measure(member) {
+        Some(Damage::Corrupt(error.message().to_owned()))
     } else if available != nbytes {
         Some(Damage::Length { has: available })
     } else {

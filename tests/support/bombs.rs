@@ -77,11 +77,11 @@ pub const BOMBS: &[Bomb] = &[
     },
     Bomb {
         name: "overlapping_deflated.pth",
-        make: |p| overlapping(p, 5000, 16 << 20, true),
+        make: |p| overlapping(p, 1000, 16 << 20, true),
     },
     Bomb {
         name: "overlapping_stored.pth",
-        make: |p| overlapping(p, 5000, 4 << 20, false),
+        make: |p| overlapping(p, 1000, 4 << 20, false),
     },
     Bomb {
         name: "zip_of_zips.pth",
@@ -723,7 +723,22 @@ fn overlapping(path: &Path, count: usize, length: usize, deflated: bool) {
     std::fs::remove_file(&inner).unwrap();
     let directory = memchr::memmem::rfind(&bytes, b"PK\x01\x02").unwrap();
     let end = memchr::memmem::rfind(&bytes, b"PK\x05\x06").unwrap();
-    let pickle = program(&item(&tensor(0, &[2], &[1])));
+    // a tensor of each
+    let mut body = b"](".to_vec();
+    for number in 0..count {
+        let key = format!("{number:04}");
+        let items = [
+            text("storage"),
+            name("torch", "FloatStorage"),
+            text(&key),
+            text("cpu"),
+            self::number(length as u64 / 4),
+        ];
+        let stored = [tuple(&items), b"Q".to_vec()].concat();
+        body.extend(tensor_of(&stored, 0, &[2], &[1]));
+    }
+    body.push(b'e');
+    let pickle = program(&body);
     let mut out = BufWriter::new(File::create(path).unwrap());
     out.write_all(&bytes[..directory]).unwrap();
     // data.pkl, in front of the directory
@@ -753,9 +768,11 @@ fn overlapping(path: &Path, count: usize, length: usize, deflated: bool) {
     .concat();
     let mut written = first.len();
     out.write_all(&first).unwrap();
-    for _ in 0..count {
-        out.write_all(&bytes[directory..end]).unwrap();
-        written += end - directory;
+    let mut entry = bytes[directory..end].to_vec();
+    for number in 0..count {
+        entry[46 + 7..46 + 11].copy_from_slice(format!("{number:04}").as_bytes());
+        out.write_all(&entry).unwrap();
+        written += entry.len();
     }
     let entries = (count as u16 + 1).to_le_bytes();
     let tail = [

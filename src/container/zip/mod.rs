@@ -4,6 +4,7 @@
 //! headers that disagree); inflating is the crate's. What it then sees must be what was seen here.
 
 mod audit;
+mod checks;
 mod directory;
 mod row;
 pub mod survey;
@@ -23,12 +24,13 @@ use crate::bytes::Limits;
 use crate::error::{Error, Result};
 
 use audit::Names;
+use checks::Checks;
 use directory::Directory;
 pub use row::one_after_another;
 pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// As they are (method 0).
     Stored,
@@ -97,6 +99,7 @@ pub struct Zip {
     inflater: OnceLock<ZipArchive<Cursor<ByteSource>>>,
     /// Of a damaged zip: what was found of each record.
     wreck: Option<Vec<Member>>,
+    checks: Checks,
 }
 
 impl std::fmt::Debug for Zip {
@@ -131,6 +134,7 @@ impl Zip {
             source: source.clone(),
             inflater: OnceLock::new(),
             wreck: None,
+            checks: Checks::new(source.len(), limits),
         })
     }
 
@@ -157,6 +161,7 @@ impl Zip {
             limits: limits.clone(),
             inflater: OnceLock::new(),
             wreck: Some(members),
+            checks: Checks::new(source.len(), limits),
         }
     }
 
@@ -165,14 +170,15 @@ impl Zip {
         self.wreck.is_some()
     }
 
-    /// How many bytes a record of a damaged zip inflates to.
+    /// How many bytes a record of a damaged zip has, inflated, as far as they are there. It is read once, however often
+    /// this is asked.
     ///
     /// # Errors
     ///
-    /// `Malformed` where its data is damaged or has another CRC.
+    /// `Malformed` where its data is damaged or has another CRC; `Limit` where it inflates too far, or all records
+    /// together are far more than the file.
     pub fn measure(&self, member: &Member) -> Result<u64> {
-        let most = self.limits.inflated_storage(member.available) as u64;
-        let (len, crc32) = member.checksum(&self.source, most)?;
+        let (len, crc32) = self.checks.of(member, &self.source, &self.limits)?;
         let stated = member.record.crc32;
         if stated != 0 && member.is_whole() && stated != crc32 {
             return Err(wrong_crc(&member.record, crc32));
@@ -240,7 +246,7 @@ impl Zip {
             );
             return Err(Error::malformed(message).in_record(&record.name));
         }
-        self.content(record)
+        self.content(record, most)
     }
 
     /// The bytes of a record that holds a pickle, a header or code: at most `limit`, which is [`Limits::table`]'s
@@ -257,7 +263,7 @@ impl Zip {
     ) -> Result<Cow<'_, [u8]>> {
         let inflated = self.limits.inflated(record.stored_len);
         within(record, limit, name).and_then(|()| ratio(record, inflated))?;
-        self.content(record)
+        self.content(record, inflated.min(limit))
     }
 
     /// The bytes of a record that holds a storage: at most [`Limits::tensor_bytes`] of the limits that the zip was
@@ -270,13 +276,13 @@ impl Zip {
         let inflated = self.limits.inflated_storage(record.stored_len);
         within(record, self.limits.tensor_bytes, "tensor_bytes")
             .and_then(|()| ratio(record, inflated))?;
-        self.content(record)
+        self.content(record, inflated.min(self.limits.tensor_bytes))
     }
 
-    fn content(&self, record: &Record) -> Result<Cow<'_, [u8]>> {
+    /// `most`: of a damaged zip's records, whose headers may say anything.
+    fn content(&self, record: &Record, most: usize) -> Result<Cow<'_, [u8]>> {
         if let Some(member) = self.found(&record.name) {
-            let limit = usize::try_from(record.len).unwrap_or(usize::MAX);
-            let bytes = member.content(&self.source, limit);
+            let bytes = member.content(&self.source, most);
             let bytes = bytes.map_err(|e| e.in_record(&record.name))?;
             return match member.wrong_crc(&bytes) {
                 Some(crc32) if record.method == Method::Deflated => Err(wrong_crc(record, crc32)),
