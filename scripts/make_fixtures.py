@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,formats,malformed,malicious,pictures,predict,order,explain,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,formats,malformed,malicious,pictures,predict,order,explain,shapes,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -24,9 +24,9 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 
 import torch
 
-LIMIT = 8_000_000
+LIMIT = 10_000_000
 PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "formats", "malformed", "malicious", "pictures", "predict", "order",
-         "explain")
+         "explain", "shapes")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -119,6 +119,9 @@ def commands(part: str, goldens: str):
         for version, name, env, words in VERSIONS:
             if torch.__version__.split("+")[0] == version:
                 yield f"goldens/knobs/{name}.golden.safetensors", env, f"fixture_makers/goldens.py {words}"
+    elif part == "shapes":
+        yield "shapes", {}, "fixture_makers/shapes.py {}"
+        yield "shapes/operators.json", {}, "record_shapes.py {} --cases 8"
     elif part == "malicious":
         yield "malicious", {}, "make_malicious.py {}"
     elif part == "pictures":

@@ -18,11 +18,14 @@
 //! | what does this pickle build? | [`pickle`] |
 //! | what does this safetensors header say? | [`safetensors`] |
 //! | what is a tensor, apart from any file? | [`tensor`] |
+//! | how large is the output of a window that slides over an axis? | [`geometry`] |
 //! | how is `.npy` and `.npz` read and written? | [`npy`] |
 //! | which tensors, modules and values are in this checkpoint? | [`checkpoint`] |
 //! | what does this layer's weight mean, and where is each number? | [`explain`] |
 //! | what does this Conv2d compute, in which order of additions? | [`execute`] |
 //! | does it agree with what PyTorch computed? | [`verify`] |
+//! | what does TorchScript's code say? | [`script`] |
+//! | which sizes does an input take on its way through the model? | [`shapes`] |
 //! | what would unpickling it run? | [`scan`] |
 //! | is the file whole, and whose is each of its bytes? | [`check`] |
 //! | what can be saved of a damaged one? | [`recover`] |
@@ -45,6 +48,9 @@
 //! | safetensors | bytes, tensor |
 //! | npy | bytes, container, tensor |
 //! | scan | bytes, container, pickle, safetensors, tensor |
+//! | script | |
+//! | geometry | |
+//! | shapes | bytes, checkpoint, geometry, script, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
 //! | explain | bytes, container, checkpoint, execute, tensor |
 //! | execute | tensor |
@@ -54,8 +60,8 @@
 //! | export | bytes, checkpoint, npy, safetensors, tensor |
 //! | verify | bytes, checkpoint, execute, tensor |
 //! | report | bytes, check, checkpoint, explain, tensor |
-//! | render | check, checkpoint, execute, explain, export, picture, recover, report, scan, tensor, verify |
-//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, report, safetensors, scan, tensor, verify |
+//! | render | check, checkpoint, execute, explain, export, picture, recover, report, scan, shapes, tensor, verify |
+//! | cli | bytes, check, checkpoint, container, execute, explain, export, npy, pickle, picture, recover, render, report, safetensors, scan, shapes, tensor, verify |
 //!
 //! # Example
 //!
@@ -83,6 +89,7 @@ pub mod error;
 pub mod execute;
 pub mod explain;
 pub mod export;
+pub mod geometry;
 pub mod npy;
 pub mod pickle;
 pub mod picture;
@@ -91,6 +98,8 @@ pub mod render;
 pub mod report;
 pub mod safetensors;
 pub mod scan;
+pub mod script;
+pub mod shapes;
 pub mod tensor;
 pub mod verify;
 

@@ -555,3 +555,94 @@ fn sections_that_make_no_sense_are_refused() {
         assert!(message.contains(why), "{arguments:?}: {message}");
     }
 }
+
+/// Sections of every tensor of files of all kinds: no panic, nothing wider than 80 columns, JSON that reads back.
+#[test]
+fn sections_fit_into_80_columns_whatever_the_tensor() {
+    let mut shown = 0;
+    for file in [
+        VIEWS,
+        Q5,
+        "fixtures/checkpoints/module_zoo.pth",
+        "fixtures/checkpoints/dtypes.pth",
+        "fixtures/checkpoints/quantized.pth",
+        "fixtures/checkpoints/big_endian.pth",
+        "fixtures/checkpoints/deflated.pth",
+    ] {
+        let listed = run(["ls", file, "--json"]).json();
+        for tensor in listed["tensors"].as_array().unwrap() {
+            let name = text(&tensor["name"]);
+            for flags in [
+                &["--memory"][..],
+                &["--hex"],
+                &["--figures"],
+                &["--arguments"],
+                &["--as", "OHWI"],
+            ] {
+                let arguments = ["layer", &name, file, "--ascii"]
+                    .into_iter()
+                    .chain(flags.iter().copied());
+                let page = run(arguments.clone());
+                if page.code != Some(0) {
+                    page.refusal();
+                    continue;
+                }
+                shown += 1;
+                for line in page.stdout.lines() {
+                    // names of tensors are as long as they are
+                    assert!(
+                        line.len() <= 80 || line.contains(&name),
+                        "{file} {name} {flags:?}: {line}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(shown > 300, "{shown}");
+}
+
+#[test]
+fn dead_equal_and_broken_filters_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let rows: [[f32; 2]; 6] = [
+        [1.0, 2.0],
+        [0.0, -0.0],
+        [1.0, 2.0],
+        [f32::NAN, 3.0],
+        [f32::INFINITY, 1.0],
+        [0.0, 0.0],
+    ];
+    let bytes: Vec<u8> = rows
+        .iter()
+        .flatten()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![6, 2, 1, 1], &bytes)
+            .unwrap();
+    fs::write(
+        &path,
+        safetensors::serialize([("c.weight", view)], None).unwrap(),
+    )
+    .unwrap();
+    let file = path.to_string_lossy().into_owned();
+    let found = run(["layer", "c", &file, "--figures", "--json"]).json();
+    let filters = found["figures"]["filters"].as_array().unwrap();
+    let dead: Vec<_> = filters
+        .iter()
+        .map(|filter| filter["dead"] == true)
+        .collect();
+    assert_eq!(dead, [false, true, false, false, false, true]);
+    assert_eq!(filters[2]["same_as"], 0);
+    assert_eq!(
+        (&filters[3]["nan"], &filters[4]["inf"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(filters[3]["mean"], 3.0);
+    let page = run(["layer", "c", &file, "--figures"]).ok();
+    assert!(
+        page.contains("2 filters dead") && page.contains("= 0"),
+        "{page}"
+    );
+}

@@ -45,6 +45,8 @@ pub struct Report {
     pub lost: Vec<(String, String)>,
     /// Lost tensors beyond those.
     pub lost_more: usize,
+    /// Bytes of storages that should be in the file and are not.
+    pub missing: u64,
     /// Bytes of all storages, and bytes that at least one tensor reaches; `None` where the tensors are not known.
     pub bytes: Option<(u64, u64)>,
     /// Storages with more than one tensor.
@@ -166,6 +168,7 @@ impl Report {
             tensors: 0,
             lost: Vec::new(),
             lost_more: 0,
+            missing: 0,
             bytes: None,
             groups: Vec::new(),
             map: None,
@@ -218,17 +221,23 @@ impl Report {
             let what = problem.record.as_deref().unwrap_or("");
             self.add(kind, what, Some(problem.at), problem.message.clone());
         }
+        let chosen = within_the_file(source, survey, limits);
         let outcomes: Vec<Crc> = survey
             .members
             .par_iter()
-            .map(|member| crc(source, member, limits))
+            .zip(&chosen)
+            .map(|(member, chosen)| match chosen {
+                true => crc(source, member, limits),
+                false => Crc::TooMuch,
+            })
             .collect();
-        let mut without = 0;
+        let (mut without, mut too_much) = (0, 0);
         for (member, outcome) in survey.members.iter().zip(outcomes) {
             match outcome {
                 Crc::Right => self.verified += 1,
                 Crc::None => without += 1,
                 Crc::NotRead => {}
+                Crc::TooMuch => too_much += 1,
                 Crc::Wrong(message) => {
                     self.add(
                         "crc",
@@ -238,6 +247,13 @@ impl Report {
                     );
                 }
             }
+        }
+        if too_much > 0 {
+            let message = format!(
+                "{too_much} records were not checked: all together have more bytes than the file, or inflate to more than {} (inflate_ratio)",
+                limits.inflated_storage(source.len() as u64)
+            );
+            self.add("unchecked", "", None, message);
         }
         if without > 0 {
             let message = format!("{without} records have no CRC: damage to them cannot be seen");
@@ -279,26 +295,17 @@ impl Report {
         }
     }
 
-    /// The pickle or header cannot be read: for a zip of another kind that is no damage.
+    /// The pickle or header cannot be read.
     fn unreadable(&mut self, error: Error, survey: Option<&Survey>) -> Result<()> {
         match error.kind() {
             ErrorKind::Malformed => {
                 let what = error.location().record.clone().unwrap_or_default();
                 let at = error.location().offset.filter(|_| what.is_empty());
-                let is_zip_of_another_kind = survey.is_some_and(|survey| {
-                    let names = survey.members.iter().map(|member| &member.record.name);
-                    survey.directory.is_some()
-                        && !names.clone().any(|name| name.ends_with("data.pkl"))
-                });
-                if is_zip_of_another_kind {
-                    let message =
-                        "is no checkpoint that this program reads: only the archive was checked";
-                    self.note("format", "", None, message);
-                } else {
-                    self.add("contents", &what, at, error.message());
-                }
+                self.add("contents", &what, at, error.message());
                 Ok(())
             }
+            // an archive of something else, with nothing wrong about it
+            ErrorKind::Unsupported if survey.is_some() && self.is_whole() => Err(error),
             ErrorKind::Unsupported if survey.is_some() => {
                 self.note("format", "", None, error.message());
                 Ok(())
@@ -328,6 +335,14 @@ impl Report {
         }
         for (storage, damage) in checkpoint.storages().iter().zip(&salvage.damage) {
             let at = storage.file_offset;
+            let gone = match damage {
+                Some(Damage::Missing) => storage.nbytes,
+                Some(Damage::Cut { available }) => storage.nbytes.saturating_sub(*available),
+                _ => 0,
+            };
+            if storage.view_of.is_none() {
+                self.missing = self.missing.saturating_add(gone as u64);
+            }
             match damage {
                 None | Some(Damage::Corrupt(_)) => {} // reported as its record's
                 _ if storage.view_of.is_some() => {}
@@ -440,7 +455,33 @@ enum Crc {
     None,
     /// The record is not whole, or not readable: that is reported by itself.
     NotRead,
+    /// The records together would take far longer to read than the file: they overlap, or inflate far.
+    TooMuch,
     Wrong(String),
+}
+
+/// Which records are read: those that come first, as long as what is read of the file is no more than the file has, and
+/// what that inflates to is no more than a storage of the file's size may inflate to. Ten thousand entries of the
+/// directory may share one record.
+fn within_the_file(source: &[u8], survey: &Survey, limits: &Limits) -> Vec<bool> {
+    let mut kept_left = source.len() as u64;
+    let mut inflated_left = limits.inflated_storage(kept_left) as u64;
+    let mut choose = |member: &Member| {
+        let kept = kept_left.checked_sub(member.available)?;
+        if member.record.method == Method::Deflated {
+            inflated_left = inflated_left.checked_sub(most_of(member, limits))?;
+        }
+        kept_left = kept;
+        Some(())
+    };
+    let members = survey.members.iter();
+    members.map(|member| choose(member).is_some()).collect()
+}
+
+/// What a deflated record can inflate to before it is given up.
+fn most_of(member: &Member, limits: &Limits) -> u64 {
+    let most = limits.inflated_storage(member.available) as u64;
+    member.record.len.min(most)
 }
 
 fn crc(source: &[u8], member: &Member, limits: &Limits) -> Crc {
@@ -451,23 +492,19 @@ fn crc(source: &[u8], member: &Member, limits: &Limits) -> Crc {
     if stated == 0 && member.record.stored_len > 0 {
         return Crc::None;
     }
-    let most = limits.inflated(member.available).max(64 << 20);
-    let content = match member.record.method {
-        Method::Stored => Ok(member.kept(source).into()),
-        Method::Deflated => member.content(source, most),
-    };
-    match content {
+    let most = most_of(member, limits);
+    match member.checksum(source, most) {
+        Err(error) if error.kind() == ErrorKind::Limit && most == member.record.len => {
+            Crc::Wrong(format!("inflates to more than its {most} bytes"))
+        }
         Err(error) => Crc::Wrong(error.message().to_owned()),
-        Ok(content) if content.len() as u64 != member.record.len => Crc::Wrong(format!(
-            "inflates to {} bytes, it should have {}",
-            content.len(),
+        Ok((len, _)) if len != member.record.len => Crc::Wrong(format!(
+            "inflates to {len} bytes, it should have {}",
             member.record.len
         )),
-        Ok(content) => match crc32fast::hash(&content) {
-            found if found == stated => Crc::Right,
-            found => Crc::Wrong(format!(
-                "its bytes have the CRC {found:08x}, it should be {stated:08x}: they are damaged"
-            )),
-        },
+        Ok((_, found)) if found == stated => Crc::Right,
+        Ok((_, found)) => Crc::Wrong(format!(
+            "its bytes have the CRC {found:08x}, it should be {stated:08x}: they are damaged"
+        )),
     }
 }

@@ -12,6 +12,8 @@ use crate::checkpoint::open::Mode;
 use crate::checkpoint::sharded;
 use crate::error::{Error, Result};
 
+const FRAMEWORK: &str = "open it with that framework, or export the weights to safetensors there";
+
 /// Endings of files that hold weights.
 const ENDINGS: &[&str] = &[
     ".safetensors",
@@ -37,6 +39,10 @@ pub(super) fn open(folder: &Path, limits: &Limits, mode: Mode) -> Result<Checkpo
         let source = ByteSource::open(&index)?;
         return sharded::open(folder, &index, &source, limits, mode).map_err(|e| e.in_file(&index));
     }
+    let seen: Vec<String> = files
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
     let has_pieces = files
         .iter()
         .any(|f| f.extension().is_some_and(|e| e == "distcp"));
@@ -59,10 +65,7 @@ pub(super) fn open(folder: &Path, limits: &Limits, mode: Mode) -> Result<Checkpo
         )
         .in_file(folder)
         .with_hint("get the .metadata of this distributed checkpoint; its name begins with a dot, so copying may miss it")),
-        [] => Err(Error::usage(
-            "is a folder without a checkpoint in it: no index (*.index.json) and no file of weights",
-        )
-        .in_file(folder)),
+        [] => Err(nothing_in(folder, &seen)),
         several => {
             let names = several.iter().take(4).map(|path| {
                 let name = path.file_name().unwrap_or_default();
@@ -105,6 +108,54 @@ pub(super) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
             pieces: Vec::new(),
         })
         .collect())
+}
+
+/// What a folder holds in which there is no checkpoint.
+fn nothing_in(folder: &Path, seen: &[String]) -> Error {
+    let any = |ends: &[&str]| {
+        let mut names = seen.iter();
+        names.find(|name| ends.iter().any(|end| name.ends_with(end)))
+    };
+    let (what, hint) = if seen.iter().any(|name| name == "saved_model.pb") {
+        (
+            "is a TensorFlow SavedModel, not a checkpoint that this program reads".to_owned(),
+            FRAMEWORK,
+        )
+    } else if let Some(other) = any(&[
+        ".msgpack",
+        ".h5",
+        ".keras",
+        ".onnx",
+        ".gguf",
+        ".tflite",
+        ".ckpt.index",
+    ]) {
+        (
+            format!(
+                "is a folder with weights for another framework only: {}",
+                super::names::shorten(other)
+            ),
+            FRAMEWORK,
+        )
+    } else {
+        let shown: Vec<String> = seen
+            .iter()
+            .take(3)
+            .map(|name| super::names::shorten(name))
+            .collect();
+        let holds = match seen.len() {
+            0 => "no file at all".to_owned(),
+            1..=3 => shown.join(", "),
+            _ => format!("{}, ...", shown.join(", ")),
+        };
+        (
+            format!(
+                "is a folder without a checkpoint in it, no index (*.index.json) and no file of weights: it holds {holds}"
+            ),
+            "name the file, or the folder that the weights are in",
+        )
+    };
+    Error::usage(what).in_file(folder).with_hint(hint)
 }
 
 /// The files of weights in the folder.

@@ -16,6 +16,7 @@ mod dcp;
 pub(crate) mod described;
 mod exported;
 mod folder;
+pub mod instances;
 mod legacy;
 mod module;
 mod names;
@@ -23,6 +24,7 @@ mod nested;
 mod numpy;
 mod objects;
 mod open;
+mod persistent;
 mod pieces;
 mod places;
 mod python;
@@ -40,7 +42,11 @@ pub mod tree;
 mod unfold;
 mod unpickled;
 
-use places::Bytes;
+pub use exported::program::{
+    Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
+};
+pub use instances::{Attribute, Instance, Instances};
+use places::{Bytes, Place};
 use salvage::Wreckage;
 pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
@@ -207,6 +213,7 @@ pub struct Checkpoint {
     pub(crate) tree: Tree,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) instances: Instances,
     pub(crate) bytes: Bytes,
     /// What is wrong with it, where it was opened as a damaged one.
     pub(crate) wreckage: Wreckage,
@@ -277,6 +284,48 @@ impl Checkpoint {
     /// What was found and cannot be shown, one line each: state that only running code would give.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The objects that are modules, with all that they hold; empty for state dicts and exported programs.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` where they would take too much memory.
+    pub fn instances(&self) -> Result<&Instances> {
+        self.instances.check().map_err(|e| e.in_file(&self.path))?;
+        Ok(&self.instances)
+    }
+
+    /// The code of a TorchScript program: the module that each file defines (`__torch__.torch.nn.modules.conv`), and
+    /// its text. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn script_sources(&self, limits: &Limits) -> Result<Vec<(String, String)>> {
+        match (self.format, self.zip()) {
+            (Format::TorchScript, Some(zip)) => {
+                torchscript::sources(zip, limits).map_err(|e| e.in_file(&self.path))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The graphs of an exported program, each with the name of its model. Empty for all other formats.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` and `Limit` as for [`Checkpoint::open`].
+    pub fn exported_graphs(&self, limits: &Limits) -> Result<Vec<(String, ExportedGraph)>> {
+        let (Format::TorchExport, Some(zip)) = (self.format, self.zip()) else {
+            return Ok(Vec::new());
+        };
+        let prefix = exported::prefix(zip).unwrap_or_default();
+        exported::programs(zip, &prefix, limits).map_err(|e| e.in_file(&self.path))
+    }
+
+    fn zip(&self) -> Option<&crate::container::Zip> {
+        self.bytes.files.first()?.zip.as_ref()
     }
 
     /// The whole bytes of a storage: borrowed from the map, or inflated.
@@ -351,8 +400,14 @@ impl Checkpoint {
         if tensor.layout.numel() == 0 {
             return None;
         }
-        let bits = tensor.layout.storage_offset() as u64 * tensor.dtype.bits() as u64; // inside the file
-        Some(start + bits / 8)
+        // wider than 64 bits: what a damaged file declares need not lie in it
+        let bits = tensor.layout.storage_offset() as u128 * tensor.dtype.bits() as u128;
+        start.checked_add(u64::try_from(bits / 8).ok()?)
+    }
+
+    /// Whether reading the storage takes memory for all of its bytes at once: it is compressed.
+    pub fn is_compressed(&self, id: StorageId) -> bool {
+        matches!(self.bytes.places.get(id.0), Some(Place::Record(..)))
     }
 
     /// The file that holds the tensor's elements, where it is not [`Checkpoint::path`].

@@ -33,6 +33,8 @@ pub(super) struct ModuleParts {
     pub(super) modules: Vec<(String, ValueId)>,
     /// The class, where the pickle calls it otherwise.
     pub(super) class: Option<&'static str>,
+    /// Names of the buffers, in the state or not.
+    pub(super) buffers: HashSet<String>,
     /// What the code of a TorchScript program says of the class: hyperparameters.
     pub(super) constants: serde_json::Map<String, serde_json::Value>,
 }
@@ -91,6 +93,7 @@ pub(super) fn parts(
     }
     for (name, id) in buffers.unwrap_or_default() {
         let persistent = !temporary.contains(name.as_str());
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, persistent);
     }
     for (name, id) in modules {
@@ -168,6 +171,7 @@ fn script_parts(
         }
     }
     for (name, id) in buffers {
+        parts.buffers.insert(name.clone());
         parts.sort_in(python, name, id, true);
     }
     Some(parts)

@@ -102,7 +102,7 @@ impl Bytes {
             Place::Record(file, record, len) => {
                 let file = self.files.get(*file).ok_or_else(of_another)?;
                 let zip = file.zip.as_ref().ok_or_else(of_another)?;
-                match zip.read(record, self.tensor_bytes)? {
+                match zip.read_storage(record)? {
                     Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
                     Cow::Owned(mut bytes) => {
                         bytes.truncate(*len);

@@ -75,6 +75,7 @@ pub(super) fn checkpoint(
         tree,
         metadata: header.metadata.into_iter().collect(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes {
             files: vec![DataFile::little(source)],
             places,

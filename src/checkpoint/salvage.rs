@@ -233,7 +233,13 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint
         None => problem.message.clone(),
     });
     let notes: Vec<String> = notes.collect();
-    let zip = Zip::of_survey(&source, &survey);
+    let zip = Zip::of_survey(&source, &survey, limits);
+    if zip.records().is_empty() && !survey.members.is_empty() {
+        return Err(Error::unsupported(
+            "is a zip of which every record is encrypted, or compressed as torch never does",
+        )
+        .with_hint("unpack it with the password, and zip it again without"));
+    }
     let mut checkpoint = torch::of_zip(path, source, zip, limits)
         .map_err(|error| with_records(error, &nameless(&survey)))?;
     checkpoint.wreckage.notes.splice(0..0, notes);
@@ -273,7 +279,8 @@ impl RawRecords {
         }
         let survey = Survey::of(&source, limits).map_err(|e| e.in_file(path))?;
         let is_right = |member: &&&Member| {
-            let measured = member.measure(&source);
+            let most = limits.inflated_storage(member.available) as u64;
+            let measured = member.checksum(&source, most);
             measured.is_ok_and(|(len, crc32)| {
                 let stated = member.record.crc32;
                 len == member.record.len && (stated == 0 || stated == crc32)

@@ -207,6 +207,7 @@ pub(super) fn empty(path: &Path, format: Format, limits: &Limits) -> Checkpoint 
         tree,
         metadata: Default::default(),
         notes: Vec::new(),
+        instances: Default::default(),
         bytes: Bytes {
             files: Vec::new(),
             places: Vec::new(),

@@ -7,10 +7,12 @@ use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::Instances;
 use crate::checkpoint::Module;
 use crate::checkpoint::Storage;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
+use crate::checkpoint::instances;
 use crate::checkpoint::places::{Bytes, Place};
 use crate::checkpoint::python::Python;
 use crate::checkpoint::rebuild::Rebuilder;
@@ -38,6 +40,7 @@ pub(super) struct Unpickled {
     pub(super) storages: Vec<Storage>,
     pub(super) places: Vec<Place>,
     pub(super) wreckage: Wreckage,
+    pub(super) instances: Instances,
 }
 
 /// How the graph is to be read.
@@ -118,6 +121,7 @@ impl Unpickled {
             tree: self.tree,
             metadata: Default::default(),
             notes: self.notes,
+            instances: self.instances,
             bytes,
             wreckage: self.wreckage,
         }
@@ -143,12 +147,22 @@ pub(super) fn unpickled(
     };
     let unfolded = unfold::unfold(&mut rebuilder, limits, meaning)?;
     add_hidden_storages(&mut rebuilder, graph);
+    let has_modules = !unfolded.modules.is_empty() || meaning.classes.is_some();
+    let instances = match has_modules {
+        true => {
+            // as much again as the tree may take
+            rebuilder.budget = Budget::new(most, "the modules' attributes (tree_bytes)");
+            instances::instances(&mut rebuilder, meaning.classes)
+        }
+        false => Instances::default(),
+    };
     let (storages, places, damage) = rebuilder.storages.finish();
     Ok(Unpickled {
         tree: unfolded.tree,
         tensors: unfolded.tensors,
         modules: unfolded.modules,
         notes: unfolded.notes,
+        instances,
         storages,
         places,
         wreckage: Wreckage {

@@ -20,6 +20,7 @@ mod recover;
 mod report;
 mod run;
 mod scan;
+mod shapes;
 mod tree;
 mod values;
 mod verify;

@@ -12,6 +12,7 @@ struct Magic(usize, &'static [u8], &'static str, &'static str);
 
 const UNPACK: &str = "unpack it and open the checkpoint inside";
 const OWN_TOOL: &str = "this is another framework's format; open it with that framework, or export the weights to safetensors there";
+const SERVER: &str = "a download that failed often leaves the server's message in the file; get the file again, or check the path";
 const WRONG_FILE: &str = "this is probably the wrong file; check the path";
 
 const MAGICS: &[Magic] = &[
@@ -45,6 +46,18 @@ const MAGICS: &[Magic] = &[
         b"\x04\x22\x4d\x18",
         "an LZ4 archive",
         "decompress it first: unlz4",
+    ),
+    Magic(
+        0,
+        b"\x5d\0\0",
+        "an LZMA archive",
+        "decompress it first: unlzma (or tar --lzma -xf)",
+    ),
+    Magic(
+        0,
+        b"\x78\x9c",
+        "zlib-compressed data (joblib's, perhaps)",
+        "decompress it first; joblib.load reads joblib's",
     ),
     Magic(0, b"Rar!\x1a\x07", "a RAR archive", UNPACK),
     Magic(
@@ -88,6 +101,7 @@ const MAGICS: &[Magic] = &[
     Magic(0, b"\x89PNG\r\n\x1a\n", "a PNG picture", WRONG_FILE),
     Magic(0, b"\xff\xd8\xff", "a JPEG picture", WRONG_FILE),
     Magic(0, b"GIF8", "a GIF picture", WRONG_FILE),
+    Magic(8, b"WAVE", "a WAV sound", WRONG_FILE),
     Magic(8, b"WEBP", "a WebP picture", WRONG_FILE),
     Magic(4, b"ftyp", "an MP4 video", WRONG_FILE),
     Magic(0, b"%PDF", "a PDF document", WRONG_FILE),
@@ -121,8 +135,10 @@ const BY_EXTENSION: &[(&str, &str)] = &[
     ("caffemodel", "a Caffe model"),
     ("pdparams", "a PaddlePaddle checkpoint"),
     ("msgpack", "a Flax checkpoint"),
-    ("ckpt-data", "a TensorFlow checkpoint"),
     ("index", "a TensorFlow checkpoint's index"),
+    ("meta", "the graph of a TensorFlow checkpoint"),
+    ("weights", "a Darknet model"),
+    ("ubj", "an XGBoost model"),
 ];
 
 fn foreign(what: &str, hint: &str) -> Foreign {
@@ -158,7 +174,9 @@ pub(super) fn by_magic(head: &[u8], path: &Path) -> Option<Foreign> {
         .find(|m| head.get(m.0..).is_some_and(|rest| rest.starts_with(m.1)));
     magic
         .map(|m| foreign(m.2, m.3))
+        .or_else(|| tensorflow(head, path))
         .or_else(|| protobuf(head, path))
+        .or_else(|| is_msgpack(head).then(|| foreign("msgpack data (Flax writes such)", OWN_TOOL)))
 }
 
 /// What is left when nothing is certain.
@@ -169,18 +187,15 @@ pub(super) fn by_guess(head: &[u8], file_len: usize, path: &Path) -> Foreign {
             hint: "space was reserved but never filled: the download or copy did not finish; get the file again".to_owned(),
         };
     }
-    let text = head.trim_ascii_start();
-    if text.starts_with(b"{") || text.starts_with(b"[") {
-        return foreign(
-            "JSON text",
-            "open the weights beside it (.safetensors, .pth, .bin)",
-        );
-    }
     if let Some(line) = first_line_of_text(head, file_len) {
-        return foreign(
-            &format!("text beginning with \"{line}\""),
-            "a download that failed often leaves the server's message in the file; get the file again, or check the path",
-        );
+        return match line.as_bytes()[0] {
+            b'{' | b'[' if !line.contains("\"error\"") && !line.contains("\"message\"") => foreign(
+                "JSON text",
+                "open the weights beside it (.safetensors, .pth, .bin)",
+            ),
+            b'{' => foreign(&format!("a server's message (JSON): {line}"), SERVER),
+            _ => foreign(&format!("text beginning with \"{line}\""), SERVER),
+        };
     }
     let extension = extension(path);
     if let Some((_, what)) = BY_EXTENSION.iter().find(|(e, _)| *e == extension) {
@@ -290,6 +305,42 @@ fn extension(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase()
+}
+
+/// A SavedModel is a protocol buffer (its version, 1, then a graph), a checkpoint three files that only their names tell.
+fn tensorflow(head: &[u8], path: &Path) -> Option<Foreign> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_data = name
+        .rsplit_once(".data-")
+        .is_some_and(|(_, rest)| rest.contains("-of-"));
+    let what = match head {
+        [0x08, 0x01, 0x12, ..] if extension(path) == "pb" => "a TensorFlow SavedModel",
+        _ if is_data => "the data of a TensorFlow checkpoint, by its name",
+        _ if head.starts_with(b"model_checkpoint_path:") => {
+            "the list of a TensorFlow checkpoint's files"
+        }
+        _ if extension(path) == "pb" && !head.is_empty() && head[0] == 0x0a => "a TensorFlow graph",
+        _ => return None,
+    };
+    Some(foreign(what, OWN_TOOL))
+}
+
+/// A map whose first key is a short text: what `flax.serialization` writes.
+fn is_msgpack(head: &[u8]) -> bool {
+    let [map @ (0x81..=0x8f | 0xde), rest @ ..] = head else {
+        return false;
+    };
+    let rest = match (map, rest) {
+        (0xde, [_, _, rest @ ..]) => rest,
+        (_, rest) => rest,
+    };
+    match rest {
+        [length @ 0xa1..=0xbf, key @ ..] => {
+            let key = key.get(..usize::from(length - 0xa0));
+            key.is_some_and(|key| key.iter().all(|b| b.is_ascii_graphic()))
+        }
+        _ => false,
+    }
 }
 
 /// ONNX and Core ML: field 1 is a small version number; ONNX's next field is the producer (2), the domain or the

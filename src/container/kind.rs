@@ -241,6 +241,13 @@ mod tests {
             (b"%PDF-1.7", "is a PDF document", "wrong file"),
             (b"\x7fELF\x02", "is a Linux program or library", "wrong file"),
             (b"\x08\x07\x12\x07pytorch", "is an ONNX model, it seems", "another framework"),
+            (b"\x5d\0\0\x80\0\xff", "is an LZMA archive", "unlzma"),
+            (b"\x78\x9c\x01", "is zlib-compressed data", "decompress"),
+            (b"\x82\xa6params\x81\xa4bias", "is msgpack data", "another framework"),
+            (b"\xde\0\x20\xa6params\x81\xa4bias", "is msgpack data", "another framework"),
+            (b"model_checkpoint_path: \"model.ckpt\"\n", "is the list of a TensorFlow checkpoint's files", "another framework"),
+            (b"{\"error\":\"Rate limit exceeded\"}", "is a server's message (JSON): {\"error\":\"Rate limit", "download"),
+            (b"{\0\0\x07learner", "is of no kind known here", "readable are"),
             (b"{\"a\": 1}", "is JSON text", "beside it"),
             (b"404: Not Found", "is text beginning with \"404: Not Found\"", "download"),
             ("\n  é\nb".as_bytes(), "is text beginning with \"é\"", "download"),
@@ -260,6 +267,35 @@ mod tests {
                 "{:?} / {hint}",
                 error.hint()
             );
+        }
+        let named: &[(&str, &[u8], &str)] = &[
+            (
+                "saved_model.pb",
+                b"\x08\x01\x12\xa2\x01\n\x12",
+                "is a TensorFlow SavedModel",
+            ),
+            (
+                "model.ckpt.data-00000-of-00001",
+                b"\xde\xad",
+                "is the data of a TensorFlow checkpoint, by its name",
+            ),
+            (
+                "model.ckpt.index",
+                b"\0\0\x05",
+                "is by its name a TensorFlow checkpoint's index",
+            ),
+            (
+                "yolo.weights",
+                b"\0\0\0\0\x02",
+                "is by its name a Darknet model",
+            ),
+            ("model.onnx", b"\x08\x08\x12\x07pytorch", "is an ONNX model"),
+        ];
+        for (name, bytes, message) in named {
+            let error = FileKind::detect(bytes, Path::new(name))
+                .known()
+                .unwrap_err();
+            assert!(error.message().starts_with(message), "{name}: {error}");
         }
         let by_name = FileKind::detect(b"\xde\xad\xbe\xef", Path::new("graph.pb"))
             .known()

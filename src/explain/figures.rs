@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use sha2::Digest;
+use sha2::Sha256;
+
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::{Error, Result};
@@ -101,11 +104,12 @@ impl Figures {
         let each: usize = rest.iter().product();
         let view = checkpoint.view(tensor)?;
         let mut filters = Vec::with_capacity(*count);
-        let mut seen: HashMap<Vec<u128>, usize> = HashMap::new();
+        // by digest, so that a table of millions of rows takes no more memory than their number
+        let mut seen: HashMap<[u8; 32], usize> = HashMap::new();
         let mut index = vec![0; shape.len()];
         for number in 0..*count {
             let mut sums = Sums::default();
-            let mut bits = Vec::with_capacity(each);
+            let mut bits = Sha256::new();
             for flat in 0..each {
                 index[0] = number;
                 let mut left = flat;
@@ -118,12 +122,13 @@ impl Figures {
                     return Err(unreadable(tensor));
                 };
                 sums.add(&element).ok_or_else(|| unreadable(tensor))?;
-                bits.push(pattern);
+                bits.update(pattern.to_le_bytes());
             }
             let mut filter = sums.filter(number, each);
             if each > 0 && !filter.is_dead() {
-                filter.same_as = seen.get(&bits).copied();
-                seen.entry(bits).or_insert(number);
+                let digest = bits.finalize().into();
+                filter.same_as = seen.get(&digest).copied();
+                seen.entry(digest).or_insert(number);
             }
             filters.push(filter);
         }

@@ -100,10 +100,23 @@ impl Listing {
         }
     }
 
-    /// Fills in the digests, several tensors at a time; `chosen` are the tensors that were listed.
+    /// Fills in the digests, several tensors at a time, but of compressed ones one at a time: each has to be inflated
+    /// whole. `chosen` are the tensors that were listed.
     pub fn add_digests(&mut self, checkpoint: &Checkpoint, chosen: &[&TensorEntry]) -> Result<()> {
+        let inflates = |tensor: &TensorEntry| {
+            let storages = tensor
+                .parts
+                .iter()
+                .chain([tensor])
+                .filter_map(|t| t.storage);
+            storages.into_iter().any(|id| checkpoint.is_compressed(id))
+        };
         let rows = self.rows.par_iter_mut().zip(chosen);
-        rows.try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
+        rows.filter(|(_, tensor)| !inflates(tensor))
+            .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))?;
+        let rows = self.rows.iter_mut().zip(chosen);
+        rows.filter(|(_, tensor)| inflates(tensor))
+            .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
     }
 }
 

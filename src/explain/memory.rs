@@ -136,13 +136,7 @@ impl Picture {
         let most: Vec<usize> = shape
             .iter()
             .zip(stride)
-            .map(|(&n, &s)| {
-                if s == 0 {
-                    n.min(1)
-                } else {
-                    n.min(strip.len() / s + 1)
-                }
-            })
+            .map(|(&n, &s)| n.min(strip.len().checked_div(s).unwrap_or(0) + 1))
             .collect();
         let total: usize = most.iter().fold(1, |total, &n| total.saturating_mul(n));
         if layout.numel() > 0 && total <= STRIP << 8 {

@@ -134,6 +134,13 @@ fn summary(out: &mut dyn Write, report: &Report, paint: Paint) -> Result<()> {
             ),
         });
     }
+    if report.missing > 0 {
+        // behind the last storage there may be more
+        parts.push(format!(
+            "at least {} bytes are missing",
+            grouped(report.missing)
+        ));
+    }
     if let Some((stored, referenced)) = report.bytes {
         parts.push(if stored == referenced {
             format!("{} bytes stored, all used", grouped(stored))
@@ -213,6 +220,7 @@ pub fn json(report: &Report) -> Value {
         "tensors": report.tensors,
         "lost": lost,
         "lost_left_out": report.lost_more,
+        "bytes_missing": report.missing,
         "bytes_stored": report.bytes.map(|(stored, _)| stored),
         "bytes_used": report.bytes.map(|(_, used)| used),
         "shared": groups,

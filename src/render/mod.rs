@@ -19,6 +19,7 @@ pub mod recover;
 pub mod report;
 pub mod sarif;
 pub mod scan;
+pub mod shapes;
 pub mod tree;
 pub mod verify;
 mod wrap;

@@ -112,9 +112,11 @@ fn is_name(bytes: &[u8]) -> bool {
     bytes
         .first()
         .is_some_and(|&b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes
-            .iter()
-            .all(|&b| b.is_ascii_alphanumeric() || b"_.".contains(&b))
+        && bytes.iter().all(|&b| is_name_byte(b))
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
 /// Two lines, each a name.
@@ -147,8 +149,13 @@ fn text_before(bytes: &[u8], end: usize) -> Option<usize> {
         [.., BINPUT, _] => end - 2,
         _ => end,
     };
-    (1..=LONGEST_NAME).find_map(|len| {
-        let name = end.checked_sub(len)?;
+    // most end at the first byte, which is no letter
+    let letters = |&len: &usize| {
+        end.checked_sub(len)
+            .is_some_and(|at| is_name_byte(bytes[at]))
+    };
+    (1..=LONGEST_NAME).take_while(letters).find_map(|len| {
+        let name = end - len;
         let before = match bytes[..name] {
             [.., SHORT_BINUNICODE, length] if usize::from(length) == len => 2,
             [.., BINUNICODE, length, 0, 0, 0] if usize::from(length) == len => 5,

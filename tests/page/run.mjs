@@ -253,6 +253,17 @@ test('every element type is read as the program reads it', async () => {
   });
 });
 
+test('a quantized integer and what it stands for', async () => {
+  await on(report(fixture('checkpoints/quantized.pth')), '#name=qint8.per_channel', async (page) => {
+    await page.fill('.goto', '2,1,0');
+    await page.press('Enter');
+    const stands = Number(await page.text('.r-real dd'));
+    const { value } = await readout(page);
+    // scale 0.3 and zero point 2 of channel 2
+    assert.ok(Math.abs(stands - (Number(value) - 2) * 0.30000001192092896) < 1e-6, `${value} is said to stand for ${stands}`);
+  });
+});
+
 test('shapes: the walk follows its input', async () => {
   await on(report(fixture('questions/mnist_q2_sequential.pth')), '#shapes', async (page) => {
     const text = await view(page);
@@ -414,7 +425,7 @@ async function takePicture() {
     await page.get(`window.scrollBy(0, -64)`);
     await page.settle();
     writeFileSync(pictureTo, await page.picture());
-  }, { width: 1180, height: 940 });
+  }, { width: 1120, height: 1230 });
 }
 
 let failed = 0;

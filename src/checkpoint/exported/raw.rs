@@ -156,7 +156,7 @@ fn size(value: &Value) -> Result<usize> {
 }
 
 /// `ScalarType` of `torch/_export/serde/schema.py`.
-fn scalar_type(number: u32) -> Option<DType> {
+pub(super) fn scalar_type(number: u32) -> Option<DType> {
     let name = match number {
         1 => "uint8",
         2 => "int8",

@@ -26,7 +26,7 @@ use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
 use crate::container::Zip;
 use crate::container::zip::Record;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::ByteOrder;
 
 /// Opens the program in the folder `prefix` (with its slash) of the zip, whose module is in the record `data`.
@@ -46,9 +46,9 @@ pub(super) fn open(
     );
     let part = |record: &Record, folder: &'static str, listed: bool, bytes: Bytes| {
         let name = &record.name[prefix.len()..];
-        let pickle = zip.read(record, limits.pickle_bytes)?;
+        let (pickle, for_pickle) = torch::read_pickle(&zip, record, limits)?;
         let mut damage = Vec::new();
-        let graph = unpickled::graph(&pickle, limits, zip.is_wreck(), &mut damage)
+        let graph = unpickled::graph(&pickle, &for_pickle, zip.is_wreck(), &mut damage)
             .map_err(|e| e.in_record(name))?;
         damage.extend(torch::damaged_pickle(&zip, record, &pickle));
         let backing = Backing::Zip {
@@ -86,21 +86,25 @@ pub(super) fn open(
             }
             other => Some(other?),
         };
-        if let Some(mut constants) = constants
-            && !constants.storages.is_empty()
-        {
+        if let Some(mut constants) = constants {
             constants.notes.clear();
-            program.notes.push(format!(
+            program.instances.take_constants(
+                std::mem::take(&mut constants.instances),
+                program.storages.len(),
+            );
+            if !constants.storages.is_empty() {
+                program.notes.push(format!(
                 "{} storages hold constants of the program (CONSTANTS.c0, ...): no part of state_dict(), and not listed",
                 constants.storages.len()
             ));
-            let under = Under {
-                parent: NodeId(0),
-                key: Some("constants.pkl"),
-                prefix: "",
-                file: None,
-            };
-            program.absorb(constants, &under);
+                let under = Under {
+                    parent: NodeId(0),
+                    key: Some("constants.pkl"),
+                    prefix: "",
+                    file: None,
+                };
+                program.absorb(constants, &under);
+            }
         }
     }
     if classes.is_incomplete() {
@@ -114,4 +118,27 @@ pub(super) fn open(
         file.byte_order = byte_order;
     }
     Ok(program)
+}
+
+/// The text of each file of code, and the module that it defines.
+pub(super) fn sources(zip: &Zip, limits: &Limits) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    let mut left = limits.pickle_bytes as u64;
+    for record in zip.records() {
+        // in the folder that the zip has one of
+        let name = record
+            .name
+            .split_once("code/")
+            .filter(|(before, _)| before.is_empty() || before.find('/') == Some(before.len() - 1));
+        let Some(module) = name.and_then(|(_, name)| name.strip_suffix(".py")) else {
+            continue;
+        };
+        left = left
+            .checked_sub(record.len)
+            .ok_or_else(|| Error::limit("the program has too much code (pickle_bytes)"))?;
+        let code = zip.read(record, limits.pickle_bytes)?;
+        let text = String::from_utf8_lossy(&code).into_owned();
+        found.push((module.replace('/', "."), text));
+    }
+    Ok(found)
 }

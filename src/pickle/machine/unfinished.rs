@@ -11,7 +11,7 @@
 
 use super::Machine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pickle::value::{Graph, ObjectKind, Value, ValueId};
+use crate::pickle::value::{Graph, Object, ObjectKind, Value, ValueId};
 
 /// What was built before the program broke off.
 #[derive(Debug)]
@@ -161,7 +161,12 @@ impl Machine<'_> {
         let two_are_done = behind.len() >= 3 && !self.is_open(behind[1]) && self.is_key(behind[2]);
         let next_is_key = self.is_key(next);
         match self.value(value) {
-            Value::Global { .. } if matches!(self.value(next), Value::Tuple(_)) => Step::Stop,
+            // a function, and arguments of which TUPLE1 to TUPLE3 would have made a tuple
+            Value::Global { .. }
+                if behind.len() <= 3 || matches!(self.value(next), Value::Tuple(_)) =>
+            {
+                Step::Stop
+            }
             Value::Object(_)
                 if matches!(self.value(next), Value::Dict(_))
                     && (by_key || self.takes_state(value)) =>
@@ -240,17 +245,21 @@ impl Machine<'_> {
         match self.value(id) {
             Value::Dict(entries) => entries.is_empty(),
             Value::Object(object) => {
-                let plain = match self.value(object.args) {
-                    Value::Tuple(args) => args
-                        .iter()
-                        .all(|&arg| matches!(self.value(arg), Value::Global { .. })),
-                    _ => false,
-                };
-                plain
+                self.is_made_empty(object)
                     && object.entries.is_empty()
                     && object.items.is_empty()
                     && object.state.is_empty()
             }
+            _ => false,
+        }
+    }
+
+    /// Whether it was made of nothing, or of names alone, as an OrderedDict or a defaultdict is.
+    fn is_made_empty(&self, object: &Object) -> bool {
+        match self.value(object.args) {
+            Value::Tuple(args) => args
+                .iter()
+                .all(|&arg| matches!(self.value(arg), Value::Global { .. })),
             _ => false,
         }
     }
@@ -264,6 +273,7 @@ impl Machine<'_> {
             self.value(object.callable),
             Value::Global { name, .. } if **name == *"_reconstructor"
         );
-        object.state.is_empty() && (object.kind != ObjectKind::Reduce || by_copyreg)
+        let by_call = object.kind == ObjectKind::Reduce && !by_copyreg;
+        object.state.is_empty() && (!by_call || self.is_made_empty(object))
     }
 }

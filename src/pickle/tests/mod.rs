@@ -4,6 +4,7 @@ mod hostile;
 mod language;
 mod listing;
 mod oracle;
+mod prefix;
 mod refusals;
 
 use super::{Graph, Value, ValueId, read};

@@ -39,7 +39,7 @@ pub(super) fn write(out: &mut dyn Write, layer: &Layer, dump: &Dump, paint: Pain
     if dump.counted_in == CountedIn::Storage {
         line(
             out,
-            "not in the file in the clear: offsets count from the start of the storage",
+            "not in the file in the clear: offsets count from the storage's start",
         )?;
     }
     let index_width = dump

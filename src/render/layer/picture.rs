@@ -124,15 +124,16 @@ pub(super) fn write(
         .spot
         .as_ref()
         .and_then(|spot| spot.file.as_ref());
-    let place = in_file.map_or_else(String::new, |file| {
-        format!(", from file byte {}", file.start)
-    });
+    let place = in_file.map_or_else(String::new, |file| format!("from file byte {}", file.start));
     writeln!(
         out,
-        "{} of {}{walk}{place}",
+        "{} of {}{walk}",
         count(weight.numel as u64, "weight"),
         weight.dtype.name()
     )?;
+    if !place.is_empty() {
+        line(out, &place)?;
+    }
     if picture.offset > 0 {
         let before = count(picture.offset as u64, "element");
         line(

@@ -159,12 +159,22 @@ class Explorer {
     const where = isInFile(tensor) ? 'file bytes' : 'storage bytes';
     const pair = (name, label, text) => el('div', { class: `r-${name}` }, el('dt', {}, label), el('dd', {}, text));
     fill(this.readout, 
-      pair('value', 'value', value ? value.text : 'not embedded'),
+      pair('value', 'value', value ? value.text : 'not embedded'), this.standsFor(value),
       pair('index', 'index', `[${index.join(', ')}]`),
       pair('flat', 'flat', grouped(flat)),
       pair('element', 'storage element', grouped(this.element)),
-      pair('byte', where, `${grouped(from)} – ${grouped(to - 1)}`),
+      pair('byte', where, to - from > 1 ? `${grouped(from)} – ${grouped(to - 1)}` : grouped(from)),
       pair('hex', 'bytes', bytes ? bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ') : '–'));
+  }
+
+  /** What a quantized integer stands for: scale · (q − zero point), the scales along an axis where there are several. */
+  standsFor(value) {
+    const { tensor } = this;
+    const { scale, zero_point: zero, scales, zero_points: zeros, axis } = tensor.extra || {};
+    const along = (list) => (Array.isArray(list) ? list[this.index[axis]] : undefined);
+    const [by, from] = [scale === undefined ? along(scales) : scale, zero === undefined ? along(zeros) : zero];
+    if (!value || by === undefined || from === undefined) return null;
+    return el('div', { class: 'r-real' }, el('dt', {}, 'stands for'), el('dd', {}, String(Number((by * (value.number - from)).toPrecision(7)))));
   }
 
   /** Which part of the tensor the grids show: changes only where the selection leaves it. */

@@ -385,8 +385,11 @@ fn group(out: &mut dyn Write, conv: &Convolution, paint: Paint) -> Result<()> {
             count(conv.filters_per_group() as u64, "output channel"),
         ),
         (_, false) => format!(
-            "Filter o belongs to group o // {}, and sees only that group's {}{}. The weight is {weight}.",
-            conv.filters_per_group(),
+            "Filter o belongs to group {}, and sees only that group's {}{}. The weight is {weight}.",
+            match conv.filters_per_group() {
+                1 => "o".to_owned(),
+                each => format!("o // {each}"),
+            },
             count(conv.channels_per_group() as u64, "channel"),
             if conv.is_depthwise() {
                 ": depthwise"
