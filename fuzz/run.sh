@@ -10,7 +10,7 @@ mkdir -p "fuzz/corpus/$target"
 log=$(mktemp)
 export RAYON_NUM_THREADS=1
 status=0
-cargo +nightly fuzz run "$target" "fuzz/corpus/$target" -- \
+cargo +nightly fuzz run -s none "$target" "fuzz/corpus/$target" -- \
     -dict=fuzz/dictionaries/checkpoint.dict -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=5 -max_len=16384 \
     -print_final_stats=1 > "$log" 2>&1 || status=$?
 tail -n 40 "$log"
