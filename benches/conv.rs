@@ -58,7 +58,7 @@ fn conv(criterion: &mut Criterion) {
             .collect();
         let arguments = Arguments {
             stride: [layer.stride; 2],
-            padding: Padding::Explicit([layer.padding; 2]),
+            padding: Padding::Sizes([layer.padding; 2]),
             groups: layer.groups,
             ..Arguments::default()
         };

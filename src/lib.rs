@@ -52,8 +52,8 @@
 //! | geometry | |
 //! | shapes | bytes, checkpoint, geometry, script, tensor |
 //! | checkpoint | bytes, container, pickle, safetensors, tensor |
-//! | explain | bytes, container, checkpoint, execute, tensor |
-//! | execute | tensor |
+//! | explain | bytes, checkpoint, container, execute, geometry, tensor |
+//! | execute | geometry, tensor |
 //! | picture | bytes |
 //! | recover | bytes, checkpoint, safetensors, tensor |
 //! | check | bytes, checkpoint, container, explain, safetensors |

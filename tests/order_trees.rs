@@ -30,7 +30,7 @@ fn call(line: &str) -> Call {
     let weight: [usize; 4] = sizes(value("weight"));
     let arguments = Arguments {
         stride: sizes(value("stride")),
-        padding: Padding::Explicit(sizes(value("padding"))),
+        padding: Padding::Sizes(sizes(value("padding"))),
         dilation: sizes(value("dilation")),
         groups: value("groups").parse().unwrap(),
         ..Arguments::default()

@@ -260,6 +260,13 @@ fn a_class_of_somebodys_own_is_said_to_be_assumed() {
     let (code, document) = walk("questions/mnist_q2_module.pth", "--input 1,1,28,28");
     assert_eq!(code, Some(1));
     assert_eq!(document["verdict"], "assumed-order-breaks");
+    let behind: Vec<&str> = document["would_fit_after"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["module"].as_str().unwrap())
+        .collect();
+    assert_eq!(behind, ["conv1", "conv2"]);
     // the part that is torch's own is no assumption
     let (code, document) = walk(
         "shapes/own_class.pth",

@@ -8,6 +8,7 @@ use crate::bytes::Limits;
 use crate::checkpoint;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Part;
+use crate::checkpoint::Salvage;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Checks a folder or an index, and all files that belong to it.
@@ -32,7 +33,7 @@ pub(super) fn of(path: &Path, limits: &Limits) -> Result<Report> {
     }
     let parts = match checkpoint::parts(path, limits) {
         Ok(parts) => parts,
-        Err(error) => return not_even_the_index(report, unread, error),
+        Err(error) => return not_even_the_index(report, path, limits, unread.ok_or(error)?),
     };
     for part in &parts {
         report.part(part, unread.is_some(), limits)?;
@@ -44,11 +45,18 @@ pub(super) fn of(path: &Path, limits: &Limits) -> Result<Report> {
     Ok(report)
 }
 
-fn not_even_the_index(mut report: Report, unread: Option<Error>, error: Error) -> Result<Report> {
-    let Some(unread) = unread else {
-        return Err(error);
-    };
-    report.add("index", "", None, unread.to_string());
+/// The index itself is damaged: what the files beside it hold.
+fn not_even_the_index(
+    mut report: Report,
+    path: &Path,
+    limits: &Limits,
+    error: Error,
+) -> Result<Report> {
+    report.add("index", "", None, error.to_string());
+    if let Ok(salvage) = Salvage::open(path, limits) {
+        report.format = salvage.checkpoint.format().name();
+        report.contents(&salvage, None);
+    }
     Ok(report)
 }
 

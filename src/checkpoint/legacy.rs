@@ -22,9 +22,9 @@ use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
 use crate::checkpoint::names;
+use crate::checkpoint::persistent;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
-use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
@@ -267,7 +267,7 @@ impl Walk {
         python: Python<'_>,
         key: ValueId,
     ) -> Result<(), Stop> {
-        let key = storages::key_of(python, key)?;
+        let key = persistent::key_of(python, key)?;
         let Some(&dtype) = dtypes.get(&key) else {
             return Err(Stop::from(Error::malformed(format!(
                 "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
@@ -326,7 +326,7 @@ fn declared(cursor: &mut Cursor<'_>, dtype: DType) -> Result<usize> {
     let numel = cursor.u64("its length")?;
     let start = cursor.position();
     let nbytes = usize::try_from(numel).ok();
-    let nbytes = nbytes.and_then(|numel| storages::storage_bytes(dtype, numel));
+    let nbytes = nbytes.and_then(|numel| persistent::storage_bytes(dtype, numel));
     nbytes.ok_or_else(|| {
         Error::malformed(format!(
             "it should have {numel} elements of {dtype}: too many"
@@ -352,7 +352,7 @@ fn first_types(graph: &Graph) -> Result<HashMap<String, DType>> {
         if let Value::Persistent(description) = value
             && python.class_named_by(id).is_none()
         {
-            let said = storages::persistent_id(python, *description, 6);
+            let said = persistent::persistent_id(python, *description, 6);
             let said = said.map_err(|e| e.at_offset(graph.offset(id)))?;
             types.entry(said.key).or_insert(said.dtype);
         }
@@ -384,8 +384,8 @@ pub(super) fn lone_storage(bytes: &[u8], limits: &Limits) -> Result<LoneStorage>
             python.get(root).kind()
         )));
     };
-    let said = storages::persistent_id(python, *description, 6)?;
-    let nbytes = storages::storage_bytes(said.dtype, said.numel);
+    let said = persistent::persistent_id(python, *description, 6)?;
+    let nbytes = persistent::storage_bytes(said.dtype, said.numel);
     match stream.runs.get(&said.key) {
         Some(range) if Some(range.len()) == nbytes => Ok(LoneStorage {
             dtype: said.dtype,

@@ -24,6 +24,7 @@ mod nested;
 mod numpy;
 mod objects;
 mod open;
+mod persistent;
 mod pieces;
 mod places;
 mod python;

@@ -86,10 +86,10 @@ fn geometry(args: &Args, weight: &[usize]) -> Result<Geometry> {
     let weight = four("weight", weight)?;
     let options = args.convolution.options();
     let padding = match options.padding {
-        None => conv2d::Padding::Explicit([0, 0]),
+        None => conv2d::Padding::Sizes([0, 0]),
         Some(explain::Padding::Same) => conv2d::Padding::Same,
         Some(explain::Padding::Valid) => conv2d::Padding::Valid,
-        Some(explain::Padding::Sizes(sizes)) => conv2d::Padding::Explicit(pair(Some(sizes), 0)?),
+        Some(explain::Padding::Sizes(sizes)) => conv2d::Padding::Sizes(pair(Some(sizes), 0)?),
     };
     let arguments = Arguments {
         stride: pair(options.stride, 1)?,

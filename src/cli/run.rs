@@ -518,7 +518,7 @@ fn arguments(convolution: &Convolution, execution: &Execution) -> Result<Argumen
         padding: match &hyper.padding.value {
             explain::Padding::Same => conv2d::Padding::Same,
             explain::Padding::Valid => conv2d::Padding::Valid,
-            explain::Padding::Sizes(sizes) => conv2d::Padding::Explicit(pair(sizes)?),
+            explain::Padding::Sizes(sizes) => conv2d::Padding::Sizes(pair(sizes)?),
         },
         dilation: pair(&hyper.dilation.value)?,
         groups: convolution.groups.value,

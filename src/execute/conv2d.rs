@@ -12,17 +12,10 @@ use ndarray::ArrayView4;
 use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Real;
+use crate::geometry::{Misfit, Window, WindowKind};
 
-/// `padding` as given to Conv2d.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Padding {
-    /// Rows at top and bottom, columns at left and right.
-    Explicit([usize; 2]),
-    /// `'same'`: the output is as large as the input; stride must be 1.
-    Same,
-    /// `'valid'`: none.
-    Valid,
-}
+/// `padding` as given to Conv2d: sizes are rows at top and bottom, columns at left and right.
+pub type Padding = crate::geometry::Padding<[usize; 2]>;
 
 /// `padding_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +96,7 @@ impl Default for Arguments {
     fn default() -> Self {
         Self {
             stride: [1, 1],
-            padding: Padding::Explicit([0, 0]),
+            padding: Padding::Sizes([0, 0]),
             dilation: [1, 1],
             groups: 1,
             padding_mode: PaddingMode::Zeros,
@@ -309,16 +302,12 @@ fn check_arguments(
 fn total_padding(kernel: [usize; 2], arguments: &Arguments) -> Result<[[usize; 2]; 2]> {
     let mut pads = [[0; 2]; 2];
     for axis in 0..2 {
-        pads[axis] = match arguments.padding {
-            Padding::Valid => [0, 0],
-            Padding::Explicit(p) => [p[axis], p[axis]],
-            Padding::Same => {
-                let total = arguments.dilation[axis]
-                    .checked_mul(kernel[axis] - 1)
-                    .ok_or_else(|| Error::usage("dilation * (kernel - 1) overflows"))?;
-                [total / 2, total - total / 2]
-            }
-        };
+        let (stride, dilation) = (arguments.stride[axis], arguments.dilation[axis]);
+        let (before, after) = arguments
+            .padding
+            .on(axis, kernel[axis], dilation, stride)
+            .map_err(|misfit| Error::usage(misfit.to_string()))?;
+        pads[axis] = [before, after];
     }
     Ok(pads)
 }
@@ -368,18 +357,23 @@ fn geometry(
             padding[axis],
             arguments.dilation[axis],
         );
-        let padded = p.checked_mul(2).and_then(|p| p.checked_add(size));
-        let extent = d.checked_mul(k - 1).and_then(|e| e.checked_add(1));
-        let (Some(padded), Some(extent)) = (padded, extent) else {
-            return Err(Error::usage("padding or dilation overflows"));
+        let window = Window {
+            input: size,
+            padding: (p, p),
+            dilation: d,
+            kernel: k,
+            stride: s,
+            kind: WindowKind::Floor,
         };
-        if padded < extent {
-            let name = ["height", "width"][axis];
-            return Err(Error::usage(format!(
-                "the input's {name} {size} with padding {p} is {padded}, smaller than the kernel's extent {extent} (= dilation {d} * (kernel {k} - 1) + 1)"
-            )));
-        }
-        output[axis] = (padded - extent) / s + 1;
+        output[axis] = window.output().map_err(|misfit| match misfit {
+            Misfit::TooSmall(extent, padded) => {
+                let name = ["height", "width"][axis];
+                Error::usage(format!(
+                    "the input's {name} {size} with padding {p} is {padded}, smaller than the kernel's extent {extent} (= dilation {d} * (kernel {k} - 1) + 1)"
+                ))
+            }
+            _ => Error::usage("padding or dilation overflows"),
+        })?;
     }
     for (what, sizes) in [
         ("output", [n, weight[0], output[0], output[1]]),
@@ -442,7 +436,7 @@ mod tests {
     #[test]
     fn the_output_size_follows_the_formula() {
         let cifar = Arguments {
-            padding: Padding::Explicit([2, 2]),
+            padding: Padding::Sizes([2, 2]),
             ..Arguments::default()
         };
         let g = prepared([1, 3, 32, 32], [192, 3, 5, 5], cifar).unwrap();

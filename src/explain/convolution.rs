@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::hyperparameters::{Hyperparameters, Known, Origin, Padding};
+use super::hyperparameters::{Hyperparameters, Known, Origin};
 use super::layer::LayerOptions;
 use super::window::check_padding;
 use crate::error::{Error, Result};
+use crate::geometry::{Misfit, Window, WindowKind};
 
 /// A convolution, seen through its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,53 +150,28 @@ impl Convolution {
         let (kernel, stride) = (self.kernel[axis], hyper.stride.value[axis]);
         let (dilation, output_padding) =
             (hyper.dilation.value[axis], hyper.output_padding.value[axis]);
-        let too_large = || Error::usage("sizes of this input or kernel overflow");
-        let reach = kernel
-            .saturating_sub(1)
-            .checked_mul(dilation)
-            .ok_or_else(too_large)?;
-        let padding = match &hyper.padding.value {
-            Padding::Valid => (0, 0),
-            Padding::Sizes(sizes) => (sizes[axis], sizes[axis]),
-            Padding::Same if stride != 1 => {
-                return Err(Error::usage("padding 'same' needs stride 1"));
-            }
-            Padding::Same => (reach / 2, reach - reach / 2),
-        };
-        let add = |a: usize, b: usize| a.checked_add(b).ok_or_else(too_large);
-        let base = OutputAxis {
+        let refuse = |misfit: Misfit| Error::usage(misfit.to_string());
+        let padding = hyper.padding.value.on(axis, kernel, dilation, stride);
+        let window = Window {
             input,
-            padding,
+            padding: padding.map_err(refuse)?,
+            dilation,
+            kernel,
+            stride,
+            kind: match self.transposed {
+                true => WindowKind::Transposed(output_padding),
+                false => WindowKind::Floor,
+            },
+        };
+        Ok(OutputAxis {
+            input,
+            padding: window.padding,
             dilation,
             kernel,
             stride,
             output_padding,
-            output: 0,
-            unread: 0,
-        };
-        if self.transposed {
-            let grown = input
-                .saturating_sub(1)
-                .checked_mul(stride)
-                .ok_or_else(too_large)?;
-            let full = add(add(grown, reach)?, add(output_padding, 1)?)?;
-            let output = full
-                .checked_sub(add(padding.0, padding.1)?)
-                .filter(|&output| output > 0)
-                .ok_or_else(|| Error::usage("the padding takes away the whole output"))?;
-            return Ok(OutputAxis { output, ..base });
-        }
-        let padded = add(add(input, padding.0)?, padding.1)?;
-        let room = padded.checked_sub(add(reach, 1)?).ok_or_else(|| {
-            Error::usage(format!(
-                "the kernel spans {} but the padded input is only {padded}",
-                reach.saturating_add(1)
-            ))
-        })?;
-        Ok(OutputAxis {
-            output: room / stride + 1,
-            unread: room % stride,
-            ..base
+            output: window.output().map_err(refuse)?,
+            unread: window.unread(),
         })
     }
 }
@@ -253,8 +229,9 @@ fn input_channels(shape: &[usize], options: &LayerOptions) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolution, Origin, Padding};
+    use super::{Convolution, Origin};
     use crate::explain::layer::LayerOptions;
+    use crate::geometry::Padding;
 
     fn conv(transposed: bool, shape: &[usize], options: &LayerOptions) -> Convolution {
         Convolution::of(transposed, shape, None, None, options).unwrap()

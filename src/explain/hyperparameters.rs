@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::layer::LayerOptions;
 use crate::error::{Error, Result};
 use crate::execute::PaddingMode;
+pub use crate::geometry::Padding;
 
 /// A value, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +33,6 @@ pub enum Origin {
     Follows,
     /// Nobody: PyTorch's default.
     Default,
-}
-
-/// Padding as PyTorch takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Padding {
-    /// `'same'`: as much as keeps the size.
-    Same,
-    /// `'valid'`: none.
-    Valid,
-    /// Per axis, on both sides.
-    Sizes(Vec<usize>),
 }
 
 /// The arguments of a convolution that its weight does not show.

@@ -14,7 +14,7 @@ use super::call::{Outcome, Trouble, refuse, unknown};
 use super::program::Program;
 use super::scalar;
 use super::trace::Trace;
-use super::value::{Tensor, Tuple, Value};
+use super::value::Value;
 use crate::error::Error;
 use crate::script::{Expr, Function, Stmt, Target};
 
@@ -28,7 +28,7 @@ pub(super) struct Interpreter<'p> {
     pub(super) program: &'p Program,
     pub(super) trace: Trace,
     /// Attributes that the code has set.
-    set: HashMap<(usize, Rc<str>), Value>,
+    pub(super) set: HashMap<(usize, Rc<str>), Value>,
     /// Expressions that may still be evaluated.
     pub(super) fuel: u64,
     depth: usize,
@@ -36,9 +36,9 @@ pub(super) struct Interpreter<'p> {
 
 /// What a function knows.
 pub(super) struct Frame {
-    locals: HashMap<Rc<str>, Value>,
+    pub(super) locals: HashMap<Rc<str>, Value>,
     /// Path of the module that it works for.
-    path: Rc<str>,
+    pub(super) path: Rc<str>,
 }
 
 enum Flow {
@@ -57,7 +57,7 @@ impl<'p> Interpreter<'p> {
         }
     }
 
-    fn spend(&mut self) -> Outcome<()> {
+    pub(super) fn spend(&mut self) -> Outcome<()> {
         match self.fuel.checked_sub(1) {
             Some(fuel) => {
                 self.fuel = fuel;
@@ -162,7 +162,7 @@ impl<'p> Interpreter<'p> {
     }
 
     /// Calls a function.
-    fn call(
+    pub(super) fn call(
         &mut self,
         function: &Rc<Function>,
         receiver: Option<Value>,
@@ -291,7 +291,7 @@ impl<'p> Interpreter<'p> {
         Ok(Flow::Next)
     }
 
-    fn assign(
+    pub(super) fn assign(
         &mut self,
         target: &Target,
         value: Value,
@@ -320,7 +320,7 @@ impl<'p> Interpreter<'p> {
         Ok(())
     }
 
-    fn unpack(
+    pub(super) fn unpack(
         &mut self,
         targets: &[Target],
         value: Value,
@@ -352,7 +352,7 @@ impl<'p> Interpreter<'p> {
     }
 
     /// What a loop goes through: items, submodules, or the parts of a tensor.
-    fn iterate(&mut self, value: &Value) -> Option<Vec<Value>> {
+    pub(super) fn iterate(&mut self, value: &Value) -> Option<Vec<Value>> {
         match value {
             Value::Object(number) => Some(
                 self.program
@@ -371,367 +371,6 @@ impl<'p> Interpreter<'p> {
             other => other.items(),
         }
     }
-
-    fn eval(&mut self, expression: &Expr, frame: &mut Frame) -> Outcome {
-        self.spend()?;
-        Ok(match expression {
-            Expr::None => Value::None,
-            Expr::Bool(b) => Value::Bool(*b),
-            Expr::Int(n) => Value::Int(*n),
-            Expr::Float(x) => Value::Float(*x),
-            Expr::Str(text) => Value::Str(text.clone()),
-            Expr::Name(name) => match frame.locals.get(name) {
-                Some(value) => value.clone(),
-                None => Value::Function(name.clone()),
-            },
-            Expr::Attribute(object, name) => {
-                return self.attribute(expression, object, name, frame);
-            }
-            Expr::Item(list, index) => {
-                let list = self.eval(list, frame)?;
-                let index = self.eval(index, frame)?;
-                return self.item(list, index, frame);
-            }
-            Expr::Call(function, arguments) => return self.called(function, arguments, frame),
-            Expr::List(items) => Value::list(self.all(items, frame)?),
-            Expr::Tuple(items) => Value::tuple(self.all(items, frame)?),
-            Expr::Dict(entries) => {
-                let mut found = Vec::new();
-                for (key, value) in entries {
-                    found.push((self.eval(key, frame)?, self.eval(value, frame)?));
-                }
-                Value::Dict(Rc::new(std::cell::RefCell::new(found)))
-            }
-            Expr::Choice(parts) => {
-                let (condition, then, other) = &**parts;
-                match self.eval(condition, frame)?.truth() {
-                    Some(true) => return self.eval(then, frame),
-                    Some(false) => return self.eval(other, frame),
-                    None => Value::Unknown,
-                }
-            }
-            Expr::Operator(name @ ("and" | "or"), sides) => {
-                let left = self.eval(&sides[0], frame)?;
-                match left.truth() {
-                    Some(truth) if truth == (*name == "or") => left,
-                    Some(_) => return self.eval(&sides[1], frame),
-                    None => Value::Unknown,
-                }
-            }
-            Expr::Operator(name, sides) => {
-                let sides = self.all(sides, frame)?;
-                let path = frame.path.clone();
-                return self.trace.apply(name, &sides, &[], &path);
-            }
-        })
-    }
-
-    fn all(&mut self, items: &[Expr], frame: &mut Frame) -> Outcome<Vec<Value>> {
-        items.iter().map(|item| self.eval(item, frame)).collect()
-    }
-
-    fn item(&mut self, list: Value, index: Value, frame: &Frame) -> Outcome {
-        match &list {
-            Value::Object(number) => {
-                let parts = self.program.parts(*number);
-                let at = match &index {
-                    Value::Str(name) => return Ok(self.get(*number, name)),
-                    index => index.int(),
-                };
-                let at = at.map(|at| if at < 0 { at + parts.len() as i64 } else { at });
-                let part = at.and_then(|at| parts.get(usize::try_from(at).ok()?).copied());
-                Ok(part.map_or(Value::Unknown, Value::Object))
-            }
-            Value::Tensor(_) => {
-                let path = frame.path.clone();
-                self.trace
-                    .apply("select", &[list.clone(), Value::Int(0), index], &[], &path)
-            }
-            _ => scalar::item(&list, &index),
-        }
-    }
-
-    /// An attribute of an object in the file.
-    fn get(&self, object: usize, name: &str) -> Value {
-        let set = self.set.get(&(object, name.into()));
-        set.cloned()
-            .or_else(|| self.program.attribute(object, name))
-            .unwrap_or(Value::Unknown)
-    }
-
-    fn attribute(
-        &mut self,
-        whole: &Expr,
-        object: &Expr,
-        name: &Rc<str>,
-        frame: &mut Frame,
-    ) -> Outcome {
-        if let Some(path) = self.global(whole, frame) {
-            return Ok(match path.strip_prefix("CONSTANTS.c") {
-                Some(number) => self.program.constant(number),
-                None => Value::Function(path.into()),
-            });
-        }
-        let object = self.eval(object, frame)?;
-        Ok(match &object {
-            Value::Object(number) => self.get(*number, name),
-            Value::Tuple(tuple) => {
-                let at = tuple.fields.iter().position(|field| **field == **name);
-                at.and_then(|at| tuple.items.get(at))
-                    .cloned()
-                    .unwrap_or(Value::Unknown)
-            }
-            Value::Tensor(_) => {
-                let path = frame.path.clone();
-                match &**name {
-                    "shape" => self.trace.apply("size", &[object.clone()], &[], &path)?,
-                    "dtype" | "device" => {
-                        self.trace
-                            .apply(&format!("prim.{name}"), &[object.clone()], &[], &path)?
-                    }
-                    "T" => self.trace.apply("numpy_T", &[object.clone()], &[], &path)?,
-                    _ => Value::Unknown,
-                }
-            }
-            _ => Value::Unknown,
-        })
-    }
-
-    /// The full name, where an expression is one and does not begin with a variable.
-    fn global(&self, expression: &Expr, frame: &Frame) -> Option<String> {
-        let path = expression.dotted()?;
-        let first = path.split('.').next()?;
-        (!frame.locals.contains_key(first)).then_some(path)
-    }
-
-    fn called(
-        &mut self,
-        function: &Expr,
-        arguments: &[(Option<Rc<str>>, Expr)],
-        frame: &mut Frame,
-    ) -> Outcome {
-        if let Some(name) = self.global(function, frame) {
-            return self.global_called(&name, arguments, frame);
-        }
-        if let Expr::Attribute(object, method) = function {
-            let receiver = self.eval(object, frame)?;
-            let arguments = self.arguments(arguments, frame)?;
-            return self.method(receiver, method, arguments, frame);
-        }
-        match self.eval(function, frame)? {
-            Value::Function(name) => self.global_called(&name, arguments, frame),
-            Value::Object(object) => {
-                let arguments = self.arguments(arguments, frame)?;
-                self.module(object, arguments)
-            }
-            _ => {
-                self.arguments(arguments, frame)?;
-                Ok(Value::Unknown)
-            }
-        }
-    }
-
-    fn arguments(
-        &mut self,
-        arguments: &[(Option<Rc<str>>, Expr)],
-        frame: &mut Frame,
-    ) -> Outcome<Vec<(Option<Rc<str>>, Value)>> {
-        let arguments = arguments.iter();
-        arguments
-            .map(|(name, value)| Ok((name.clone(), self.eval(value, frame)?)))
-            .collect()
-    }
-
-    fn method(
-        &mut self,
-        receiver: Value,
-        method: &Rc<str>,
-        arguments: Vec<(Option<Rc<str>>, Value)>,
-        frame: &Frame,
-    ) -> Outcome {
-        let Value::Object(object) = receiver else {
-            let (mut positional, named) = split(arguments);
-            positional.insert(0, receiver);
-            return self.operator(method, positional, named, frame);
-        };
-        if &**method == "forward" {
-            return self.module(object, arguments);
-        }
-        if let Some(function) = self.program.method(object, method) {
-            let path: Rc<str> = self.program.path(object).into();
-            return self.call(&function, Some(Value::Object(object)), arguments, path);
-        }
-        match (&**method, self.get(object, method)) {
-            (_, Value::Object(part)) => self.module(part, arguments),
-            ("values", _) => Ok(Value::list(
-                self.program
-                    .parts(object)
-                    .into_iter()
-                    .map(Value::Object)
-                    .collect(),
-            )),
-            ("items", _) => {
-                let parts = self.program.parts(object).into_iter();
-                let pairs = parts.map(|part| {
-                    let path = self.program.path(part);
-                    let name = path.rsplit('.').next().unwrap_or(path);
-                    Value::tuple(vec![Value::text(name), Value::Object(part)])
-                });
-                Ok(Value::list(pairs.collect()))
-            }
-            _ => Ok(Value::Unknown),
-        }
-    }
-
-    fn operator(
-        &mut self,
-        name: &str,
-        mut positional: Vec<Value>,
-        named: Vec<(String, Value)>,
-        frame: &Frame,
-    ) -> Outcome {
-        // x.view(1, -1): sizes one by one
-        let spread = ["view", "reshape", "permute", "expand", "repeat", "tile"]
-            .contains(&super::ops::bare(name));
-        if spread && positional.len() > 1 && matches!(positional[1], Value::Int(_)) {
-            let sizes = positional.split_off(1);
-            positional.push(Value::list(sizes));
-        }
-        let path = frame.path.clone();
-        self.trace.apply(name, &positional, &named, &path)
-    }
-
-    fn global_called(
-        &mut self,
-        name: &str,
-        arguments: &[(Option<Rc<str>>, Expr)],
-        frame: &mut Frame,
-    ) -> Outcome {
-        match (name, arguments) {
-            // types are no values
-            ("annotate" | "unchecked_cast", [_, (_, value)]) => return self.eval(value, frame),
-            ("uninitialized", _) => return Ok(Value::Unknown),
-            ("isinstance", [(_, value), (_, class)]) => {
-                let value = self.eval(value, frame)?;
-                return Ok(is_instance(&value, class).map_or(Value::Unknown, Value::Bool));
-            }
-            _ => {}
-        }
-        let arguments = self.arguments(arguments, frame)?;
-        if let Some(function) = self.program.function(name) {
-            let path = frame.path.clone();
-            return self.call(&function, None, arguments, path);
-        }
-        if let Some(fields) = self.program.named_tuple(name) {
-            let (items, _) = split(arguments);
-            return Ok(Value::Tuple(Rc::new(Tuple { items, fields })));
-        }
-        let (positional, named) = split(arguments);
-        if let Some(result) = self.builtin(name, &positional, frame) {
-            return result;
-        }
-        if name.starts_with("__torch__.") {
-            return unknown(format!("{name} is not in the file"));
-        }
-        self.operator(name, positional, named, frame)
-    }
-
-    /// Functions of Python's own.
-    fn builtin(&mut self, name: &str, arguments: &[Value], frame: &Frame) -> Option<Outcome> {
-        let first = arguments.first();
-        Some(match name {
-            "ops.prim.RaiseException" | "raise" => {
-                let message = first.map_or_else(String::new, |value| value.show(200));
-                let inputs: Vec<Tensor> = frame
-                    .locals
-                    .values()
-                    .flat_map(Value::tensors)
-                    .filter(|t| t.live)
-                    .take(1)
-                    .collect();
-                let path = frame.path.clone();
-                Err(self.trace.raised(
-                    message.trim_start_matches("AssertionError: "),
-                    &inputs,
-                    &path,
-                ))
-            }
-            "range" => {
-                let numbers: Option<Vec<i64>> = arguments.iter().map(Value::int).collect();
-                let (start, end, step) = match numbers.as_deref() {
-                    Some([end]) => (0, *end, 1),
-                    Some([start, end]) => (*start, *end, 1),
-                    Some([start, end, step]) if *step != 0 => (*start, *end, *step),
-                    _ => return Some(Ok(Value::Unknown)),
-                };
-                let count = if step > 0 {
-                    end.saturating_sub(start)
-                } else {
-                    start.saturating_sub(end)
-                };
-                let count = count.max(0).unsigned_abs().div_ceil(step.unsigned_abs());
-                if count > 1 << 20 {
-                    return Some(unknown("a loop of more than a million rounds"));
-                }
-                Ok(Value::list(
-                    (0..count as i64)
-                        .map(|n| Value::Int(start + n * step))
-                        .collect(),
-                ))
-            }
-            "getattr" => match arguments {
-                [Value::Object(object), Value::Str(name), default @ ..] => {
-                    Ok(match self.get(*object, name) {
-                        Value::Unknown => default.first().cloned().unwrap_or(Value::Unknown),
-                        value => value,
-                    })
-                }
-                _ => Ok(Value::Unknown),
-            },
-            "hasattr" => match arguments {
-                [Value::Object(object), Value::Str(name)] => Ok(Value::Bool(!matches!(
-                    self.get(*object, name),
-                    Value::Unknown
-                ))),
-                _ => Ok(Value::Unknown),
-            },
-            "enumerate" => match first.and_then(|value| self.iterate(value)) {
-                Some(items) => {
-                    let pairs = items.into_iter().enumerate();
-                    Ok(Value::list(
-                        pairs
-                            .map(|(n, item)| Value::tuple(vec![Value::Int(n as i64), item]))
-                            .collect(),
-                    ))
-                }
-                None => Ok(Value::Unknown),
-            },
-            "reversed" => match first.and_then(|value| self.iterate(value)) {
-                Some(mut items) => {
-                    items.reverse();
-                    Ok(Value::list(items))
-                }
-                None => Ok(Value::Unknown),
-            },
-            "zip" => {
-                let lists: Option<Vec<Vec<Value>>> =
-                    arguments.iter().map(|value| self.iterate(value)).collect();
-                let lists = lists?;
-                let length = lists.iter().map(Vec::len).min().unwrap_or(0);
-                let rows = (0..length)
-                    .map(|n| Value::tuple(lists.iter().map(|list| list[n].clone()).collect()));
-                Ok(Value::list(rows.collect()))
-            }
-            "len" => match first {
-                Some(Value::Object(object)) => {
-                    Ok(Value::Int(self.program.parts(*object).len() as i64))
-                }
-                _ => return None,
-            },
-            "print" => Ok(Value::None),
-            _ => return None,
-        })
-    }
 }
 
 /// An outcome that may be missing: what is missing is unknown.
@@ -745,19 +384,6 @@ impl Transpose for Option<Outcome> {
     }
 }
 
-type Split = (Vec<Value>, Vec<(String, Value)>);
-
-fn split(arguments: Vec<(Option<Rc<str>>, Value)>) -> Split {
-    let mut found = (Vec::new(), Vec::new());
-    for (name, value) in arguments {
-        match name {
-            Some(name) => found.1.push((name.to_string(), value)),
-            None => found.0.push(value),
-        }
-    }
-    found
-}
-
 /// Whether the block only raises.
 fn only_raises(block: &[Stmt]) -> bool {
     let raises = |statement: &Stmt| match statement {
@@ -767,31 +393,4 @@ fn only_raises(block: &[Stmt]) -> bool {
         _ => false,
     };
     block.iter().any(raises)
-}
-
-/// `isinstance`, as far as shapes depend on it.
-fn is_instance(value: &Value, class: &Expr) -> Option<bool> {
-    let name = match class {
-        Expr::Tuple(classes) => {
-            let mut any = false;
-            for class in classes {
-                any |= is_instance(value, class)?;
-            }
-            return Some(any);
-        }
-        Expr::Item(class, _) => class.dotted()?,
-        class => class.dotted()?,
-    };
-    Some(match (value, name.as_str()) {
-        (Value::Unknown, _) => return None,
-        (Value::Tensor(_), "Tensor" | "torch.Tensor") => true,
-        (Value::Int(_), "int")
-        | (Value::Float(_), "float")
-        | (Value::Bool(_), "bool")
-        | (Value::Str(_), "str") => true,
-        (Value::List(_), "List" | "list")
-        | (Value::Tuple(_), "Tuple" | "tuple")
-        | (Value::Dict(_), "Dict" | "dict") => true,
-        _ => false,
-    })
 }

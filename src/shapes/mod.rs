@@ -3,7 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | which model, which inputs, what came of it? | [`walk`] |
-//! | what does TorchScript's code do? And that of known modules? | `interpreter`, [`known`] |
+//! | what does TorchScript's code do? And that of known modules? | `interpreter`, `expressions`, `calls`, [`known`] |
 //! | what does an exported graph do? | `exported` |
 //! | which shape does an operator give? | [`ops`] |
 //! | what happened, step by step? | [`trace`] |
@@ -12,10 +12,13 @@
 //! Nothing of a tensor's elements is read, save single numbers that a program keeps as constants.
 
 mod call;
+mod calls;
 mod exported;
+mod expressions;
 pub mod fits;
 mod interpreter;
 mod known;
+mod numbers;
 mod ops;
 mod program;
 mod scalar;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::call::{Outcome, Trouble};
+use super::call::{Outcome, Trouble, Wrong};
 use super::exported;
 use super::fits;
 use super::fits::Fits;
@@ -14,7 +14,7 @@ use super::value::{Origin, Tensor, Value};
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::{ExportedGraph, InputKind, SymSize};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::DType;
 
 /// What the user asks for.
@@ -70,6 +70,8 @@ pub struct Walk {
     pub parameters: u64,
     /// Which inputs would fit; of an exported program, as far as its operators go.
     pub fits: Option<Fits>,
+    /// Pooling that, put behind convolutions, would let an assumed order fit: found by trying.
+    pub would_fit: Vec<Insert>,
     /// The sizes that an exported program was exported with, one list for each input: `1`, `s0 from 2 up`.
     pub exported_for: Vec<Vec<String>>,
 }
@@ -83,7 +85,7 @@ impl Walk {
     /// and for an unknown module; `Malformed` and `Limit` for code that cannot be read or does not end. An input that
     /// the model refuses is no error: see [`Walk::broken`].
     pub fn of(checkpoint: &Checkpoint, options: &WalkOptions, limits: &Limits) -> Result<Self> {
-        let model = Model::of(checkpoint, options, limits)?;
+        let mut model = Model::of(checkpoint, options, limits)?;
         let shapes: Vec<Vec<usize>> = options
             .inputs
             .iter()
@@ -115,6 +117,7 @@ impl Walk {
                 .map(|file| file.numel)
                 .sum(),
             fits: None,
+            would_fit: Vec::new(),
             exported_for: model.exported_for(),
         };
         walk.warnings.dedup();
@@ -122,6 +125,14 @@ impl Walk {
         if options.fits && walk.lost.is_none() && (walk.broken.is_some() || walk.outputs.is_some())
         {
             walk.fits = fits::search(&model, &shapes, &walk, limits)?;
+        }
+        if walk
+            .broken
+            .as_ref()
+            .is_some_and(|broken| broken.assumed && broken.what == Wrong::Features)
+            && options.inserts.is_empty()
+        {
+            walk.would_fit = model.pools(&walk, &shapes, limits)?;
         }
         Ok(walk)
     }
@@ -289,6 +300,54 @@ impl Model {
             path,
             files,
         })
+    }
+
+    /// Where a `max_pool2d` of 2, the functional call that is seen most, would have to stand for the input to go
+    /// through: behind all convolutions, else behind some of them.
+    fn pools(
+        &mut self,
+        walk: &Walk,
+        shapes: &[Vec<usize>],
+        limits: &Limits,
+    ) -> Result<Vec<Insert>> {
+        const MOST: usize = 6;
+        let mut limits = limits.clone();
+        limits.program_steps = limits.program_steps.min(100_000);
+        let convolutions = walk
+            .steps
+            .iter()
+            .filter(|step| step.op == "conv2d" && step.assumed);
+        let mut behind: Vec<&str> = convolutions.map(|step| step.path.as_str()).collect();
+        behind.dedup();
+        behind.truncate(MOST);
+        let mut choices: Vec<u32> = (1..1 << behind.len()).collect();
+        choices.sort_by_key(|choice| std::cmp::Reverse(choice.count_ones()));
+        for choice in choices {
+            let chosen = behind
+                .iter()
+                .enumerate()
+                .filter(|(number, _)| choice >> number & 1 == 1);
+            let inserts: Vec<Insert> = chosen
+                .map(|(_, path)| Insert {
+                    after: (*path).to_owned(),
+                    op: "max_pool2d".to_owned(),
+                    numbers: vec![2],
+                })
+                .collect();
+            let Body::Script(program, _) = &mut self.body else {
+                return Ok(Vec::new());
+            };
+            program.insert(&inserts);
+            let fits = match self.run(shapes, true, &limits) {
+                Ok(run) => run.trace.broken.is_none() && run.outputs.is_some(),
+                Err(error) if error.kind() == ErrorKind::Limit => false,
+                Err(error) => return Err(error),
+            };
+            if fits {
+                return Ok(inserts);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// The sizes of the inputs that PyTorch takes, where the file says.

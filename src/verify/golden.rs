@@ -201,7 +201,7 @@ fn padding(case: &Map<String, Value>) -> std::result::Result<Padding, String> {
         Some(other) => Err(format!(
             "padding is {other:?}, expected numbers, \"same\" or \"valid\""
         )),
-        None => Ok(Padding::Explicit(pair(case, "padding")?.unwrap_or([0, 0]))),
+        None => Ok(Padding::Sizes(pair(case, "padding")?.unwrap_or([0, 0]))),
     }
 }
 

@@ -370,9 +370,7 @@ fn plain(value: &Value) -> Argument {
             "NaN" => Argument::Float(f64::NAN),
             text => Argument::Str(text.to_owned()),
         },
-        Value::Array(items) => {
-            Argument::List(items.iter().map(|item| argument_or_plain(item)).collect())
-        }
+        Value::Array(items) => Argument::List(items.iter().map(argument_or_plain).collect()),
         Value::Object(_) => Argument::Other("object".to_owned()),
     }
 }

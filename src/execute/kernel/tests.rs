@@ -57,7 +57,7 @@ fn geometry() -> impl Strategy<Value = Geometry> {
                     ndarray::Array4::<f32>::zeros([batch, c * groups, input[0], input[1]]);
                 let arguments = Arguments {
                     stride,
-                    padding: Padding::Explicit(padding),
+                    padding: Padding::Sizes(padding),
                     dilation,
                     groups,
                     ..Arguments::default()

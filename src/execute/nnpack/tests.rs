@@ -62,7 +62,7 @@ const LAYERS: [(Layer, Algorithm); 12] = [
 fn geometry(([i, o, groups], input, kernel, stride, padding): Layer) -> Geometry {
     let arguments = Arguments {
         stride,
-        padding: Padding::Explicit(padding),
+        padding: Padding::Sizes(padding),
         groups,
         ..Arguments::default()
     };

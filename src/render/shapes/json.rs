@@ -34,6 +34,9 @@ pub fn json(walk: &Walk) -> Value {
         "broken": walk.broken.as_ref().map(broken),
         "lost": walk.lost,
         "assumed_order": assumed,
+        "would_fit_after": walk.would_fit.iter().map(|insert| {
+            json!({"module": insert.after, "op": insert.op, "arguments": insert.numbers})
+        }).collect::<Vec<_>>(),
         "warnings": walk.warnings,
         "totals": {
             "parameters": walk.parameters,

@@ -55,7 +55,7 @@ pub fn text(out: &mut dyn Write, walk: &Walk, style: ShapesStyle, paint: Paint) 
     }
     if let Some(broken) = &walk.broken {
         writeln!(out)?;
-        self::broken(out, walk, broken, style, paint)?;
+        self::broken(out, walk, broken, paint)?;
     }
     if let Some(lost) = &walk.lost {
         writeln!(out)?;
@@ -255,13 +255,7 @@ fn labelled(out: &mut dyn Write, paint: Paint, word: &str, text: &str) -> Result
 }
 
 /// Where it broke, and why.
-fn broken(
-    out: &mut dyn Write,
-    walk: &Walk,
-    broken: &Broken,
-    style: ShapesStyle,
-    paint: Paint,
-) -> Result<()> {
+fn broken(out: &mut dyn Write, walk: &Walk, broken: &Broken, paint: Paint) -> Result<()> {
     let layer = if broken.path.is_empty() {
         broken.op.clone()
     } else {
@@ -291,11 +285,15 @@ fn broken(
         paragraph(out, &text, LABEL, WIDTH)?;
     }
     if broken.assumed {
-        let text = "The order here is assumed: the input may be right, and forward another one. --after NAME OP=ARGS puts in \
-                    what forward does between two modules; --module NAME walks one part alone.";
+        let text = "The order here is assumed: the input may be right, and forward another one. \
+                    --after NAME OP=ARGS puts in what forward does between two modules; --module \
+                    NAME walks one part alone.";
         paragraph(out, text, LABEL, WIDTH)?;
+        if let Some(text) = words::suggestion(walk) {
+            writeln!(out)?;
+            labelled(out, paint, "try", &text)?;
+        }
     }
-    let _ = style;
     Ok(())
 }
 

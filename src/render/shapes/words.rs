@@ -104,6 +104,29 @@ fn folded(steps: &[Step]) -> Option<(usize, &Step)> {
     found.map(|(number, step)| (number + 1, step))
 }
 
+/// The flags that would let an assumed order fit.
+pub(super) fn suggestion(walk: &Walk) -> Option<String> {
+    let flags: Vec<String> = walk
+        .would_fit
+        .iter()
+        .map(|insert| {
+            let numbers: Vec<String> = insert.numbers.iter().map(i64::to_string).collect();
+            format!(
+                "--after {} {}={}",
+                insert.after,
+                insert.op,
+                numbers.join(",")
+            )
+        })
+        .collect();
+    (!flags.is_empty()).then(|| {
+        format!(
+            "{} (with these the input goes through to the end: found by trying, not in the file)",
+            flags.join(" ")
+        )
+    })
+}
+
 /// The closing lines: a label and a text each.
 pub(super) fn answers(walk: &Walk, arrow: &str) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
@@ -220,10 +243,10 @@ fn fits(walk: &Walk) -> Vec<(&'static str, String)> {
         Some(n) => format!("{n} channels, "),
         None => String::new(),
     };
-    let whose = if walk.exported_for.is_empty() {
-        ""
-    } else {
-        "the operators: "
+    let whose = match (walk.exported_for.is_empty(), walk.assumed.is_empty()) {
+        (false, _) => "the operators: ",
+        (true, false) => "in the assumed order: ",
+        (true, true) => "",
     };
     found.push(("fits", format!("{whose}{channels}{text}")));
     if let (Some(path), Some(low)) = (&fits.pinned_by, fits.reaches)

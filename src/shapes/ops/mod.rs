@@ -6,6 +6,7 @@
 
 mod convolution;
 mod create;
+mod parts;
 mod pointwise;
 mod pooling;
 mod products;
@@ -20,7 +21,7 @@ use super::call::{Call, Outcome, Said};
 use super::value::Value;
 use crate::tensor::DType;
 
-pub(super) use reshape::sliced;
+pub(super) use parts::sliced;
 
 /// What comes out of a call, and what is to be said about it.
 pub(super) struct Done {

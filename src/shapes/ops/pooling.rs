@@ -125,10 +125,7 @@ pub(super) fn adaptive(call: &mut Call<'_>) -> Outcome {
     }
     let given = call
         .get("output_size")
-        .and_then(|value| match value.items() {
-            Some(items) => Some(items),
-            None => Some(vec![value.clone()]),
-        });
+        .map(|value| value.items().unwrap_or_else(|| vec![value.clone()]));
     let mut shape = input.shape[..lead].to_vec();
     for axis in 0..dims {
         let items = given.as_deref().unwrap_or(&[]);

@@ -1,7 +1,7 @@
 //! The table of operators.
 
 use super::super::call::{Call, Outcome};
-use super::{convolution, create, pointwise, pooling, products, recurrent, reduce, reshape};
+use super::{convolution, create, parts, pointwise, pooling, products, recurrent, reduce, reshape};
 
 /// One row: operators that take the same arguments and whose shapes follow the same rule.
 pub(super) struct Row {
@@ -120,24 +120,24 @@ const TABLE: &[Row] = rows! {
     "unsqueeze" ("self", "dim") => reshape::unsqueeze;
     "cat" "concat" "concatenate" "hstack" "vstack" ("tensors", "dim") => reshape::cat;
     "stack" ("tensors", "dim") => reshape::stack;
-    "chunk" ("self", "chunks", "dim") => reshape::split;
-    "split" "split_with_sizes" "split_copy" "unsafe_split" ("self", "split_size", "dim") => reshape::split;
-    "tensor_split" ("self", "sections", "dim") => reshape::split;
-    "unbind" ("self", "dim") => reshape::split;
-    "select" ("self", "dim", "index") => reshape::select;
-    "slice" ("self", "dim", "start", "end", "step") => reshape::slice;
-    "narrow" ("self", "dim", "start", "length") => reshape::narrow;
+    "chunk" ("self", "chunks", "dim") => parts::split;
+    "split" "split_with_sizes" "split_copy" "unsafe_split" ("self", "split_size", "dim") => parts::split;
+    "tensor_split" ("self", "sections", "dim") => parts::split;
+    "unbind" ("self", "dim") => parts::split;
+    "select" ("self", "dim", "index") => parts::select;
+    "slice" ("self", "dim", "start", "end", "step") => parts::slice;
+    "narrow" ("self", "dim", "start", "length") => parts::narrow;
     "expand" "broadcast_to" ("self", "size") => reshape::expand;
     "expand_as" "view_as" "reshape_as" ("self", "other") => reshape::expand;
     "repeat" ("self", "repeats") => reshape::repeat;
     "tile" ("self", "dims") => reshape::repeat;
     "repeat_interleave" ("self", "repeats", "dim") => reshape::repeat_interleave;
-    "unfold" ("self", "dimension", "size", "step") => reshape::windows;
-    "index" "_unsafe_index" ("self", "indices") => reshape::index;
-    "index_select" ("self", "dim", "index") => reshape::gather;
-    "gather" ("self", "dim", "index") => reshape::gather;
-    "masked_select" ("self", "mask") => reshape::gather;
-    "diagonal" ("self", "offset", "dim1", "dim2") => reshape::diagonal;
+    "unfold" ("self", "dimension", "size", "step") => parts::windows;
+    "index" "_unsafe_index" ("self", "indices") => parts::index;
+    "index_select" ("self", "dim", "index") => parts::gather;
+    "gather" ("self", "dim", "index") => parts::gather;
+    "masked_select" ("self", "mask") => parts::gather;
+    "diagonal" ("self", "offset", "dim1", "dim2") => parts::diagonal;
     "channel_shuffle" "native_channel_shuffle" ("self", "groups") => reshape::channel_shuffle;
     // over axes
     "sum" "mean" "prod" "nansum" "nanmean" "amax" "amin" "logsumexp" "all" "any" "count_nonzero"

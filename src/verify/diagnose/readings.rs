@@ -34,7 +34,7 @@ const MODES: [PaddingMode; 4] = [
 /// How `arguments` read their tensors.
 pub(super) fn of(arguments: &Arguments, weight: [usize; 4], channels: usize) -> Reading {
     let before = match arguments.padding {
-        Padding::Explicit(before) => before,
+        Padding::Sizes(before) => before,
         Padding::Valid => [0, 0],
         Padding::Same => [0, 1].map(|axis| arguments.dilation[axis] * (weight[2 + axis] - 1) / 2),
     };
@@ -138,7 +138,7 @@ fn arguments_that_fit<R>(raw: &super::Raw<'_, R>) -> Vec<Arguments> {
                 stride: [row.stride, column.stride],
                 padding: match row.same {
                     true => Padding::Same,
-                    false => Padding::Explicit([row.before, column.before]),
+                    false => Padding::Sizes([row.before, column.before]),
                 },
                 dilation: [row.dilation, column.dilation],
                 groups: groups.max(1),
@@ -156,7 +156,7 @@ fn changes(from: &Arguments, to: &Arguments) -> Vec<String> {
         false => format!("({a}, {b})"),
     };
     let padding = |padding: Padding| match padding {
-        Padding::Explicit(sizes) => pair(sizes),
+        Padding::Sizes(sizes) => pair(sizes),
         Padding::Same => "'same'".into(),
         Padding::Valid => "'valid'".into(),
     };
@@ -181,7 +181,7 @@ fn changes(from: &Arguments, to: &Arguments) -> Vec<String> {
 
 fn arguments_json(arguments: &Arguments) -> serde_json::Value {
     let padding = match arguments.padding {
-        Padding::Explicit(sizes) => json!(sizes),
+        Padding::Sizes(sizes) => json!(sizes),
         Padding::Same => "same".into(),
         Padding::Valid => "valid".into(),
     };

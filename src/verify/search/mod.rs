@@ -348,7 +348,7 @@ mod tests {
     /// Searches for the order `name` by its output alone; what is found, and whether that is the whole output.
     fn found(name: &str, weight: [usize; 4], seed: u64) -> Option<(Order, usize)> {
         let arguments = Arguments {
-            padding: Padding::Explicit([1, 1]),
+            padding: Padding::Sizes([1, 1]),
             ..Arguments::default()
         };
         let g = conv2d::resolve([1, weight[1], 7, 6], weight, None, &arguments).unwrap();
