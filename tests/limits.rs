@@ -251,6 +251,20 @@ fn each_limit_is_reached_named_and_raised() {
             );
         }
     }
+    // how many steps a program takes is not shown either
+    covered.insert("program_steps");
+    let script = path("torchscript_scripted.pt");
+    let with = |flags: &[&str]| {
+        let walk = ["shapes", script.to_str().unwrap(), "--input", "1,3,8,8"];
+        run(walk.iter().chain(flags))
+    };
+    assert_ne!(with(&[]).code, Some(2));
+    let refusal = with(&["--limit", "program_steps=1"]).refusal();
+    assert!(refusal.contains("(program_steps)"), "{refusal}");
+    assert!(
+        refusal.contains("hint: --limit program_steps=VALUE raises"),
+        "{refusal}"
+    );
     let doubling = fixture("malformed/bomb_memo_doubling.pth");
     let refusal = run(["ls", doubling.to_str().unwrap()]).refusal();
     assert!(

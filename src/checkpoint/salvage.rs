@@ -383,14 +383,29 @@ pub(super) fn of_record(
     let is_last = from.saturating_add(available) >= end_of_file;
     let damage = if member.available < member.record.stored_len || !member.stated && is_last {
         Some(Damage::Cut { available })
-    } else if let Err(error) = zip.measure(member) {
-        Some(Damage::Corrupt(error.message().to_owned()))
+    } else if let Some(why) = wrong_crc(zip, member) {
+        Some(Damage::Corrupt(why))
     } else if available != nbytes {
         Some(Damage::Length { has: available })
     } else {
         None
     };
     (place, damage)
+}
+
+/// What is wrong with the bytes of a stored record; `None` where nobody can tell.
+fn wrong_crc(zip: &Zip, member: &Member) -> Option<String> {
+    let stated = member.record.crc32;
+    if stated == 0 || !member.is_whole() {
+        return None;
+    }
+    match zip.checksum(member) {
+        Ok((_, found)) if found == stated => None,
+        Ok((_, found)) => Some(format!(
+            "its bytes have the CRC {found:08x}, it should be {stated:08x}"
+        )),
+        Err(error) => Some(error.message().to_owned()),
+    }
 }
 
 /// The same of a run of a stream, as far as it lies in the file.

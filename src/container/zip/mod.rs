@@ -170,15 +170,24 @@ impl Zip {
         self.wreck.is_some()
     }
 
-    /// How many bytes a record of a damaged zip has, inflated, as far as they are there. It is read once, however often
-    /// this is asked.
+    /// How many bytes a record of a damaged zip has, inflated, as far as they are there, and their CRC. It is read once,
+    /// however often this is asked.
     ///
     /// # Errors
     ///
-    /// `Malformed` where its data is damaged or has another CRC; `Limit` where it inflates too far, or all records
-    /// together are far more than the file.
+    /// `Malformed` where its data is damaged; `Limit` where it inflates too far, or all records together are far more
+    /// than the file.
+    pub fn checksum(&self, member: &Member) -> Result<(u64, u32)> {
+        self.checks.of(member, &self.source, &self.limits)
+    }
+
+    /// How many bytes a record of a damaged zip has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Zip::checksum`]; `Malformed` where its CRC is another.
     pub fn measure(&self, member: &Member) -> Result<u64> {
-        let (len, crc32) = self.checks.of(member, &self.source, &self.limits)?;
+        let (len, crc32) = self.checksum(member)?;
         let stated = member.record.crc32;
         if stated != 0 && member.is_whole() && stated != crc32 {
             return Err(wrong_crc(&member.record, crc32));
