@@ -16,8 +16,11 @@ use pthinspect::render::{self, Paint};
 use pthinspect::safetensors::Header;
 use pthinspect::scan::{Level, Options, scan_bytes};
 
+/// What is done with the fuzzer's bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target and its name.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub const ALL: &[(&str, Target)] = &[
     ("pickle", pickle),
     ("container", container),
     ("safetensors", safetensors),
@@ -147,8 +150,10 @@ pub fn open_and_explain(bytes: &[u8]) {
 
 /// `scan`: the verdict is that of the worst finding, and no name that nobody vouches for is passed over.
 pub fn scan(bytes: &[u8]) {
-    let mut options = Options::default();
-    options.limits = limits();
+    let options = Options {
+        limits: limits(),
+        ..Options::default()
+    };
     let Ok(report) = scan_bytes("model.pth", bytes.to_vec(), &options) else {
         return;
     };

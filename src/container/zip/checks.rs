@@ -14,10 +14,13 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(super) struct Checks(Mutex<State>);
 
+/// Length and CRC, or why there is none.
+type Found = Result<(u64, u32), (ErrorKind, String)>;
+
 #[derive(Debug)]
 struct State {
-    /// Length and CRC, or why there is none, by the place of the data, its length and its method.
-    known: HashMap<(u64, u64, Method), Result<(u64, u32), (ErrorKind, String)>>,
+    /// By the place of the data, its length and its method.
+    known: HashMap<(u64, u64, Method), Found>,
     kept_left: u64,
     inflated_left: u64,
 }
