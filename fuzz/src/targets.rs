@@ -16,7 +16,7 @@ use pthinspect::render::{self, Paint};
 use pthinspect::safetensors::Header;
 use pthinspect::scan::{Level, Options, scan_bytes};
 
-/// What is done with the fuzzer's bytes.
+/// What is done to an input; it panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target and its name.
@@ -132,7 +132,7 @@ pub fn open_and_explain(bytes: &[u8]) {
         let _ = checkpoint.find_layer(&tensor.name);
     }
     if chosen.iter().all(|tensor| tensor.nbytes() < 1 << 16) {
-        let _ = listing.add_digests(&checkpoint, &chosen);
+        let _ = listing.add_digests(&checkpoint, &chosen, &limits);
     }
     drop(render::ls::json(&listing));
     for tensor in chosen.iter().take(8) {

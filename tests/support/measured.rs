@@ -21,6 +21,10 @@ pub struct Measured {
 ///
 /// Where it takes longer; it is ended first.
 pub fn measure(command: &mut Command, hangs: Duration) -> Measured {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "wait4 below waits, and tells how much memory it took"
+    )]
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
