@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -42,11 +43,17 @@ COMMANDS = [
 LIMIT = 60
 
 
+def bounded() -> None:
+    """In the child: what goes wrong must not fill the disk or the memory."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
+
 def run(program: str, command: str, file: Path, out: Path) -> tuple[float, float, int]:
     """Seconds, megabytes, exit code (negative: a signal)."""
     words = [word.replace("FILE", str(file)).replace("OUT", str(out)) for word in command.split()]
     start = time.monotonic()
-    child = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen([program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=bounded)
     while True:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         seconds = time.monotonic() - start
