@@ -405,6 +405,12 @@ impl Checkpoint {
         start.checked_add(u64::try_from(bits / 8).ok()?)
     }
 
+    /// Bytes of all files that it was read from.
+    pub fn file_len(&self) -> u64 {
+        let files = self.bytes.files.iter();
+        files.fold(0, |sum, file| sum.saturating_add(file.source.len() as u64))
+    }
+
     /// Whether reading the storage takes memory for all of its bytes at once: it is compressed.
     pub fn is_compressed(&self, id: StorageId) -> bool {
         matches!(self.bytes.places.get(id.0), Some(Place::Record(..)))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::Limits;
 use crate::bytes::output;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::RawRecords;
 use crate::checkpoint::Salvage;
 use crate::checkpoint::TensorEntry;
@@ -97,7 +98,7 @@ pub fn recover(path: &Path, out: &Path, options: Options, limits: &Limits) -> Re
         Err(error) => return Err(error),
     };
     let chosen = match &salvage {
-        Some(salvage) => plan(&mut recovery, salvage),
+        Some(salvage) => plan(&mut recovery, salvage, limits),
         None => Vec::new(),
     };
     let raw = match &records {
@@ -204,12 +205,17 @@ fn unclaimed<'r>(
 }
 
 /// What can be saved; says what cannot.
-fn plan<'s>(recovery: &mut Recovery, salvage: &'s Salvage) -> Vec<&'s TensorEntry> {
+fn plan<'s>(
+    recovery: &mut Recovery,
+    salvage: &'s Salvage,
+    limits: &Limits,
+) -> Vec<&'s TensorEntry> {
     recovery.damage.clone_from(&salvage.notes);
+    let mut work = Work::of(salvage, limits);
     let mut chosen = Vec::new();
     let mut names = HashSet::new();
     for tensor in salvage.checkpoint.tensors() {
-        match savable(salvage, tensor, &mut names) {
+        match savable(salvage, tensor, &mut names, &mut work) {
             Ok(()) => {
                 recovery.saved.push(Saved {
                     name: tensor.name.clone(),
@@ -236,10 +242,48 @@ fn plan<'s>(recovery: &mut Recovery, salvage: &'s Salvage) -> Vec<&'s TensorEntr
     chosen
 }
 
+/// Bytes that may still be read and written. A few in the file can be made many: by tensors that are expanded, and by
+/// tensors of one compressed storage, which is inflated for each.
+struct Work {
+    left: u64,
+    most: u64,
+}
+
+impl Work {
+    fn of(salvage: &Salvage, limits: &Limits) -> Self {
+        let storages = salvage.checkpoint.storages().iter();
+        let stored = storages
+            .filter(|storage| storage.view_of.is_none())
+            .fold(0u64, |sum, s| sum.saturating_add(s.nbytes as u64));
+        // what a damaged file declares need not be there
+        let kept = match salvage.checkpoint.file_len() {
+            0 => stored,
+            len => len,
+        };
+        let most = limits.inflated_storage(kept) as u64;
+        Self { left: most, most }
+    }
+
+    fn spend(&mut self, checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<(), String> {
+        let inflated = tensor.storage.filter(|&id| checkpoint.is_compressed(id));
+        let inflated = inflated.and_then(|id| checkpoint.storages().get(id.0));
+        let inflated = inflated.map_or(0, |storage| storage.nbytes as u64);
+        let bytes = inflated.saturating_add(tensor.nbytes() as u64);
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            format!(
+                "its bytes are there, but with those before it they repeat what the file has to more than {} (inflate_ratio)",
+                self.most
+            )
+        })?;
+        Ok(())
+    }
+}
+
 fn savable<'s>(
     salvage: &Salvage,
     tensor: &'s TensorEntry,
     names: &mut HashSet<&'s str>,
+    work: &mut Work,
 ) -> Result<(), String> {
     if let Some(why) = salvage.lost(tensor) {
         return Err(why);
@@ -256,6 +300,7 @@ fn savable<'s>(
     if tensor.name == "__metadata__" {
         return Err("its bytes are there, but safetensors allows no such name".to_owned());
     }
+    work.spend(&salvage.checkpoint, tensor)?;
     // views of meta tensors and of tensors that are expanded beyond all measure fail
     salvage
         .checkpoint

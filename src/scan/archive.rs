@@ -283,7 +283,10 @@ impl Scanner<'_> {
             records: records.as_ref(),
         };
         self.pickles += 1;
-        let limits = self.options.limits.for_pickle(stored_len);
+        let inflated = content
+            .len()
+            .saturating_sub(usize::try_from(stored_len).unwrap_or(0));
+        let limits = self.options.limits.for_inflated(stored_len, inflated);
         let outcome = program::examine(content, &context, &mut self.findings, &limits);
         self.nested_pickles(outcome.nested, inside);
         if outcome.ended && outcome.consumed < content.len() {

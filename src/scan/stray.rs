@@ -40,7 +40,7 @@ pub(super) struct Search {
 pub(super) fn search(bytes: &[u8], known: &[Range<usize>]) -> Search {
     let limits = Limits {
         pickle_steps: 4 << 20,
-        pickle_memory: 64 << 20,
+        pickle_memory: 16 << 20,
         ..Limits::default()
     };
     let mut search = Search::default();

@@ -125,7 +125,7 @@ pub const BOMBS: &[Bomb] = &[
     },
     Bomb {
         name: "long_array_often.pth",
-        make: |p| pickled(p, &often(&array(1 << 20), 50_000)),
+        make: |p| pickled(p, &often(&array(1 << 18), 20_000)),
     },
     Bomb {
         name: "long_names.pth",
@@ -259,16 +259,17 @@ pub const BOMBS: &[Bomb] = &[
         make: |p| exported(p, "", 0, &"{\"a\":".repeat(200_000)),
     },
     Bomb {
-        name: "index_deep.safetensors.index.json",
+        name: "index_deep",
         make: |p| {
+            std::fs::create_dir_all(p).unwrap();
             write(
-                p,
+                &p.join("model.safetensors.index.json"),
                 format!("{{\"weight_map\": {}", "{\"a\":".repeat(500_000)).as_bytes(),
             )
         },
     },
     Bomb {
-        name: "index_of_50000.safetensors.index.json",
+        name: "index_of_15000",
         make: index,
     },
     Bomb {
@@ -1121,13 +1122,12 @@ fn exported(path: &Path, pattern: &str, times: usize, config: &str) {
 }
 
 fn index(path: &Path) {
-    let entries: Vec<String> = (0..50_000)
+    let entries: Vec<String> = (0..15_000)
         .map(|n| format!("\"w{n}\":\"model-{n}.safetensors\""))
         .collect();
-    write(
-        path,
-        format!("{{\"weight_map\": {{{}}}}}", entries.join(",")).as_bytes(),
-    );
+    std::fs::create_dir_all(path).unwrap();
+    let index = format!("{{\"weight_map\": {{{}}}}}", entries.join(","));
+    write(&path.join("model.safetensors.index.json"), index.as_bytes());
 }
 
 /// A golden file of a hundred thousand cases, of which none has tensors.

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, unreachable_pub, clippy::unwrap_used)] // wait4, which no crate of ours wraps
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,28 @@ pub struct Measured {
     pub stderr: String,
 }
 
+/// What goes wrong must not fill the disk or the memory.
+fn bound(command: &mut Command) {
+    let limit = |resource, most: u64| {
+        let limit = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: most,
+        };
+        // SAFETY: the pointer is to a variable of this frame
+        match unsafe { libc::setrlimit(resource, &raw const limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec nothing but two system calls is made
+    unsafe {
+        command.pre_exec(move || {
+            limit(libc::RLIMIT_FSIZE, 1 << 30)?;
+            limit(libc::RLIMIT_AS, 8 << 30)
+        });
+    }
+}
+
 /// Runs a command that must not take longer than `hangs`; its standard output is thrown away.
 ///
 /// # Panics
@@ -25,6 +48,7 @@ pub fn measure(command: &mut Command, hangs: Duration) -> Measured {
         clippy::zombie_processes,
         reason = "wait4 below waits, and tells how much memory it took"
     )]
+    bound(command);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

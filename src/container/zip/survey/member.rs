@@ -23,6 +23,9 @@ pub struct Member {
     pub end: u64,
 }
 
+/// Bytes that are reserved for what is inflated, whatever is declared.
+const RESERVED: usize = 64 << 20;
+
 impl Member {
     /// Whether all of its bytes lie in the file.
     pub fn is_whole(&self) -> bool {
@@ -45,7 +48,9 @@ impl Member {
         if self.record.method == Method::Stored {
             return Ok(Cow::Borrowed(kept));
         }
-        let mut bytes = Vec::new();
+        // no more than may come out, and touched only as it comes
+        let declared = usize::try_from(self.record.len).unwrap_or(limit);
+        let mut bytes = Vec::with_capacity(declared.min(limit).min(RESERVED));
         let most = (limit as u64).saturating_add(1);
         let mut inflater = flate2::read::DeflateDecoder::new(kept).take(most);
         let outcome = inflater.read_to_end(&mut bytes);
