@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make everything under fixtures/ from nothing, the same bytes every time, with a manifest of how.
 
-    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,malformed,malicious,pictures,predict,order,explain,shapes,versions]
+    make_fixtures.py [--only questions,goldens,checkpoints,programs,distributed,formats,malformed,malicious,pictures,predict,order,explain,shapes,versions]
                      [--output fixtures]
 
 Goldens hold the numbers of the CPU that computes them. A set that this CPU cannot make is left as it is, and said so.
@@ -25,8 +25,8 @@ from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, cpu_vendor, 
 import torch
 
 LIMIT = 10_000_000
-PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "malformed", "malicious", "pictures", "predict", "order",
-         "explain", "shapes")
+PARTS = ("questions", "goldens", "checkpoints", "programs", "distributed", "formats", "malformed", "malicious", "pictures", "predict",
+         "order", "explain", "shapes")
 
 #: (file under goldens/, ATen's capability it needs, environment, arguments of fixture_makers/goldens.py)
 GOLDENS = [
@@ -111,6 +111,8 @@ def commands(part: str, goldens: str):
         yield "checkpoints", {}, "fixture_makers/programs.py {}"
     elif part == "distributed":
         yield "checkpoints", {}, "fixture_makers/distributed.py {}"
+    elif part == "formats":
+        yield "goldens/formats", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "fixture_makers/formats.py {}"
     elif part == "malformed":
         yield "malformed", {}, "make_malformed.py {}"
     elif part == "versions":

@@ -11,7 +11,8 @@ use support::fixture;
 use support::run;
 
 /// Commands of which no snapshot shows a run, and what else is worth trying.
-const MORE: [&str; 9] = [
+const MORE: [&str; 10] = [
+    "shapes fixtures/questions/mnist_q2_sequential.pth --input 1,1,28,28",
     "orders",
     "orders --tree onednn-direct-blocks/ic16 --weight 4,20,1,2 --input 1,20,3,4",
     "verify fixtures/goldens/open/float64_rounded.golden.safetensors",

@@ -1,20 +1,23 @@
 //! Every prefix of every small fixture and random damage to them, through `scan`, `check`, `recover` and the reader: a
 //! report or an error, never a panic; and the program itself on a sample.
 //!
-//! `PTHINSPECT_CASES=100000 cargo test --release --test mutation` is the long run; it prints the slowest case and the most
-//! memory.
+//! The long run, every prefix and 100,000 damages, in an address space of a gigabyte, where an abort, a panic or a lack of
+//! memory ends it; it prints the slowest case and the most memory:
+//!
+//! `(ulimit -v 1048576; PTHINSPECT_CASES=100000 cargo test --release --test mutation -- --nocapture)`
 #![allow(clippy::unwrap_used)]
+
+#[path = "../fuzz/src/targets.rs"]
+#[allow(unreachable_pub)]
+mod targets;
 
 mod support;
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pthinspect::bytes::Limits;
-use pthinspect::check::check_bytes;
-use pthinspect::checkpoint::{Checkpoint, Salvage};
-use pthinspect::scan::{Options, scan_bytes};
 use support::{fixture, pthinspect};
 
 /// Larger fixtures are left to the damage that hits them by chance.
@@ -41,51 +44,14 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Runs everything over the bytes; whatever comes out is right, as long as it comes out.
-fn exercise(name: &str, bytes: &[u8], limits: &Limits) {
-    let options = Options {
-        limits: limits.clone(),
-        ..Options::default()
-    };
-    if let Ok(report) = scan_bytes(name, bytes.to_vec(), &options) {
-        assert_eq!(
-            report.verdict,
-            report
-                .findings
-                .iter()
-                .map(|f| f.level)
-                .max()
-                .unwrap_or(pthinspect::scan::Level::Inert)
-        );
-    }
-    if let Ok(report) = check_bytes(name, bytes.to_vec(), limits, true) {
-        let covered: u64 = report
-            .map
-            .unwrap()
-            .iter()
-            .map(|span| span.to - span.from)
-            .sum();
-        assert_eq!(covered, bytes.len() as u64, "{name}");
-    }
-    if let Ok(salvage) = Salvage::from_bytes(name, bytes.to_vec(), limits) {
-        for tensor in salvage.checkpoint.tensors() {
-            let lost = salvage.lost(tensor);
-            if tensor.nbytes() <= 1 << 20 && lost.is_none() && tensor.parts.is_empty() {
-                let _ = salvage
-                    .checkpoint
-                    .view(tensor)
-                    .map(|view| view.to_bytes().map(drop));
-            }
+/// Runs everything over the bytes, as the fuzz targets do, reports as text and JSON included: whatever comes out is right,
+/// as long as it comes out.
+fn exercise(bytes: &[u8]) {
+    for (name, target) in targets::ALL {
+        if ["open_and_explain", "scan", "check", "recover"].contains(name) {
+            target(bytes);
         }
     }
-    let _ = Checkpoint::from_bytes(name, bytes.to_vec(), limits);
-}
-
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.pickle_memory = 256 << 20;
-    limits.tensor_bytes = 64 << 20;
-    limits
 }
 
 /// xorshift64*: the same damage on every machine.
@@ -102,20 +68,41 @@ impl Random {
     fn below(&mut self, n: usize) -> usize {
         usize::try_from(self.next() % n.max(1) as u64).unwrap()
     }
+
+    /// A run of bytes, short more often than long.
+    fn run(&mut self, len: usize) -> Range<usize> {
+        let from = self.below(len);
+        let most = [4, 64, len][self.below(3)];
+        from..len.min(from + 1 + self.below(most))
+    }
 }
 
-fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
+/// Bits, bytes, ranges, lengths, and the fields of a zip's directory; `other` is what is spliced in.
+fn damage(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     for _ in 0..=random.below(6) {
         if bytes.is_empty() {
             return;
         }
         let at = random.below(bytes.len());
-        match random.below(8) {
+        match random.below(12) {
             0..=2 => bytes[at] ^= 1 << random.below(8),
             3 => bytes[at] = random.next() as u8,
             4 => drop(bytes.remove(at)),
             5 => bytes.insert(at, random.next() as u8),
             6 => bytes.truncate(at),
+            7 => drop(bytes.drain(random.run(bytes.len()))),
+            // a piece of it again, somewhere else
+            8 => {
+                let piece = bytes[random.run(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            // a piece of another file over it
+            9 if !other.is_empty() => {
+                let piece = &other[random.run(other.len())];
+                let end = bytes.len().min(at + piece.len());
+                bytes[at..end].copy_from_slice(&piece[..end - at]);
+            }
+            10 => swap_fields(bytes, random),
             // a length or an offset
             _ => {
                 let wild = [0, 1, 0xff, 0x7fff_ffff, u64::MAX, random.next()][random.below(6)];
@@ -128,6 +115,25 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// Two entries of the directory change one of their fields: method, CRC, sizes, place.
+fn swap_fields(bytes: &mut [u8], random: &mut Random) {
+    let entries: Vec<usize> = memchr::memmem::find_iter(bytes, b"PK\x01\x02").collect();
+    if entries.len() < 2 {
+        return;
+    }
+    let (a, b) = (
+        entries[random.below(entries.len())],
+        entries[random.below(entries.len())],
+    );
+    let (field, len) =
+        [(8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (42, 4)][random.below(7)];
+    for i in field..field + len {
+        if a.max(b) + i < bytes.len() {
+            bytes.swap(a + i, b + i);
+        }
+    }
+}
+
 fn cases() -> usize {
     let cases = std::env::var("PTHINSPECT_CASES").ok();
     cases.and_then(|cases| cases.parse().ok()).unwrap_or(2000)
@@ -135,44 +141,67 @@ fn cases() -> usize {
 
 #[test]
 fn every_prefix_of_every_small_fixture_is_survived() {
-    let limits = limits();
+    let few = std::env::var_os("PTHINSPECT_CASES").is_none();
+    let mut run = Slowest::default();
     for (name, bytes) in fixtures() {
         // of the larger ones, and where cases are few, not every byte
-        let few = std::env::var_os("PTHINSPECT_CASES").is_none();
-        let step = if bytes.len() > SMALL {
-            bytes.len() / 200
-        } else if few {
-            bytes.len() / 60 + 1
-        } else {
-            1
+        let step = match bytes.len() {
+            len if len > SMALL => len / 200,
+            len if few => len / 60 + 1,
+            _ => 1,
         };
-        for end in (0..bytes.len()).step_by(step.max(1)) {
-            exercise(&name, &bytes[..end], &limits);
+        for end in (0..bytes.len()).step_by(step) {
+            run.case(
+                || format!("{name}, {end} bytes of it"),
+                || exercise(&bytes[..end]),
+            );
         }
     }
+    run.tell("prefixes");
 }
 
 #[test]
 fn random_damage_is_survived() {
-    let limits = limits();
     let files = fixtures();
     let mut random = Random(0x5eed_0001);
-    let mut slowest = (Duration::ZERO, String::new());
+    let mut run = Slowest::default();
     for case in 0..cases() {
         let (name, bytes) = &files[random.below(files.len())];
+        let other = &files[random.below(files.len())].1;
         let mut bytes = bytes.clone();
-        damage(&mut bytes, &mut random);
+        damage(&mut bytes, other, &mut random);
+        run.case(|| format!("case {case}, {name}"), || exercise(&bytes));
+    }
+    run.tell("random damages");
+}
+
+/// How many cases there were, and which took longest.
+#[derive(Default)]
+struct Slowest {
+    cases: usize,
+    took: Duration,
+    which: String,
+}
+
+impl Slowest {
+    fn case(&mut self, name: impl Fn() -> String, run: impl FnOnce()) {
         let start = Instant::now();
-        exercise(name, &bytes, &limits);
-        let took = start.elapsed();
-        if took > slowest.0 {
-            slowest = (took, format!("case {case}, {name}"));
+        run();
+        self.cases += 1;
+        if start.elapsed() > self.took {
+            (self.took, self.which) = (start.elapsed(), name());
         }
     }
-    println!("slowest: {:?}, {}", slowest.0, slowest.1);
-    if let Ok(status) = fs::read_to_string("/proc/self/status") {
-        let peak = status.lines().find(|line| line.starts_with("VmHWM"));
-        println!("memory: {}", peak.unwrap_or_default());
+
+    fn tell(&self, what: &str) {
+        println!(
+            "{} {what}; slowest: {:?}, {}",
+            self.cases, self.took, self.which
+        );
+        if let Ok(status) = fs::read_to_string("/proc/self/status") {
+            let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+            println!("memory of the whole run: {}", peak.unwrap_or_default());
+        }
     }
 }
 
@@ -185,11 +214,12 @@ fn the_program_survives_a_sample() {
     let out = folder.path().join("out.safetensors");
     for _ in 0..(cases() / 40).clamp(40, 400) {
         let (name, bytes) = &files[random.below(files.len())];
+        let other = &files[random.below(files.len())].1;
         let mut bytes = bytes.clone();
-        damage(&mut bytes, &mut random);
+        damage(&mut bytes, other, &mut random);
         let path = folder.path().join(name);
         fs::write(&path, &bytes).unwrap();
-        for command in ["scan", "check", "recover", "ls"] {
+        for command in ["scan", "check", "recover", "ls", "tree", "layer"] {
             run_limited(command, &path, &out, name);
         }
         fs::remove_file(&path).unwrap();
@@ -203,10 +233,14 @@ fn run_limited(command: &str, path: &Path, out: &Path, name: &str) {
         .args(["-c", "ulimit -v 1048576; exec \"$0\" \"$@\""])
         .arg(binary)
         .arg(command)
+        .args((command == "layer").then_some("weight"))
         .arg(path)
         .env("RUST_BACKTRACE", "0");
-    if command == "recover" {
-        shell.arg("--output").arg(out);
+    match command {
+        "recover" => drop(shell.arg("--output").arg(out)),
+        "check" => drop(shell.arg("--map")),
+        "ls" => drop(shell.arg("--sha256")),
+        _ => {}
     }
     let output = shell.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,6 @@
 """distributed.py FOLDER: distributed checkpoints, written by two processes, and what torch puts together from each."""
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -63,6 +64,18 @@ def rank(number, store, folder):
     dist.destroy_process_group()
 
 
+def settled(folder):
+    """The safetensors library writes the metadata of a header in an order that differs from run to run: sorted."""
+    for path in folder.glob("*.safetensors"):
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + length])
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        assert len(text) == length
+        path.write_bytes(data[:8] + text + data[8 + length:])
+
+
 def in_several_processes(folder):
     for name in ("dcp_two_ranks", "dcp_safetensors"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -92,3 +105,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     in_several_processes(Path(sys.argv[1]))
     in_one_process(Path(sys.argv[1]))
+    for name in ("dcp_safetensors", "dcp_consolidated"):
+        settled(Path(sys.argv[1]) / name)

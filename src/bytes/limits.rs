@@ -8,6 +8,8 @@ const MEMORY_RATIO: u64 = 128;
 const MEMORY_FREE: u64 = 64 << 20;
 /// Bytes that a record may inflate to, however few it is kept in.
 const INFLATED_FREE: u64 = 16 << 20;
+/// The same of a storage, whose numbers may be all alike: it is inflated when somebody asks for it, and then dropped.
+const STORAGE_FREE: u64 = 64 << 20;
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)+) => {
@@ -27,7 +29,7 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// Name, value and meaning of each.
+            /// Name, value and meaning (on one line) of each.
             pub fn table(&self) -> Vec<(&'static str, u64, &'static str)> {
                 vec![$((stringify!($name), self.$name as u64, concat!($($doc),+).trim_ascii()),)+]
             }
@@ -54,7 +56,8 @@ limits! {
     header_bytes: usize = 256 << 20;
     /// Opcodes of one pickle.
     pickle_steps: u64 = 200_000_000;
-    /// Bytes owned by the values of one pickle.
+    /// Bytes owned by the values of one pickle, or of JSON. Unless it is set, no more than 128 for each byte that the file
+    /// keeps of the pickle, beyond 64 MiB.
     pickle_memory: usize = 2 << 30;
     /// Nodes of the tree that a checkpoint is unfolded into (shared values count at each place they show).
     tree_nodes: usize = 20_000_000;
@@ -63,7 +66,7 @@ limits! {
     /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
     tree_bytes: usize = 48 << 20;
-    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB.
+    /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB (of a storage 64 MiB).
     inflate_ratio: u64 = 200;
     /// Expressions that may be evaluated when the program in a file is followed, for its shapes.
     program_steps: u64 = 20_000_000;
@@ -74,25 +77,39 @@ limits! {
 }
 
 impl Limits {
-    /// Bytes that a compressed pickle of `stored_len` bytes may inflate to.
+    /// Bytes that a compressed record of `stored_len` bytes may inflate to.
     pub fn inflated(&self, stored_len: u64) -> usize {
-        let most = stored_len
-            .saturating_mul(self.inflate_ratio)
-            .max(INFLATED_FREE);
-        usize::try_from(most)
-            .unwrap_or(usize::MAX)
-            .min(self.pickle_bytes)
+        self.inflated_beyond(stored_len, INFLATED_FREE)
     }
 
-    /// These limits for a pickle of `stored_len` bytes in the file: its values may take no more than what a pickle of
-    /// that many bytes can ask for, so that one that is compressed a thousandfold cannot multiply that again.
+    /// Bytes that a compressed storage of `stored_len` bytes may inflate to; also all those of a file of that length
+    /// together, where one after another is inflated to be checked.
+    pub fn inflated_storage(&self, stored_len: u64) -> usize {
+        self.inflated_beyond(stored_len, STORAGE_FREE)
+    }
+
+    fn inflated_beyond(&self, stored_len: u64, free: u64) -> usize {
+        let most = stored_len.saturating_mul(self.inflate_ratio).max(free);
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    /// These limits for a pickle of `stored_len` bytes in the file: unless [`Limits::pickle_memory`] was set, its values
+    /// may take no more than what a pickle of that many bytes can ask for, so that one that is compressed a thousandfold
+    /// cannot multiply that again.
     #[must_use]
     pub fn for_pickle(&self, stored_len: u64) -> Self {
-        let most = stored_len.saturating_mul(MEMORY_RATIO).max(MEMORY_FREE);
+        self.for_inflated(stored_len, 0)
+    }
+
+    /// The same where the pickle had to be inflated to `inflated` bytes, which count as its values do.
+    #[must_use]
+    pub fn for_inflated(&self, stored_len: u64, inflated: usize) -> Self {
         let mut limits = self.clone();
-        limits.pickle_memory = self
-            .pickle_memory
-            .min(usize::try_from(most).unwrap_or(usize::MAX));
+        if self.pickle_memory == Self::default().pickle_memory {
+            let most = stored_len.saturating_mul(MEMORY_RATIO).max(MEMORY_FREE);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            limits.pickle_memory = self.pickle_memory.min(most).saturating_sub(inflated);
+        }
         limits
     }
 }
@@ -175,9 +192,18 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.inflated(1000), 16 << 20);
         assert_eq!(limits.inflated(1 << 20), 200 << 20);
-        assert_eq!(limits.inflated(1 << 40), 1 << 30);
+        assert_eq!(limits.inflated_storage(1000), 64 << 20);
+        assert_eq!(limits.inflated_storage(1 << 20), 200 << 20);
         assert_eq!(limits.for_pickle(1000).pickle_memory, 64 << 20);
         assert_eq!(limits.for_pickle(1 << 20).pickle_memory, 128 << 20);
         assert_eq!(limits.for_pickle(1 << 30).pickle_memory, 2 << 30);
+        assert_eq!(limits.for_inflated(1000, 60 << 20).pickle_memory, 4 << 20);
+        assert_eq!(limits.for_inflated(1000, 65 << 20).pickle_memory, 0);
+        // who sets it means it
+        let set = Limits {
+            pickle_memory: 1 << 30,
+            ..Limits::default()
+        };
+        assert_eq!(set.for_inflated(1000, 65 << 20).pickle_memory, 1 << 30);
     }
 }

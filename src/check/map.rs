@@ -4,6 +4,7 @@
 //! cover the file from its first byte to its last, whatever the file claims.
 
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::described::Described;
 use crate::container::zip::Survey;
 use crate::explain;
 
@@ -25,6 +26,8 @@ pub enum Owner {
     Storage,
     /// Pickles, or a header of another format.
     Description,
+    /// What fills up to where the next thing may begin.
+    Padding,
     /// Nobody's.
     Gap,
 }
@@ -39,6 +42,7 @@ impl Owner {
             Owner::Record => "record",
             Owner::Storage => "storage",
             Owner::Description => "description",
+            Owner::Padding => "padding",
             Owner::Gap => "gap",
         }
     }
@@ -64,29 +68,60 @@ pub(super) fn of(
     bytes: &[u8],
     survey: Option<&Survey>,
     checkpoint: Option<&Checkpoint>,
+    described: Vec<Described>,
 ) -> Vec<Span> {
-    let mut spans = Vec::new();
     let storages = checkpoint.map(storages).unwrap_or_default();
     let len = bytes.len() as u64;
     match survey {
-        Some(survey) => archive(survey, &storages, &mut spans),
+        Some(survey) => {
+            let mut spans = Vec::new();
+            archive(survey, &storages, &mut spans);
+            cover(spans, len)
+        }
         None => {
+            let mut beside: Vec<Span> = described.into_iter().map(Span::from).collect();
             let first = storages.iter().map(|span| span.from).min();
-            if let (Some(first), Some(checkpoint)) = (first, checkpoint) {
-                let what = match checkpoint.format().name() {
-                    "safetensors" => "length and header",
-                    "torch-legacy" => "pickles, and the length of the first storage",
-                    _ => "everything before the first storage",
-                };
-                spans.push(span(0, first, Owner::Description, what));
-                if checkpoint.format().name() == "torch-legacy" {
-                    lengths(&storages, &mut spans);
-                }
+            if let Some(first) = first.filter(|_| beside.is_empty()) {
+                // cut off or damaged, and some of it read all the same
+                let what = "everything before the first storage";
+                beside.push(span(0, first, Owner::Description, what));
             }
-            spans.extend(storages);
+            let whole = cover(storages, len);
+            fill(whole, &cover(beside, len))
         }
     }
-    cover(spans, len)
+}
+
+/// Puts what describes into the gaps between the storages. Both cover the file.
+fn fill(spans: Vec<Span>, beside: &[Span]) -> Vec<Span> {
+    let mut filled: Vec<Span> = Vec::new();
+    for gap in spans {
+        if gap.owner != Owner::Gap {
+            filled.push(gap);
+            continue;
+        }
+        let first = beside.partition_point(|other| other.to <= gap.from);
+        let inside = beside[first..]
+            .iter()
+            .take_while(|other| other.from < gap.to);
+        filled.extend(inside.map(|other| Span {
+            from: other.from.max(gap.from),
+            to: other.to.min(gap.to),
+            ..other.clone()
+        }));
+    }
+    filled
+}
+
+impl From<Described> for Span {
+    fn from(described: Described) -> Self {
+        let owner = match described.is_padding {
+            true => Owner::Padding,
+            false => Owner::Description,
+        };
+        let (from, to) = (described.range.start as u64, described.range.end as u64);
+        span(from, to, owner, &described.what)
+    }
 }
 
 fn span(from: u64, to: u64, owner: Owner, what: &str) -> Span {
@@ -185,18 +220,6 @@ fn storages(checkpoint: &Checkpoint) -> Vec<Span> {
     spans
 }
 
-/// Eight bytes before each storage of a legacy stream.
-fn lengths(storages: &[Span], spans: &mut Vec<Span>) {
-    for storage in storages.iter().skip(1) {
-        spans.push(span(
-            storage.from.saturating_sub(8),
-            storage.from,
-            Owner::Description,
-            "length",
-        ));
-    }
-}
-
 /// Sorted, cut where they overlap or pass the end, and with gaps for what is left.
 fn cover(mut spans: Vec<Span>, len: u64) -> Vec<Span> {
     spans.sort_by_key(|span| (span.from, span.to));
@@ -205,6 +228,7 @@ fn cover(mut spans: Vec<Span>, len: u64) -> Vec<Span> {
     for mut span in spans {
         span.from = span.from.max(at);
         span.to = span.to.min(len);
+        span.slack = span.slack.min(span.to.saturating_sub(span.from));
         if span.from >= span.to {
             continue;
         }
@@ -222,7 +246,7 @@ fn cover(mut spans: Vec<Span>, len: u64) -> Vec<Span> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Owner, cover, span};
+    use super::{Owner, cover, fill, span};
 
     #[test]
     fn the_spans_cover_everything_once() {
@@ -239,6 +263,29 @@ mod tests {
                 (0, 2, Owner::Gap),
                 (2, 12, Owner::Record),
                 (12, 20, Owner::Record),
+                (20, 25, Owner::Gap),
+                (25, 30, Owner::Record)
+            ]
+        );
+        let storages = cover(
+            vec![
+                span(8, 10, Owner::Storage, ""),
+                span(12, 20, Owner::Storage, ""),
+            ],
+            30,
+        );
+        let ends: Vec<_> = fill(storages, &covered)
+            .iter()
+            .map(|s| (s.from, s.to, s.owner))
+            .collect();
+        assert_eq!(
+            ends,
+            [
+                (0, 2, Owner::Gap),
+                (2, 8, Owner::Record),
+                (8, 10, Owner::Storage),
+                (10, 12, Owner::Record),
+                (12, 20, Owner::Storage),
                 (20, 25, Owner::Gap),
                 (25, 30, Owner::Record)
             ]

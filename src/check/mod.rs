@@ -4,6 +4,7 @@
 //! tensors ([`Salvage`]), so that the report says what the damage costs and not only where it is.
 
 mod map;
+mod several;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::bytes::{ByteSource, Limits};
+use crate::checkpoint::described;
 use crate::checkpoint::{Checkpoint, Damage, Salvage};
 use crate::container::FileKind;
 use crate::container::zip::{Member, Method, ProblemKind, Survey};
@@ -86,11 +88,11 @@ pub struct Group {
 /// `Io` where it cannot be read; `Unsupported` for a file that is no checkpoint, which is named. Damage is no error.
 pub fn check(path: &Path, limits: &Limits, with_map: bool) -> Result<Report> {
     if path.is_dir() {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     let source = ByteSource::open(path)?;
     if FileKind::detect(&source, path) == FileKind::ShardIndex {
-        return sharded(path, limits);
+        return several::of(path, limits);
     }
     of_source(path, source, limits, with_map).map_err(|e| e.in_file(path))
 }
@@ -143,67 +145,13 @@ fn of_source(path: &Path, source: ByteSource, limits: &Limits, with_map: bool) -
         }
     }
     if with_map {
+        let described = described::described(path, &source, limits);
         report.map = Some(map::of(
             &source,
             survey.as_ref(),
             salvage.as_ref().map(|s| &s.checkpoint),
+            described,
         ));
-    }
-    Ok(report)
-}
-
-/// A folder, or an index: its reader holds the index against the shards; each shard is checked by itself.
-fn sharded(path: &Path, limits: &Limits) -> Result<Report> {
-    let mut report = Report::new(path, "sharded", 0);
-    let (checkpoint, is_wreck) = match Checkpoint::open(path, limits) {
-        Ok(checkpoint) => {
-            report.sharing(&checkpoint);
-            report.tensors = checkpoint.tensors().len();
-            (checkpoint, false)
-        }
-        Err(error) if error.kind() == ErrorKind::Malformed => {
-            report.add("index", "", None, error.to_string());
-            let Ok(salvage) = Salvage::open(path, limits) else {
-                return Ok(report);
-            };
-            report.contents(&salvage, None);
-            (salvage.checkpoint, true)
-        }
-        Err(error) => return Err(error),
-    };
-    report.format = checkpoint.format().name();
-    let folder = if path.is_dir() {
-        path
-    } else {
-        path.parent().unwrap_or(Path::new(""))
-    };
-    let mut seen = HashSet::new();
-    for file in checkpoint
-        .storages()
-        .iter()
-        .filter_map(|storage| storage.file.as_ref())
-    {
-        if !seen.insert(file.clone()) {
-            continue;
-        }
-        let shard = folder.join(file);
-        let inner = check(&shard, limits, false)?;
-        report.size = report.size.saturating_add(inner.size);
-        report.verified += inner.verified;
-        let shown = shard.display().to_string();
-        let named = |problem: Problem| Problem {
-            what: match problem.what.as_str() {
-                "" => shown.clone(),
-                what => format!("{shown}: {what}"),
-            },
-            ..problem
-        };
-        report
-            .problems
-            .extend(inner.problems.into_iter().map(named));
-        if !is_wreck {
-            report.lost.extend(inner.lost);
-        }
     }
     Ok(report)
 }
@@ -273,17 +221,23 @@ impl Report {
             let what = problem.record.as_deref().unwrap_or("");
             self.add(kind, what, Some(problem.at), problem.message.clone());
         }
+        let chosen = within_the_file(source, survey, limits);
         let outcomes: Vec<Crc> = survey
             .members
             .par_iter()
-            .map(|member| crc(source, member, limits))
+            .zip(&chosen)
+            .map(|(member, chosen)| match chosen {
+                true => crc(source, member, limits),
+                false => Crc::TooMuch,
+            })
             .collect();
-        let mut without = 0;
+        let (mut without, mut too_much) = (0, 0);
         for (member, outcome) in survey.members.iter().zip(outcomes) {
             match outcome {
                 Crc::Right => self.verified += 1,
                 Crc::None => without += 1,
                 Crc::NotRead => {}
+                Crc::TooMuch => too_much += 1,
                 Crc::Wrong(message) => {
                     self.add(
                         "crc",
@@ -293,6 +247,13 @@ impl Report {
                     );
                 }
             }
+        }
+        if too_much > 0 {
+            let message = format!(
+                "{too_much} records were not checked: all together have more bytes than the file, or inflate to more than {} (inflate_ratio)",
+                limits.inflated_storage(source.len() as u64)
+            );
+            self.add("unchecked", "", None, message);
         }
         if without > 0 {
             let message = format!("{without} records have no CRC: damage to them cannot be seen");
@@ -494,7 +455,33 @@ enum Crc {
     None,
     /// The record is not whole, or not readable: that is reported by itself.
     NotRead,
+    /// The records together would take far longer to read than the file: they overlap, or inflate far.
+    TooMuch,
     Wrong(String),
+}
+
+/// Which records are read: those that come first, as long as what is read of the file is no more than the file has, and
+/// what that inflates to is no more than a storage of the file's size may inflate to. Ten thousand entries of the
+/// directory may share one record.
+fn within_the_file(source: &[u8], survey: &Survey, limits: &Limits) -> Vec<bool> {
+    let mut kept_left = source.len() as u64;
+    let mut inflated_left = limits.inflated_storage(kept_left) as u64;
+    let mut choose = |member: &Member| {
+        let kept = kept_left.checked_sub(member.available)?;
+        if member.record.method == Method::Deflated {
+            inflated_left = inflated_left.checked_sub(most_of(member, limits))?;
+        }
+        kept_left = kept;
+        Some(())
+    };
+    let members = survey.members.iter();
+    members.map(|member| choose(member).is_some()).collect()
+}
+
+/// What a deflated record can inflate to before it is given up.
+fn most_of(member: &Member, limits: &Limits) -> u64 {
+    let most = limits.inflated_storage(member.available) as u64;
+    member.record.len.min(most)
 }
 
 fn crc(source: &[u8], member: &Member, limits: &Limits) -> Crc {
@@ -505,23 +492,19 @@ fn crc(source: &[u8], member: &Member, limits: &Limits) -> Crc {
     if stated == 0 && member.record.stored_len > 0 {
         return Crc::None;
     }
-    let most = limits.inflated(member.available).max(64 << 20);
-    let content = match member.record.method {
-        Method::Stored => Ok(member.kept(source).into()),
-        Method::Deflated => member.content(source, most),
-    };
-    match content {
+    let most = most_of(member, limits);
+    match member.checksum(source, most) {
+        Err(error) if error.kind() == ErrorKind::Limit && most == member.record.len => {
+            Crc::Wrong(format!("inflates to more than its {most} bytes"))
+        }
         Err(error) => Crc::Wrong(error.message().to_owned()),
-        Ok(content) if content.len() as u64 != member.record.len => Crc::Wrong(format!(
-            "inflates to {} bytes, it should have {}",
-            content.len(),
+        Ok((len, _)) if len != member.record.len => Crc::Wrong(format!(
+            "inflates to {len} bytes, it should have {}",
             member.record.len
         )),
-        Ok(content) => match crc32fast::hash(&content) {
-            found if found == stated => Crc::Right,
-            found => Crc::Wrong(format!(
-                "its bytes have the CRC {found:08x}, it should be {stated:08x}: they are damaged"
-            )),
-        },
+        Ok((_, found)) if found == stated => Crc::Right,
+        Ok((_, found)) => Crc::Wrong(format!(
+            "its bytes have the CRC {found:08x}, it should be {stated:08x}: they are damaged"
+        )),
     }
 }

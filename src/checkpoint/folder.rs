@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Part;
 use crate::checkpoint::dcp;
 use crate::checkpoint::open;
 use crate::checkpoint::open::Mode;
@@ -129,6 +130,32 @@ fn nothing_in(folder: &Path, seen: &[String]) -> Error {
         )
     };
     Error::usage(what).in_file(folder).with_hint(hint)
+}
+
+/// The files that a checkpoint in several lies in, whether they are there or not.
+pub(super) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    let metadata = match path.file_name() {
+        Some(name) if name == dcp::METADATA => path.to_owned(),
+        _ => path.join(dcp::METADATA),
+    };
+    if metadata.is_file() {
+        return dcp::parts(&metadata, limits);
+    }
+    if !path.is_dir() {
+        return sharded::parts(path, &ByteSource::open(path)?, limits);
+    }
+    let files = files(path)?;
+    if let Some(index) = sharded::index_in(path, &files)? {
+        return sharded::parts(&index, &ByteSource::open(&index)?, limits);
+    }
+    Ok(weights(path)?
+        .into_iter()
+        .map(|path| Part {
+            path,
+            tensors: Vec::new(),
+            pieces: Vec::new(),
+        })
+        .collect())
 }
 
 /// The files of weights in the folder.

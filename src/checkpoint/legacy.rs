@@ -21,9 +21,10 @@ use crate::bytes::Cursor;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Format;
+use crate::checkpoint::names;
+use crate::checkpoint::persistent;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
-use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
@@ -83,6 +84,8 @@ struct Stream {
     graph: Graph,
     /// Where its pickle begins.
     object_at: u64,
+    /// Where the pickles end and the first storage's length begins.
+    storages_at: usize,
     /// Where each storage's bytes lie, by key.
     runs: HashMap<String, Range<usize>>,
     /// Where the last one ends.
@@ -113,16 +116,33 @@ impl Stream {
         let (graph, object_at) = reader.next()?;
         let (keys, keys_at) = reader.next()?;
         let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-        let (runs, end) =
-            runs(bytes, reader.at, &dtypes, &keys).map_err(|e| e.at_offset(keys_at))?;
+        let walk = Walk::of(bytes, reader.at, &dtypes, &keys);
+        if let Some(stop) = walk.stopped {
+            return Err(stop.error.at_offset(keys_at));
+        }
         Ok(Self {
             graph,
             object_at,
-            runs,
-            end,
+            storages_at: reader.at,
+            runs: walk.runs,
+            end: walk.end,
             is_wreck: false,
         })
     }
+}
+
+/// What the bytes of a stream are that no storage has: the pickles, and the length before each storage.
+pub(super) fn described(bytes: &[u8], limits: &Limits) -> Result<Vec<(Range<usize>, String)>> {
+    let stream = Stream::read(bytes, limits)?;
+    let lengths = stream.runs.iter().map(|(key, run)| {
+        let length = run.start - LENGTH..run.start;
+        (
+            length,
+            format!("length of the storage {}", names::shorten(key)),
+        )
+    });
+    let pickles = (0..stream.storages_at, "pickles".to_owned());
+    Ok(lengths.chain([pickles]).collect())
 }
 
 /// What is left of a stream: the object must be there, storages may be missing.
@@ -141,74 +161,29 @@ pub(super) fn salvage(path: &Path, source: ByteSource, limits: &Limits) -> Resul
         at.into_iter().fold(refused, Error::at_offset)
     })?;
     let mut notes = Vec::new();
-    let (runs, end) = match reader.next() {
+    let walk = match reader.next() {
         Ok((keys, _)) => {
             let dtypes = first_types(&graph).map_err(|e| e.behind(object_at))?;
-            runs_left(&source, reader.at, &dtypes, &keys, &mut notes)
+            Walk::of(&source, reader.at, &dtypes, &keys)
         }
         Err(error) => {
             notes.push(format!("the list of storage keys: {}", error.message()));
-            (HashMap::new(), source.len())
+            Walk {
+                end: source.len(),
+                ..Walk::default()
+            }
         }
     };
+    notes.extend(walk.stopped.map(|stop| stop.note));
     let stream = Stream {
         graph,
         object_at,
-        runs,
-        end,
+        storages_at: reader.at,
+        runs: walk.runs,
+        end: walk.end,
         is_wreck: true,
     };
     checkpoint(path, source, stream, limits, notes)
-}
-
-/// Storages one after another from `at` on, by the list of their keys, as far as the file goes.
-fn runs_left(
-    bytes: &[u8],
-    at: usize,
-    dtypes: &HashMap<String, DType>,
-    keys: &Graph,
-    notes: &mut Vec<String>,
-) -> (HashMap<String, Range<usize>>, usize) {
-    let python = Python(keys);
-    let (mut runs, mut at) = (HashMap::new(), at);
-    for &key in python.items(keys.root).unwrap_or(&[]) {
-        let Ok(key) = storages::key_of(python, key) else {
-            notes.push("the list of storage keys is damaged".to_owned());
-            break;
-        };
-        let Some(&dtype) = dtypes.get(&key) else {
-            notes.push(format!("how long the storage {key:?} is nobody says"));
-            break;
-        };
-        let Some(count) = bytes.get(at..at + 8) else {
-            notes.push(format!(
-                "the file ends at byte {}, before the storage {key:?}",
-                bytes.len()
-            ));
-            break;
-        };
-        let mut wide = [0; 8];
-        wide.copy_from_slice(count);
-        let numel = usize::try_from(u64::from_le_bytes(wide)).ok();
-        let Some(nbytes) = numel.and_then(|numel| storages::storage_bytes(dtype, numel)) else {
-            notes.push(format!("the length of the storage {key:?} is damaged"));
-            break;
-        };
-        let start = at + 8;
-        let available = nbytes.min(bytes.len() - start);
-        runs.insert(key.clone(), start..start + available);
-        if available < nbytes {
-            notes.push(format!(
-                "the file ends at byte {}, in the storage {key:?}, which should end at byte {}",
-                bytes.len(),
-                start.saturating_add(nbytes)
-            ));
-            at = bytes.len();
-            break;
-        }
-        at = start + nbytes;
-    }
-    (runs, at)
 }
 
 /// Pickles one after another.
@@ -239,55 +214,125 @@ impl<'a> Pickles<'a> {
     }
 }
 
-/// Where each storage's bytes lie, and where the last one ends.
-fn runs(
-    bytes: &[u8],
-    start: usize,
-    dtypes: &HashMap<String, DType>,
-    keys: &Graph,
-) -> Result<(HashMap<String, Range<usize>>, usize)> {
-    let python = Python(keys);
-    let Some(keys) = python.items(keys.root) else {
-        return Err(Error::malformed(format!(
-            "the list of storage keys is {}",
-            keys.get(keys.root).kind()
-        )));
-    };
-    let mut runs = HashMap::with_capacity(keys.len());
-    let mut cursor = Cursor::new(bytes, 0);
-    cursor.take(start, "the stream")?;
-    for &key in keys {
-        let key = storages::key_of(python, key)?;
-        let Some(&dtype) = dtypes.get(&key) else {
-            return Err(Error::malformed(format!(
-                "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
-            )));
+/// Bytes of the number of elements before each storage.
+const LENGTH: usize = 8;
+
+/// The storages of a stream, one after another, up to the first that is not as it should be.
+#[derive(Default)]
+struct Walk {
+    /// Where the bytes of each lie, by key, as far as they are there.
+    runs: HashMap<String, Range<usize>>,
+    /// Where the last one ends.
+    end: usize,
+    stopped: Option<Stop>,
+}
+
+/// Why a walk ended early: for who wants the whole file, and for who takes what there is.
+struct Stop {
+    error: Error,
+    note: String,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        let note = error.message().to_owned();
+        Self { error, note }
+    }
+}
+
+impl Walk {
+    fn of(bytes: &[u8], start: usize, dtypes: &HashMap<String, DType>, keys: &Graph) -> Self {
+        let mut walk = Self {
+            end: start,
+            ..Self::default()
         };
-        let run =
-            counted(&mut cursor, dtype).map_err(|e| cut_off(e, &format!("the storage {key:?}")))?;
-        if runs.insert(key.clone(), run).is_some() {
-            return Err(Error::malformed(format!(
+        let python = Python(keys);
+        walk.stopped = match python.items(keys.root) {
+            Some(items) => items
+                .iter()
+                .find_map(|&key| walk.step(bytes, dtypes, python, key).err()),
+            None => Some(Stop::from(Error::malformed(format!(
+                "the list of storage keys is {}",
+                keys.get(keys.root).kind()
+            )))),
+        };
+        walk
+    }
+
+    /// The next storage.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        dtypes: &HashMap<String, DType>,
+        python: Python<'_>,
+        key: ValueId,
+    ) -> Result<(), Stop> {
+        let key = persistent::key_of(python, key)?;
+        let Some(&dtype) = dtypes.get(&key) else {
+            return Err(Stop::from(Error::malformed(format!(
+                "the list of storages names {key:?}, which the object does not hold: how long it is nobody says"
+            ))));
+        };
+        if self.runs.contains_key(&key) {
+            return Err(Stop::from(Error::malformed(format!(
                 "the list of storages names {key:?} twice"
-            )));
+            ))));
+        }
+        let about = |e| cut_off(e, &format!("the storage {key:?}"));
+        let mut cursor = Cursor::new(bytes, 0);
+        cursor.take(self.end, "the stream")?;
+        let nbytes = match declared(&mut cursor, dtype) {
+            Ok(nbytes) => nbytes,
+            Err(error) => {
+                let note = match cursor.position() == self.end {
+                    true => format!(
+                        "the file ends at byte {}, before the storage {key:?}",
+                        bytes.len()
+                    ),
+                    false => format!("the length of the storage {key:?} is damaged"),
+                };
+                let error = about(error);
+                return Err(Stop { error, note });
+            }
+        };
+        let start = cursor.position();
+        let available = nbytes.min(cursor.remaining());
+        self.runs.insert(key.clone(), start..start + available);
+        self.end = start + available;
+        match cursor.take(nbytes, "it") {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Stop {
+                error: about(error),
+                note: format!(
+                    "the file ends at byte {}, in the storage {key:?}, which should end at byte {}",
+                    bytes.len(),
+                    start.saturating_add(nbytes)
+                ),
+            }),
         }
     }
-    Ok((runs, cursor.position()))
 }
 
 /// Elements in 8 bytes, then the elements: where these lie.
 pub(super) fn counted(cursor: &mut Cursor<'_>, dtype: DType) -> Result<Range<usize>> {
+    let nbytes = declared(cursor, dtype)?;
+    let start = cursor.position();
+    cursor.take(nbytes, "it")?;
+    Ok(start..start + nbytes)
+}
+
+/// How many bytes a storage has, by the number of elements before it.
+fn declared(cursor: &mut Cursor<'_>, dtype: DType) -> Result<usize> {
     let numel = cursor.u64("its length")?;
     let start = cursor.position();
     let nbytes = usize::try_from(numel).ok();
-    let nbytes = nbytes.and_then(|numel| storages::storage_bytes(dtype, numel));
-    let Some(nbytes) = nbytes else {
-        return Err(Error::malformed(format!(
+    let nbytes = nbytes.and_then(|numel| persistent::storage_bytes(dtype, numel));
+    nbytes.ok_or_else(|| {
+        Error::malformed(format!(
             "it should have {numel} elements of {dtype}: too many"
         ))
-        .at_offset(start as u64));
-    };
-    cursor.take(nbytes, "it")?;
-    Ok(start..start + nbytes)
+        .at_offset(start as u64)
+    })
 }
 
 pub(super) fn cut_off(error: Error, what: &str) -> Error {
@@ -307,7 +352,7 @@ fn first_types(graph: &Graph) -> Result<HashMap<String, DType>> {
         if let Value::Persistent(description) = value
             && python.class_named_by(id).is_none()
         {
-            let said = storages::persistent_id(python, *description, 6);
+            let said = persistent::persistent_id(python, *description, 6);
             let said = said.map_err(|e| e.at_offset(graph.offset(id)))?;
             types.entry(said.key).or_insert(said.dtype);
         }
@@ -339,8 +384,8 @@ pub(super) fn lone_storage(bytes: &[u8], limits: &Limits) -> Result<LoneStorage>
             python.get(root).kind()
         )));
     };
-    let said = storages::persistent_id(python, *description, 6)?;
-    let nbytes = storages::storage_bytes(said.dtype, said.numel);
+    let said = persistent::persistent_id(python, *description, 6)?;
+    let nbytes = persistent::storage_bytes(said.dtype, said.numel);
     match stream.runs.get(&said.key) {
         Some(range) if Some(range.len()) == nbytes => Ok(LoneStorage {
             dtype: said.dtype,

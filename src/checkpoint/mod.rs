@@ -13,6 +13,7 @@ use crate::tensor::{ByteOrder, DType, Layout, TensorView};
 
 mod absorb;
 mod dcp;
+pub(crate) mod described;
 mod exported;
 mod folder;
 pub mod instances;
@@ -23,6 +24,7 @@ mod nested;
 mod numpy;
 mod objects;
 mod open;
+mod persistent;
 mod pieces;
 mod places;
 mod python;
@@ -44,7 +46,7 @@ pub use exported::program::{
     Argument, ExportedGraph, ExportedInput, ExportedNode, InputKind, SymSize,
 };
 pub use instances::{Attribute, Instance, Instances};
-use places::Bytes;
+use places::{Bytes, Place};
 use salvage::Wreckage;
 pub use salvage::{Damage, Loss, RawRecord, RawRecords, Salvage};
 pub use tree::{Node, NodeId, NodeValue, Tree};
@@ -58,6 +60,28 @@ pub use tree::{Node, NodeId, NodeValue, Tree};
 pub fn distributed_names(metadata: &[u8], limits: &Limits) -> Result<Vec<String>> {
     dcp::names(metadata, limits)
 }
+
+/// The files that a folder's or an index's checkpoint lies in, by what names them: which may be missing.
+///
+/// # Errors
+///
+/// As [`Checkpoint::open`], where the index cannot be read.
+pub(crate) fn parts(path: &Path, limits: &Limits) -> Result<Vec<Part>> {
+    folder::parts(path, limits).map_err(|e| e.in_file(path))
+}
+
+/// A file of a checkpoint in several.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    /// The tensors that an index says are in it.
+    pub(crate) tensors: Vec<String>,
+    /// The torch zips in it, and what each is a piece of; empty: the whole file is one checkpoint.
+    pub(crate) pieces: Vec<(String, std::ops::Range<usize>)>,
+}
+
+/// What notes about index and shards begin with.
+pub(crate) const DISAGREE: &str = "index and shards disagree";
 
 /// What kind of file a checkpoint was; [`Format::name`] is the contract's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,8 +400,14 @@ impl Checkpoint {
         if tensor.layout.numel() == 0 {
             return None;
         }
-        let bits = tensor.layout.storage_offset() as u64 * tensor.dtype.bits() as u64; // inside the file
-        Some(start + bits / 8)
+        // wider than 64 bits: what a damaged file declares need not lie in it
+        let bits = tensor.layout.storage_offset() as u128 * tensor.dtype.bits() as u128;
+        start.checked_add(u64::try_from(bits / 8).ok()?)
+    }
+
+    /// Whether reading the storage takes memory for all of its bytes at once: it is compressed.
+    pub fn is_compressed(&self, id: StorageId) -> bool {
+        matches!(self.bytes.places.get(id.0), Some(Place::Record(..)))
     }
 
     /// The file that holds the tensor's elements, where it is not [`Checkpoint::path`].

@@ -51,7 +51,9 @@ pub(super) fn record(
             part(path, source, at, limits, mode)
         }
         _ => {
-            let bytes = zip.read(record, limits.pickle_bytes)?.into_owned();
+            let bytes = zip
+                .read_limited(record, limits.pickle_bytes, "pickle_bytes")?
+                .into_owned();
             open::file(path, ByteSource::from(bytes), limits, mode).map(|mut inner| {
                 for storage in &mut inner.storages {
                     storage.file_offset = None;

@@ -127,10 +127,10 @@ impl Pieces {
 /// Copies a piece's elements to where they belong, one row of its last axis at a time.
 fn put(whole: &mut [u8], stride: &[usize], piece: &Piece, elements: &[u8], width: usize) {
     let sizes = piece.layout.shape();
-    let row = sizes.last().copied().unwrap_or(1) * width;
-    if row == 0 || elements.is_empty() {
-        return;
+    if elements.is_empty() {
+        return; // and the sizes may be of any size
     }
+    let row = sizes.last().copied().unwrap_or(1) * width;
     let outer = sizes.len().saturating_sub(1);
     let mut index = vec![0; outer];
     for from in elements.chunks(row) {

@@ -102,8 +102,9 @@ impl Bytes {
             Place::Record(file, record, len) => {
                 let file = self.files.get(*file).ok_or_else(of_another)?;
                 let zip = file.zip.as_ref().ok_or_else(of_another)?;
-                match zip.read(record, self.tensor_bytes)? {
-                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(&bytes[..*len])),
+                match zip.read_storage(record)? {
+                    // of a damaged file's record fewer may be there
+                    Cow::Borrowed(bytes) => Ok(Cow::Borrowed(bytes.get(..*len).unwrap_or(bytes))),
                     Cow::Owned(mut bytes) => {
                         bytes.truncate(*len);
                         Ok(Cow::Owned(bytes))

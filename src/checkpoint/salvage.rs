@@ -233,7 +233,7 @@ fn of_zip(path: &Path, source: ByteSource, limits: &Limits) -> Result<Checkpoint
         None => problem.message.clone(),
     });
     let notes: Vec<String> = notes.collect();
-    let zip = Zip::of_survey(&source, &survey);
+    let zip = Zip::of_survey(&source, &survey, limits);
     if zip.records().is_empty() && !survey.members.is_empty() {
         return Err(Error::unsupported(
             "is a zip of which every record is encrypted, or compressed as torch never does",
@@ -279,7 +279,8 @@ impl RawRecords {
         }
         let survey = Survey::of(&source, limits).map_err(|e| e.in_file(path))?;
         let is_right = |member: &&&Member| {
-            let measured = member.measure(&source);
+            let most = limits.inflated_storage(member.available) as u64;
+            let measured = member.checksum(&source, most);
             measured.is_ok_and(|(len, crc32)| {
                 let stated = member.record.crc32;
                 len == member.record.len && (stated == 0 || stated == crc32)
@@ -382,17 +383,29 @@ pub(super) fn of_record(
     let is_last = from.saturating_add(available) >= end_of_file;
     let damage = if member.available < member.record.stored_len || !member.stated && is_last {
         Some(Damage::Cut { available })
-    } else if let Some(crc32) = member.wrong_crc(zip.stored(&member.record)) {
-        let stated = member.record.crc32;
-        Some(Damage::Corrupt(format!(
-            "its bytes have the CRC {crc32:08x}, it should be {stated:08x}"
-        )))
+    } else if let Some(why) = wrong_crc(zip, member) {
+        Some(Damage::Corrupt(why))
     } else if available != nbytes {
         Some(Damage::Length { has: available })
     } else {
         None
     };
     (place, damage)
+}
+
+/// What is wrong with the bytes of a stored record; `None` where nobody can tell.
+fn wrong_crc(zip: &Zip, member: &Member) -> Option<String> {
+    let stated = member.record.crc32;
+    if stated == 0 || !member.is_whole() {
+        return None;
+    }
+    match zip.checksum(member) {
+        Ok((_, found)) if found == stated => None,
+        Ok((_, found)) => Some(format!(
+            "its bytes have the CRC {found:08x}, it should be {stated:08x}"
+        )),
+        Err(error) => Some(error.message().to_owned()),
+    }
 }
 
 /// The same of a run of a stream, as far as it lies in the file.

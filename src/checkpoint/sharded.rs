@@ -17,9 +17,11 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::DISAGREE;
 use crate::checkpoint::Format;
 use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
+use crate::checkpoint::Part;
 use crate::checkpoint::Tree;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::folder;
@@ -98,6 +100,21 @@ pub(super) fn open(
         whole.byte_order = bytes.byte_order;
     }
     Ok(whole)
+}
+
+/// The shards that an index names, with the tensors that should be in each.
+pub(super) fn parts(index: &Path, source: &ByteSource, limits: &Limits) -> Result<Vec<Part>> {
+    let said = read(source, limits)?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let part = |shard: String| {
+        let tensors = said.weight_map.0.iter().filter(|(_, at)| *at == shard);
+        Part {
+            path: folder.join(&shard),
+            tensors: tensors.map(|(tensor, _)| tensor.clone()).collect(),
+            pieces: Vec::new(),
+        }
+    };
+    Ok(shards(&said)?.into_iter().map(part).collect())
 }
 
 /// Opens a shard, and takes over what it holds.
@@ -301,7 +318,7 @@ impl Held {
         ] {
             if !found.is_empty() {
                 notes.push(format!(
-                    "index and shards disagree: {} {what}: {}",
+                    "{DISAGREE}: {} {what}: {}",
                     match found.len() {
                         1 => "1 tensor is".to_owned(),
                         n => format!("{n} tensors are"),
@@ -314,7 +331,7 @@ impl Held {
         let total = total.and_then(|total| total.as_u64());
         if let Some(total) = total.filter(|&total| total != self.bytes && !self.is_partial) {
             notes.push(format!(
-                "index and shards disagree: the index counts {total} bytes of tensors, the shards hold {}",
+                "{DISAGREE}: the index counts {total} bytes of tensors, the shards hold {}",
                 self.bytes
             ));
         }

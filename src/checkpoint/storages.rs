@@ -17,6 +17,7 @@ use crate::bytes::Limits;
 use crate::checkpoint::Storage;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::legacy;
+use crate::checkpoint::persistent::{self, PersistentId, number_key, storage_bytes, too_many};
 use crate::checkpoint::places::Place;
 use crate::checkpoint::python::Python;
 use crate::checkpoint::salvage;
@@ -64,16 +65,6 @@ pub(super) struct Storages<'z> {
     known: HashMap<(String, DType, usize), StorageId>,
 }
 
-/// What a persistent id says.
-pub(super) struct PersistentId<'g> {
-    pub(super) dtype: DType,
-    pub(super) key: String,
-    pub(super) location: &'g str,
-    pub(super) numel: usize,
-    /// Key, offset and number of elements of a window of it.
-    pub(super) view: Option<(String, usize, usize)>,
-}
-
 impl<'z> Storages<'z> {
     pub(super) fn new(source: &'z ByteSource, backing: Backing<'z>) -> Self {
         Self {
@@ -105,11 +96,11 @@ impl<'z> Storages<'z> {
             Value::Persistent(_) if python.class_named_by(id).is_some() => Ok(None),
             Value::Persistent(description) => match &self.backing {
                 Backing::Tar(_) => self.of_tar(python, *description),
-                Backing::Zip { .. } => persistent_id(python, *description, 5)
+                Backing::Zip { .. } => persistent::persistent_id(python, *description, 5)
                     .and_then(|said| self.add(said))
                     .map(Some),
                 Backing::Stream(_) | Backing::Wreck(_) | Backing::Pickle(_) => {
-                    persistent_id(python, *description, 6)
+                    persistent::persistent_id(python, *description, 6)
                         .and_then(|said| self.add(said))
                         .map(Some)
                 }
@@ -214,12 +205,12 @@ impl<'z> Storages<'z> {
         let place = match &self.places[root.0] {
             Place::File(file, range) => {
                 // of a damaged file's storage less may be there than it should have
-                let from = range.end.min(range.start + start);
-                Place::File(*file, from..range.end.min(from + nbytes))
+                let from = range.end.min(range.start.saturating_add(start));
+                Place::File(*file, from..range.end.min(from.saturating_add(nbytes)))
             }
             Place::Owned(bytes) => {
                 let from = start.min(bytes.len());
-                Place::Owned(bytes[from..bytes.len().min(from + nbytes)].into())
+                Place::Owned(bytes[from..bytes.len().min(from.saturating_add(nbytes))].into())
             }
             Place::Record(..) | Place::Pieces(_) => {
                 return Err(Error::unsupported("a storage view in a compressed record"));
@@ -232,7 +223,7 @@ impl<'z> Storages<'z> {
             file_offset: whole
                 .file_offset
                 .filter(|_| nbytes > 0)
-                .map(|at| at + start as u64),
+                .and_then(|at| at.checked_add(start as u64)),
             view_of: Some((root, start)),
             ..whole.clone()
         };
@@ -442,17 +433,6 @@ impl<'z> Storages<'z> {
     }
 }
 
-/// Of sub-byte types torch counts bytes here.
-pub(super) fn storage_bytes(dtype: DType, numel: usize) -> Option<usize> {
-    numel.checked_mul(dtype.bits().div_ceil(8))
-}
-
-pub(super) fn too_many(key: &str, dtype: DType, numel: usize) -> Error {
-    Error::malformed(format!(
-        "the storage {key:?} has {numel} elements of {dtype}: too many"
-    ))
-}
-
 /// Where the bytes of the opcode at `at` begin, if the file has them as they are: behind the opcode and a length of
 /// one, four or eight bytes.
 fn verbatim(source: &[u8], at: u64, bytes: &[u8]) -> Option<usize> {
@@ -461,91 +441,4 @@ fn verbatim(source: &[u8], at: u64, bytes: &[u8]) -> Option<usize> {
         let end = start.saturating_add(bytes.len());
         source.get(start..end) == Some(bytes)
     })
-}
-
-/// A number, in digits or as text.
-fn number_key(python: Python<'_>, id: ValueId) -> Result<String> {
-    match (python.int(id), python.str(id)) {
-        (Some(n), _) => Ok(n.to_string()),
-        (_, Some(text)) if text.len() < 32 => Ok(text.to_owned()),
-        _ => Err(Error::malformed(format!(
-            "a persistent id is {}, expected a number",
-            python.get(id).kind()
-        ))),
-    }
-}
-
-/// `('storage', StorageClass, key, location, numel)`, of legacy files with a sixth item: a view.
-pub(super) fn persistent_id(
-    python: Python<'_>,
-    id: ValueId,
-    length: usize,
-) -> Result<PersistentId<'_>> {
-    let Some(items) = python.items(id) else {
-        return Err(Error::malformed(format!(
-            "a persistent id is {}, expected a tuple",
-            python.get(id).kind()
-        )));
-    };
-    let (true, [kind, class, key, location, numel, view @ ..]) = (items.len() == length, items)
-    else {
-        return Err(Error::malformed(format!(
-            "a storage tuple has {} items, expected {length}",
-            items.len()
-        )));
-    };
-    if python.str(*kind) != Some("storage") {
-        return Err(Error::malformed(format!(
-            "a persistent id is of kind {}, expected 'storage'",
-            python.repr(*kind)
-        )));
-    }
-    let class_name = python.global(*class).map_or("", |(_, name)| name);
-    let Some(dtype) = DType::from_storage_class(class_name.trim_start_matches('_')) else {
-        return Err(Error::unsupported(format!(
-            "the storage class {} is unknown",
-            python.repr(*class)
-        )));
-    };
-    let key = key_of(python, *key)?;
-    let size = |id: ValueId| python.int(id).and_then(|n| usize::try_from(n).ok());
-    let numel = size(*numel).ok_or_else(|| {
-        Error::malformed(format!("the storage {key:?} has no number of elements"))
-    })?;
-    let view = match view {
-        [view] if *python.get(*view) != Value::None => {
-            let parts = match python.items(*view) {
-                Some([key, offset, numel]) => {
-                    let numbers = size(*offset).zip(size(*numel));
-                    numbers.map(|(offset, numel)| Ok((key_of(python, *key)?, offset, numel)))
-                }
-                _ => None,
-            };
-            Some(parts.ok_or_else(|| {
-                Error::malformed(format!(
-                    "the storage {key:?} is viewed by {}, expected a key, an offset and a size",
-                    python.repr(*view)
-                ))
-            })??)
-        }
-        _ => None,
-    };
-    Ok(PersistentId {
-        dtype,
-        key,
-        location: python.str(*location).unwrap_or(""),
-        numel,
-        view,
-    })
-}
-
-/// A storage's key: text, or a number.
-pub(super) fn key_of(python: Python<'_>, id: ValueId) -> Result<String> {
-    match python.get(id) {
-        Value::Int(n) => Ok(n.to_string()),
-        _ => python
-            .str(id)
-            .map(str::to_owned)
-            .ok_or_else(|| Error::malformed("a storage key is not text")),
-    }
 }

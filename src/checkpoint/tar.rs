@@ -21,9 +21,9 @@ use crate::checkpoint::Format;
 use crate::checkpoint::legacy;
 use crate::checkpoint::legacy::Pickles;
 use crate::checkpoint::open::Mode;
+use crate::checkpoint::persistent;
 use crate::checkpoint::places::{Bytes, DataFile};
 use crate::checkpoint::python::Python;
-use crate::checkpoint::storages;
 use crate::checkpoint::storages::Backing;
 use crate::checkpoint::unpickled;
 use crate::checkpoint::unpickled::Meaning;
@@ -184,7 +184,7 @@ fn read_storages(bytes: &[u8], base: usize, limits: &Limits, tables: &mut Tables
         let [key, location, class] = items(&graph, 3, "a storage")? else {
             continue; // not reached
         };
-        let key = storages::key_of(python, *key)?;
+        let key = persistent::key_of(python, *key)?;
         let name = python.global(*class).map_or("", |(_, name)| name);
         let Some(dtype) = DType::from_storage_class(name) else {
             return Err(Error::unsupported(format!(
@@ -216,11 +216,13 @@ fn read_storages(bytes: &[u8], base: usize, limits: &Limits, tables: &mut Tables
             return Err(Error::malformed("a storage view has not four items").at_offset(at));
         };
         let place = (
-            storages::key_of(python, *root)?,
+            persistent::key_of(python, *root)?,
             size(python, *offset)?,
             size(python, *numel)?,
         );
-        tables.views.insert(storages::key_of(python, *key)?, place);
+        tables
+            .views
+            .insert(persistent::key_of(python, *key)?, place);
     }
     Ok(())
 }
@@ -234,8 +236,8 @@ fn read_tensors(bytes: &[u8], limits: &Limits, tables: &mut Tables) -> Result<()
         let [key, storage, _class] = items(&graph, 3, "a tensor")? else {
             continue; // not reached
         };
-        let key = storages::key_of(python, *key)?;
-        let storage = storages::key_of(python, *storage)?;
+        let key = persistent::key_of(python, *key)?;
+        let storage = persistent::key_of(python, *storage)?;
         let mut cursor = Cursor::new(bytes, 0);
         cursor.take(pickles.at, "the tensors")?;
         let layout = layout(&mut cursor).map_err(|e| {

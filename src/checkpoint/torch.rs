@@ -9,6 +9,7 @@
 //!
 //! All lie in one folder, whose name is free. Source: `torch/serialization.py`, `_save` and `_load` of torch 2.15.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::bytes::ByteSource;
@@ -55,10 +56,9 @@ pub(super) fn of_zip(
         let record = record.clone();
         return torchscript::open(path, source, zip, (record, prefix), byte_order, limits);
     }
-    let bytes = zip.read(record, most_of(record, limits))?;
+    let (bytes, for_pickle) = read_pickle(&zip, record, limits)?;
     let mut damage = Vec::new();
-    let limits_here = &limits.for_pickle(record.stored_len);
-    let graph = unpickled::graph(&bytes, limits_here, lenient, &mut damage)
+    let graph = unpickled::graph(&bytes, &for_pickle, lenient, &mut damage)
         .map_err(|e| e.in_record(PICKLE))
         .and_then(|graph| behind_its_pickle(graph, &damage, &zip, record))?;
     damage.extend(damaged_pickle(&zip, record, &bytes));
@@ -93,12 +93,18 @@ pub(super) fn of_zip(
     Ok(unpickled.into_checkpoint(path, Format::TorchZip, byte_order, bytes))
 }
 
-/// How many bytes a pickle's record may have.
-fn most_of(record: &Record, limits: &Limits) -> usize {
-    match record.method {
-        Method::Stored => limits.pickle_bytes,
-        Method::Deflated => limits.inflated(record.stored_len),
-    }
+/// The bytes of a pickle's record, and the limits for what it builds.
+pub(super) fn read_pickle<'z>(
+    zip: &'z Zip,
+    record: &Record,
+    limits: &Limits,
+) -> Result<(Cow<'z, [u8]>, Limits)> {
+    let bytes = zip.read_limited(record, limits.pickle_bytes, "pickle_bytes")?;
+    let held = match record.method {
+        Method::Stored => 0,
+        Method::Deflated => bytes.len(),
+    };
+    Ok((bytes, limits.for_inflated(record.stored_len, held)))
 }
 
 /// Refuses a zip that was cut off inside its pickle, if nothing but the pickle lies before the cut.

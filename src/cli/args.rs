@@ -14,7 +14,8 @@ use crate::bytes::Limits;
     propagate_version = true,
     arg_required_else_help = false,
     after_help = "Exit codes: 0 done; 1 done, the answer is no; 2 could not be done.\n\
-                  Where FILE is left out: $PTHINSPECT_FILE, else the only checkpoint in the current folder."
+                  Where FILE is left out: $PTHINSPECT_FILE, else the only checkpoint in the current folder.",
+    after_long_help = long_help()
 )]
 pub struct Cli {
     /// Options of every command.
@@ -37,9 +38,33 @@ pub struct Global {
     /// Print nothing but ASCII: no line drawing, no blocks; other letters of names are escaped
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// Raise (or lower) a limit that protects against hostile files; an error names the one that it ran into
+    /// Raise (or lower) a limit that protects against hostile files: `pthinspect --help` lists them, and an error names
+    /// the one that it ran into
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = limit)]
     pub limit: Vec<(String, u64)>,
+}
+
+/// What `--help` says at its end: exit codes, FILE, and every limit.
+fn long_help() -> String {
+    let mut text = "Exit codes: 0 done; 1 done, the answer is no; 2 could not be done.\n\
+                    Where FILE is left out: $PTHINSPECT_FILE, else the only checkpoint in the current folder.\n\n\
+                    Limits, each with its default, for --limit NAME=VALUE (k, M and G stand for powers of 1024):\n"
+        .to_owned();
+    for (name, value, meaning) in Limits::default().table() {
+        text += &format!("  {:24}  {meaning}\n", format!("{name}={}", short(value)));
+    }
+    text
+}
+
+/// `2G`, `200`: as `--limit` takes it.
+fn short(value: u64) -> String {
+    [(30, "G"), (20, "M"), (10, "k")]
+        .iter()
+        .find(|(shift, _)| value > 0 && value.is_multiple_of(1 << shift))
+        .map_or_else(
+            || value.to_string(),
+            |(shift, unit)| format!("{}{unit}", value >> shift),
+        )
 }
 
 /// `pickle_bytes=2G`: a name of [`Limits`] and a number, in which k, M and G stand for powers of 1024.

@@ -78,7 +78,7 @@ impl ArrayFile {
                 let source = ByteSource::open(&self.path)?;
                 let zip = Zip::open(&source, limits)?;
                 let record = npz_record(&zip, self.key.as_deref())?;
-                let bytes = zip.read(record, limits.tensor_bytes)?;
+                let bytes = zip.read_storage(record)?;
                 copied(&npy::view(&bytes, limits).map_err(|e| e.in_record(record.name.clone()))?)
             }
             ArrayFormat::Safetensors | ArrayFormat::Torch => {

@@ -66,9 +66,9 @@ impl<'a> Io<'a> {
             paint.bad("error:"),
             escape::text(&error.to_string())
         );
-        let raise = "--limit NAME=VALUE raises a limit, for files that you trust";
-        let limit = (error.kind() == ErrorKind::Limit).then_some(raise);
-        if let Some(hint) = error.hint().or(limit).filter(|hint| !hint.is_empty()) {
+        let raise = (error.kind() == ErrorKind::Limit).then(|| raise(error.message()));
+        let hint = error.hint().or(raise.as_deref());
+        if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
             let _ = writeln!(self.err, "{} {}", paint.note("hint:"), escape::text(hint));
         }
     }
@@ -89,6 +89,16 @@ impl<'a> Io<'a> {
     pub(super) fn say(&mut self, message: &str) {
         let _ = writeln!(self.err, "{}", escape::text(message));
     }
+}
+
+/// Which flag raises the limit that the message names in brackets.
+fn raise(message: &str) -> String {
+    let table = Limits::default().table();
+    let named = table
+        .iter()
+        .find(|(name, ..)| message.contains(&format!("({name})")));
+    let name = named.map_or("NAME", |(name, ..)| name);
+    format!("--limit {name}=VALUE raises that limit, for files that you trust")
 }
 
 fn wanted(color: Color, terminal: bool) -> bool {

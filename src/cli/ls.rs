@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let chosen = names.choose(&checkpoint)?;
     let mut listing = Listing::of(&checkpoint, &chosen);
     if args.sha256 {
-        listing.add_digests(&checkpoint, &chosen)?;
+        listing.add_digests(&checkpoint, &chosen, &io.limits)?;
     }
     if io.json {
         io.print_json(&render::ls::json(&listing))?;

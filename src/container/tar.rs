@@ -9,7 +9,8 @@ use std::ops::Range;
 use crate::bytes::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
-const BLOCK: usize = 512;
+/// Bytes of a block: members begin at multiples of it.
+pub const BLOCK: usize = 512;
 
 /// A file in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::memory::{Memory, Relation, Sharing, bytes_of, range};
+use crate::bytes::Limits;
 use crate::bytes::digest::Sha256;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What `ls` shows.
 #[derive(Debug)]
@@ -100,11 +101,61 @@ impl Listing {
         }
     }
 
-    /// Fills in the digests, several tensors at a time; `chosen` are the tensors that were listed.
-    pub fn add_digests(&mut self, checkpoint: &Checkpoint, chosen: &[&TensorEntry]) -> Result<()> {
+    /// Fills in the digests, several tensors at a time, but of compressed ones one at a time: each has to be inflated
+    /// whole. `chosen` are the tensors that were listed.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` where the tensors repeat the bytes of their storages (as expanded ones and many views of one storage do)
+    /// beyond what [`Limits::inflate_ratio`] allows; else as [`Checkpoint::view`].
+    pub fn add_digests(
+        &mut self,
+        checkpoint: &Checkpoint,
+        chosen: &[&TensorEntry],
+        limits: &Limits,
+    ) -> Result<()> {
+        bound_repetition(checkpoint, chosen, limits)?;
+        let inflates = |tensor: &TensorEntry| {
+            let storages = tensor
+                .parts
+                .iter()
+                .chain([tensor])
+                .filter_map(|t| t.storage);
+            storages.into_iter().any(|id| checkpoint.is_compressed(id))
+        };
         let rows = self.rows.par_iter_mut().zip(chosen);
-        rows.try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
+        rows.filter(|(_, tensor)| !inflates(tensor))
+            .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))?;
+        let rows = self.rows.iter_mut().zip(chosen);
+        rows.filter(|(_, tensor)| inflates(tensor))
+            .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
     }
+}
+
+/// Elements that are read again and again are like bytes that inflate: a few of them in the file can be hours of work.
+fn bound_repetition(
+    checkpoint: &Checkpoint,
+    chosen: &[&TensorEntry],
+    limits: &Limits,
+) -> Result<()> {
+    let stored = checkpoint.storages().iter().filter(|s| s.view_of.is_none());
+    let stored = stored.fold(0u64, |sum, s| sum.saturating_add(s.nbytes as u64));
+    let tensors = chosen
+        .iter()
+        .flat_map(|tensor| tensor.parts.iter().chain([*tensor]));
+    let read = tensors
+        .filter(|tensor| tensor.storage.is_some())
+        .fold(0u64, |sum, tensor| {
+            sum.saturating_add(tensor.nbytes() as u64)
+        });
+    let most = limits.inflated_storage(stored) as u64;
+    if read > most {
+        return Err(Error::limit(format!(
+            "its tensors have {read} bytes of elements in {stored} bytes of storage, the limit is {most} (inflate_ratio)"
+        ))
+        .in_file(checkpoint.path()));
+    }
+    Ok(())
 }
 
 /// SHA-256 of the logical elements: C-contiguous, little-endian, conjugation and negation resolved.
@@ -113,7 +164,7 @@ pub fn digest(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<String> {
     checkpoint
         .view(tensor)?
         .write_logical(&mut hash)
-        .map_err(|e| crate::error::Error::io(checkpoint.path(), "cannot be read", &e))?;
+        .map_err(|e| Error::io(checkpoint.path(), "cannot be read", &e))?;
     Ok(hash.finish())
 }
 

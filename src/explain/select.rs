@@ -74,18 +74,20 @@ impl Slice {
             return Err(outside(tensor, prefix));
         }
         let rest = prefix.len();
-        // cannot overflow: every index lies inside a layout whose extent was checked
-        let offset = prefix.iter().zip(stride).map(|(i, s)| i * s).sum::<usize>();
+        // only where the tensor is empty can it overflow: of all others the layout has checked the extent
+        let offset = prefix
+            .iter()
+            .zip(stride)
+            .fold(0usize, |at, (i, s)| at.saturating_add(i.saturating_mul(*s)));
         let part = Layout::new(
             shape[rest..].to_vec(),
             stride[rest..].to_vec(),
-            layout.storage_offset() + offset,
+            layout.storage_offset().saturating_add(offset),
         )?;
         let length = part.numel() as u64;
-        let number = prefix
-            .iter()
-            .zip(shape)
-            .fold(0, |flat: u64, (&i, &n)| flat * n as u64 + i as u64);
+        let number = prefix.iter().zip(shape).fold(0, |flat: u64, (&i, &n)| {
+            flat.saturating_mul(n as u64).saturating_add(i as u64)
+        });
         let start = number.saturating_mul(length);
         Ok(Self {
             prefix: prefix.to_vec(),

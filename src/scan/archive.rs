@@ -162,7 +162,8 @@ impl Scanner<'_> {
             self.findings
                 .add(Kind::PathTraversal, Level::Unknown, &name, &spot, message);
         }
-        if !member.readable {
+        let len = usize::try_from(member.available).unwrap_or(usize::MAX);
+        if !member.readable || !self.affords(len, at) {
             return Ok(None);
         }
         let pickled = archive.is_pickle(&name);
@@ -187,6 +188,9 @@ impl Scanner<'_> {
             }
         };
         let deflated = member.record.method == Method::Deflated;
+        if deflated && !self.affords(content.len(), at) {
+            return Ok(None);
+        }
         if deflated && content.len() as u64 != member.record.len {
             let message = format!(
                 "inflates to {} bytes where the headers say {}",

@@ -15,6 +15,8 @@ use crate::safetensors;
 
 /// Archives inside archives, checkpoints inside checkpoints.
 pub(super) const DEEPEST: usize = 6;
+/// How often each byte of a file may be looked at, inside of archives inside of archives: each level does so once.
+const LOOKS: u64 = 8;
 /// Pickles in a row that a legacy file begins with.
 const LEGACY_PICKLES: usize = 5;
 
@@ -95,6 +97,9 @@ pub(super) struct Scanner<'o> {
     pub(super) options: &'o Options,
     pub(super) findings: Findings<'o>,
     pub(super) pickles: usize,
+    /// Bytes of members and of what is nested in them that may still be looked at in this file. Archives that hold one
+    /// another many times, and records that overlap, have more of them than anybody could read.
+    bytes_left: u64,
     file: PathBuf,
     files: usize,
     pub(super) skipped: usize,
@@ -107,6 +112,7 @@ impl<'o> Scanner<'o> {
             options,
             findings: Findings::new(&options.allow),
             pickles: 0,
+            bytes_left: 0,
             file: file.to_owned(),
             files: 0,
             skipped: 0,
@@ -159,13 +165,33 @@ impl<'o> Scanner<'o> {
     /// A file's bytes.
     pub(super) fn source(&mut self, source: &ByteSource, path: &Path) -> Result<()> {
         source.expect(Access::Runs);
+        let len = source.len() as u64;
+        let inflated = self.options.limits.inflated_storage(len) as u64;
+        self.bytes_left = len.saturating_mul(LOOKS).saturating_add(inflated);
         self.nested(source, &Where::whole(path), path)?;
         self.files += 1;
         Ok(())
     }
 
+    /// Whether `len` more bytes of what lies in the file may be looked at; if not, that is a finding.
+    pub(super) fn affords(&mut self, len: usize, at: &Where) -> bool {
+        if let Some(left) = self.bytes_left.checked_sub(len as u64) {
+            self.bytes_left = left;
+            return true;
+        }
+        self.bytes_left = 0;
+        let message = "what lies in the file, inflated and inside each other, is far more than the file: the rest was not looked into (inflate_ratio)";
+        let (kind, level) = (Kind::DeflateBomb, Level::Unknown);
+        self.findings
+            .add(kind, level, "too much", &at.spot(0), message);
+        false
+    }
+
     /// Bytes of any kind.
     pub(super) fn nested(&mut self, bytes: &[u8], at: &Where, path: &Path) -> Result<()> {
+        if at.depth > 0 && !self.affords(bytes.len(), at) {
+            return Ok(());
+        }
         let kind = FileKind::detect(bytes, path);
         if kind != FileKind::Zip && kind != FileKind::Tar {
             self.zip_at_the_end(bytes, at, path, &kind, &[])?;

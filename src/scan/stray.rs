@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 100;
 /// How far before an INST its MARK is looked for.
 const MARK_WITHIN: usize = 64;
 /// Opcodes that may be run, beyond one for each byte of the file.
-const WORK: u64 = 16 << 20;
+const WORK: u64 = 4 << 20;
 /// Opcodes' worth of beginning to run a pickle.
 const BEGINNING: u64 = 16;
 

@@ -533,6 +533,6 @@ mod tests {
         assert!(refused("OIhw8i8o", &[4, 4]));
         assert!(refused("nchw", &[4, 4, 1, 1]));
         assert!(refused("goihw", &[4, 4, 1, 1]), "3 groups of 4 filters");
-        assert!(refused("OIhw1024i", &[usize::MAX / 2, 3, 1, 1]));
+        assert!(refused("oIhw1024i", &[usize::MAX / 2, 3, 1, 1]));
     }
 }

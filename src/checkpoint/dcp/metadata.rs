@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::bytes::Budget;
 use crate::bytes::Limits;
 use crate::checkpoint::names;
 use crate::checkpoint::python::Python;
@@ -69,6 +70,10 @@ struct Place {
     len: usize,
 }
 
+/// Bytes that the pieces may take for each byte of the file, beside [`Limits::tree_bytes`]: tensors may share one list
+/// of pieces, and then each piece is many.
+const PIECES_PER_BYTE: usize = 16;
+
 /// By name and offsets; objects have none.
 type Places = HashMap<(String, Option<Vec<usize>>), Place>;
 
@@ -84,10 +89,13 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>> {
         .map(|id| paths(python, id));
     let mut paths = paths.unwrap_or_default();
     let items = field(python, metadata, "state_dict_metadata")?;
+    let for_size = bytes.len().saturating_mul(PIECES_PER_BYTE);
+    let most = limits.tree_bytes.saturating_add(for_size);
+    let mut budget = Budget::new(most, "the pieces of the tensors (tree_bytes)");
     let mut found = Vec::new();
     for &(name, value) in entries(python, items)? {
         let name = text(python, name)?;
-        let saved = saved(python, &name, value, &places).map_err(|e| {
+        let saved = saved(python, &name, value, &places, &mut budget).map_err(|e| {
             let named = format!("{:?}: {}", names::shorten(&name), e.message());
             Error::new(e.kind(), named).at_offset(graph.offset(value))
         })?;
@@ -101,8 +109,14 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>> {
     Ok(found)
 }
 
-fn saved(python: Python<'_>, name: &str, value: ValueId, places: &Places) -> Result<Saved> {
-    let chunk = |offsets: Option<Vec<usize>>, sizes: Vec<usize>| {
+fn saved(
+    python: Python<'_>,
+    name: &str,
+    value: ValueId,
+    places: &Places,
+    budget: &mut Budget,
+) -> Result<Saved> {
+    let mut chunk = |offsets: Option<Vec<usize>>, sizes: Vec<usize>| {
         let key = (name.to_owned(), offsets);
         let Some(place) = places.get(&key) else {
             return Err(Error::malformed(format!(
@@ -110,6 +124,8 @@ fn saved(python: Python<'_>, name: &str, value: ValueId, places: &Places) -> Res
                 key.1.unwrap_or_default()
             )));
         };
+        let numbers = sizes.len().saturating_mul(2 * size_of::<usize>());
+        budget.spend(numbers.saturating_add(2 * size_of::<Chunk>() + place.file.len()))?;
         Ok(Chunk {
             offsets: key.1.unwrap_or_default(),
             sizes,

@@ -10,6 +10,7 @@
 //!
 //! Source: `torch/distributed/checkpoint/{metadata,filesystem,hf_storage}.py` of torch 2.15.
 
+mod files;
 mod metadata;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,6 @@ use crate::checkpoint::StorageId;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::absorb::Under;
 use crate::checkpoint::names;
-use crate::checkpoint::nested;
 use crate::checkpoint::open::Mode;
 use crate::checkpoint::pieces::{Piece, Pieces};
 use crate::checkpoint::places::Place;
@@ -38,6 +38,8 @@ use crate::checkpoint::sharded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{DType, Layout};
 
+use files::Files;
+pub(super) use files::parts;
 use metadata::{Chunk, Item, Key, Saved};
 
 /// The file that says what is where.
@@ -167,78 +169,6 @@ fn said_of_one(error: &Error) -> String {
 pub(super) fn names(bytes: &[u8], limits: &Limits) -> Result<Vec<String>> {
     let items = metadata::read(bytes, limits)?.into_iter();
     Ok(items.map(|item| item.name).collect())
-}
-
-/// The files of pieces, each opened once.
-struct Files<'l> {
-    folder: &'l Path,
-    limits: &'l Limits,
-    mode: Mode,
-    open: HashMap<String, (ByteSource, Arc<Path>)>,
-}
-
-impl<'l> Files<'l> {
-    fn new(folder: &'l Path, limits: &'l Limits, mode: Mode) -> Self {
-        Self {
-            folder,
-            limits,
-            mode,
-            open: HashMap::new(),
-        }
-    }
-
-    /// Whether an error costs the piece that it is about and nothing else.
-    fn forgives(&self, error: &Error) -> bool {
-        self.mode == Mode::Salvage && error.kind() != ErrorKind::Limit
-    }
-
-    /// The checkpoint that a piece is, and its file.
-    fn piece(&mut self, chunk: &Chunk, name: &str) -> Result<(Checkpoint, Arc<Path>)> {
-        let about = |e: Error| {
-            let message = format!("{:?}: {}", names::shorten(name), e.message());
-            let named = Error::new(e.kind(), message);
-            match e.hint() {
-                Some(hint) => named.with_hint(hint),
-                None => named,
-            }
-        };
-        if !self.open.contains_key(&chunk.file) {
-            sharded::check_inside(&chunk.file).map_err(about)?;
-            let path = self.folder.join(&chunk.file);
-            if !path.is_file() {
-                return Err(about(
-                    Error::malformed(format!(
-                        "a piece of it lies in the file {:?}, which is not there",
-                        names::shorten(&chunk.file)
-                    ))
-                    .with_hint("get all files of the checkpoint"),
-                ));
-            }
-            let source = ByteSource::open(&path)?;
-            self.open.insert(chunk.file.clone(), (source, path.into()));
-        }
-        let (source, path) = &self.open[&chunk.file];
-        let end = chunk.at.checked_add(chunk.len);
-        let end = match self.mode {
-            Mode::Salvage if chunk.at < source.len() => end.map(|end| end.min(source.len())),
-            _ => end,
-        };
-        let Some(end) = end.filter(|&end| end <= source.len()) else {
-            return Err(about(
-                Error::malformed(format!(
-                    "a piece of it is {} bytes from byte {} on of {:?}, which has {}",
-                    chunk.len,
-                    chunk.at,
-                    names::shorten(&chunk.file),
-                    source.len()
-                ))
-                .with_hint("the file was cut off: get it again"),
-            ));
-        };
-        let opened =
-            nested::part(path, source, chunk.at..end, self.limits, self.mode).map_err(about)?;
-        Ok((opened, path.clone()))
-    }
 }
 
 /// The tensor alone that a piece should be; its files become those of the whole.

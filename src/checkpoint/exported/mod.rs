@@ -188,7 +188,11 @@ impl Reader<'_> {
         let record = self.find(name).ok_or_else(|| {
             Error::malformed("is missing: the exported program is incomplete").in_record(name)
         })?;
-        self.zip.read(record, self.limits.header_bytes)
+        let json = self
+            .zip
+            .read_limited(record, self.limits.header_bytes, "header_bytes")?;
+        values_within(&json, record.stored_len, self.limits).map_err(|e| e.in_record(name))?;
+        Ok(json)
     }
 
     /// The layouts of 2.6 and later: one or more models.
@@ -476,6 +480,40 @@ impl Reader<'_> {
             tree.push(Some(node), name, NodeValue::Repr(text));
         }
     }
+}
+
+/// Memory that a value of JSON takes at most, with its share of the list or object that it is in.
+const VALUE: usize = 160;
+/// Memory that the values may take for each byte that the file keeps of them, and in any case.
+const VALUES_RATIO: u64 = 1024;
+const VALUES_FREE: u64 = 32 << 20;
+
+/// Refuses JSON whose values would take far more memory than its bytes do: `[0,0,0,...` deflates a thousandfold, and
+/// each of its numbers becomes a value. Every value but the first comes after one of four marks, which are counted.
+fn values_within(json: &[u8], stored_len: u64, limits: &Limits) -> Result<()> {
+    let (mut marks, mut in_text, mut escaped) = (0usize, false, false);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' | b':' if !in_text => marks += 1,
+            _ => {}
+        }
+    }
+    let most = stored_len.saturating_mul(VALUES_RATIO).max(VALUES_FREE);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let most = match limits.pickle_memory {
+        // who sets it means it
+        set if set != Limits::default().pickle_memory => set,
+        default => most.min(default),
+    };
+    if marks.saturating_mul(VALUE) <= most {
+        return Ok(());
+    }
+    Err(Error::limit(format!(
+        "the {marks} values of the JSON would take more than {most} bytes of memory (pickle_memory)"
+    )))
 }
 
 fn as_text(entry: &TensorEntry) -> String {

@@ -209,7 +209,7 @@ impl<'g> Rebuilder<'g, '_> {
                 "a jagged tensor without values and offsets",
             ));
         };
-        let axis = usize::try_from(ragged - 1).ok();
+        let axis = usize::try_from(ragged.saturating_sub(1)).ok();
         let lengths = lengths.map(|id| self.component(id, "lengths", depth));
         let lengths = lengths.transpose()?;
         let counts = match &lengths {

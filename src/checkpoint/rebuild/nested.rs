@@ -12,7 +12,10 @@ pub(super) fn rows(
     strides: &[usize],
     offsets: &[usize],
 ) -> Option<Vec<TensorEntry>> {
-    if width == 0 || sizes.len() != strides.len() || sizes.len() != width * offsets.len() {
+    if width == 0
+        || sizes.len() != strides.len()
+        || Some(sizes.len()) != width.checked_mul(offsets.len())
+    {
         return None;
     }
     let each = sizes.chunks(width).zip(strides.chunks(width)).zip(offsets);

@@ -46,9 +46,9 @@ pub(super) fn open(
     );
     let part = |record: &Record, folder: &'static str, listed: bool, bytes: Bytes| {
         let name = &record.name[prefix.len()..];
-        let pickle = zip.read(record, limits.pickle_bytes)?;
+        let (pickle, for_pickle) = torch::read_pickle(&zip, record, limits)?;
         let mut damage = Vec::new();
-        let graph = unpickled::graph(&pickle, limits, zip.is_wreck(), &mut damage)
+        let graph = unpickled::graph(&pickle, &for_pickle, zip.is_wreck(), &mut damage)
             .map_err(|e| e.in_record(name))?;
         damage.extend(torch::damaged_pickle(&zip, record, &pickle));
         let backing = Backing::Zip {

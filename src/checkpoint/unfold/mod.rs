@@ -11,6 +11,7 @@ mod parts;
 use parts::{Frame, Group, Items, Part, Shown, Unfolding};
 use parts::{branch, entries_of, leaf, state_groups};
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::bytes::Limits;
@@ -68,6 +69,8 @@ struct Unfolder<'r, 'g, 'z> {
     unlisted_count: usize,
     /// Tensors that are keys of dicts, and the values that were shown: most such keys lie elsewhere too.
     tensor_keys: Vec<ValueId>,
+    /// Lengths of bytes that are written as encoded text: one such value may be met a million times.
+    encoded: HashMap<ValueId, usize>,
     shown: Vec<bool>,
     losses: Vec<Loss>,
 }
@@ -91,6 +94,7 @@ pub(super) fn unfold<'g>(
         unlisted: Vec::new(),
         unlisted_count: 0,
         tensor_keys: Vec::new(),
+        encoded: HashMap::new(),
         shown: vec![false; python.0.values.len()],
         losses: Vec::new(),
         rebuilder,
@@ -294,7 +298,13 @@ impl<'g> Unfolder<'_, 'g, '_> {
             Found::Lost => return Ok(leaf(NodeValue::Repr(LOST.into()))),
             Found::Other => {}
         }
+        if let Some(&len) = self.encoded.get(&id) {
+            return Ok(leaf(NodeValue::Bytes(len)));
+        }
         if let Some(value) = objects::leaf(python, id, object) {
+            if let NodeValue::Bytes(len) = value {
+                self.encoded.insert(id, len);
+            }
             // an array of objects has them as a list
             return Ok(match numpy::objects(python, object) {
                 Some(items) => branch(value, Items::of(items)),

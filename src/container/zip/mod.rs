@@ -4,6 +4,7 @@
 //! headers that disagree); inflating is the crate's. What it then sees must be what was seen here.
 
 mod audit;
+mod checks;
 mod directory;
 mod row;
 pub mod survey;
@@ -23,12 +24,13 @@ use crate::bytes::Limits;
 use crate::error::{Error, Result};
 
 use audit::Names;
+use checks::Checks;
 use directory::Directory;
 pub use row::one_after_another;
 pub use survey::{Member, Problem, ProblemKind, Survey};
 
 /// How a record's bytes are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// As they are (method 0).
     Stored,
@@ -92,10 +94,12 @@ pub struct Zip {
     records: Vec<Record>,
     names: Names,
     oddities: Vec<Oddity>,
+    limits: Limits,
     /// Opened when something must be inflated, which most checkpoints never need.
     inflater: OnceLock<ZipArchive<Cursor<ByteSource>>>,
     /// Of a damaged zip: what was found of each record.
     wreck: Option<Vec<Member>>,
+    checks: Checks,
 }
 
 impl std::fmt::Debug for Zip {
@@ -126,15 +130,17 @@ impl Zip {
             records,
             names,
             oddities,
+            limits: limits.clone(),
             source: source.clone(),
             inflater: OnceLock::new(),
             wreck: None,
+            checks: Checks::new(source.len(), limits),
         })
     }
 
     /// What is left of a damaged zip, whatever is wrong with it: the members of its survey, of which bytes may be
     /// missing. Of several with one name it is the first that lies whole in the file, else the first.
-    pub fn of_survey(source: &ByteSource, survey: &Survey) -> Self {
+    pub fn of_survey(source: &ByteSource, survey: &Survey, limits: &Limits) -> Self {
         let mut names = Names::new();
         let mut members: Vec<Member> = Vec::new();
         for member in survey.members.iter().filter(|member| member.readable) {
@@ -152,8 +158,10 @@ impl Zip {
             records: members.iter().map(|member| member.record.clone()).collect(),
             names,
             oddities: Vec::new(),
+            limits: limits.clone(),
             inflater: OnceLock::new(),
             wreck: Some(members),
+            checks: Checks::new(source.len(), limits),
         }
     }
 
@@ -162,13 +170,24 @@ impl Zip {
         self.wreck.is_some()
     }
 
-    /// How many bytes a record of a damaged zip inflates to.
+    /// How many bytes a record of a damaged zip has, inflated, as far as they are there, and their CRC. It is read once,
+    /// however often this is asked.
     ///
     /// # Errors
     ///
-    /// `Malformed` where its data is damaged or has another CRC.
+    /// `Malformed` where its data is damaged; `Limit` where it inflates too far, or all records together are far more
+    /// than the file.
+    pub fn checksum(&self, member: &Member) -> Result<(u64, u32)> {
+        self.checks.of(member, &self.source, &self.limits)
+    }
+
+    /// How many bytes a record of a damaged zip has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Zip::checksum`]; `Malformed` where its CRC is another.
     pub fn measure(&self, member: &Member) -> Result<u64> {
-        let (len, crc32) = member.measure(&self.source)?;
+        let (len, crc32) = self.checksum(member)?;
         let stated = member.record.crc32;
         if stated != 0 && member.is_whole() && stated != crc32 {
             return Err(wrong_crc(&member.record, crc32));
@@ -221,22 +240,58 @@ impl Zip {
             .unwrap_or(&[]) // a record of another zip
     }
 
-    /// The bytes of a record: borrowed where stored, inflated and checked against their CRC where deflated.
+    /// The bytes of a record of which at most `most` make sense: borrowed where stored, inflated and checked against
+    /// their CRC where deflated.
     ///
     /// # Errors
     ///
-    /// `Limit` if it has more than `limit` bytes, before memory is taken; `Malformed` if the deflated data is
-    /// damaged, shorter or longer than declared, or has another CRC.
-    pub fn read(&self, record: &Record, limit: usize) -> Result<Cow<'_, [u8]>> {
-        if record.len > limit as u64 {
-            return Err(Error::limit(format!(
-                "has {} bytes, the limit is {limit} (pickle_bytes, tensor_bytes)",
+    /// `Malformed` if it has more than `most` bytes, before memory is taken, or if the deflated data is damaged,
+    /// shorter or longer than declared, or has another CRC.
+    pub fn read(&self, record: &Record, most: usize) -> Result<Cow<'_, [u8]>> {
+        if record.len > most as u64 {
+            let message = format!(
+                "has {} bytes, it should have no more than {most}",
                 record.len
-            ))
-            .in_record(&record.name));
+            );
+            return Err(Error::malformed(message).in_record(&record.name));
         }
+        self.content(record, most)
+    }
+
+    /// The bytes of a record that holds a pickle, a header or code: at most `limit`, which is [`Limits::table`]'s
+    /// `name`, and at most what [`Limits::inflate_ratio`] allows.
+    ///
+    /// # Errors
+    ///
+    /// `Limit` if it has more, before memory is taken; `Malformed` as [`Zip::read`].
+    pub fn read_limited(
+        &self,
+        record: &Record,
+        limit: usize,
+        name: &'static str,
+    ) -> Result<Cow<'_, [u8]>> {
+        let inflated = self.limits.inflated(record.stored_len);
+        within(record, limit, name).and_then(|()| ratio(record, inflated))?;
+        self.content(record, inflated.min(limit))
+    }
+
+    /// The bytes of a record that holds a storage: at most [`Limits::tensor_bytes`] of the limits that the zip was
+    /// opened with, and at most what [`Limits::inflate_ratio`] allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Zip::read_limited`].
+    pub fn read_storage(&self, record: &Record) -> Result<Cow<'_, [u8]>> {
+        let inflated = self.limits.inflated_storage(record.stored_len);
+        within(record, self.limits.tensor_bytes, "tensor_bytes")
+            .and_then(|()| ratio(record, inflated))?;
+        self.content(record, inflated.min(self.limits.tensor_bytes))
+    }
+
+    /// `most`: of a damaged zip's records, whose headers may say anything.
+    fn content(&self, record: &Record, most: usize) -> Result<Cow<'_, [u8]>> {
         if let Some(member) = self.found(&record.name) {
-            let bytes = member.content(&self.source, limit);
+            let bytes = member.content(&self.source, most);
             let bytes = bytes.map_err(|e| e.in_record(&record.name))?;
             return match member.wrong_crc(&bytes) {
                 Some(crc32) if record.method == Method::Deflated => Err(wrong_crc(record, crc32)),
@@ -315,6 +370,25 @@ impl Zip {
             .map_err(|e| Error::malformed(format!("the zip's directory: {e}")))?;
         Ok(self.inflater.get_or_init(|| archive))
     }
+}
+
+fn within(record: &Record, limit: usize, name: &str) -> Result<()> {
+    if record.len <= limit as u64 {
+        return Ok(());
+    }
+    let message = format!("has {} bytes, the limit is {limit} ({name})", record.len);
+    Err(Error::limit(message).in_record(&record.name))
+}
+
+fn ratio(record: &Record, most: usize) -> Result<()> {
+    if record.method == Method::Stored || record.len <= most as u64 {
+        return Ok(());
+    }
+    Err(Error::limit(format!(
+        "inflates from {} bytes to {}, the limit is {most} (inflate_ratio)",
+        record.stored_len, record.len
+    ))
+    .in_record(&record.name))
 }
 
 fn damaged(record: &Record, error: &dyn std::error::Error) -> Error {

@@ -2,7 +2,8 @@
 //!
 //! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
 //! processor that has the feature, which is asked right before. Which code runs never changes a bit; [`Vectors`] can
-//! be chosen so that this can be checked on one processor.
+//! be chosen so that this can be checked on one processor. A fuzzer gets none of it: no file that it makes is ever
+//! multiplied, and these copies are most of what there is to compile.
 #![allow(unsafe_code)]
 
 use super::task;
@@ -25,7 +26,7 @@ macro_rules! lanes {
         impl Tiled for $real {
             #[allow(private_interfaces)]
             fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>, vectors: Vectors) {
-                #[cfg(target_arch = "x86_64")]
+                #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
                 {
                     #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
                     fn avx512(layer: &Layer<'_, $real>, task: Task<'_, $real>) {
@@ -49,7 +50,7 @@ macro_rules! lanes {
                         _ => {}
                     }
                 }
-                #[cfg(not(target_arch = "x86_64"))]
+                #[cfg(any(not(target_arch = "x86_64"), fuzzing))]
                 let _ = vectors;
                 task::run::<$real, 8, 4>(layer, task);
             }

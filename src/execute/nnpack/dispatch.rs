@@ -15,17 +15,17 @@ pub(super) trait Work {
 /// Runs `work` with the vectors asked for, or with portable code where the processor lacks them. Eight numbers are held
 /// together throughout, so that AVX-512 would add nothing but time to compile.
 pub(super) fn run(work: impl Work, vectors: Vectors) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
     if vectors != Vectors::Portable && vectors.available() {
         // SAFETY: both kinds of vectors come with avx2 and fma, detected on the line above.
         return unsafe { avx2(work) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(any(not(target_arch = "x86_64"), fuzzing))]
     let _ = vectors;
     work.run();
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
 #[target_feature(enable = "avx2,fma")]
 fn avx2(work: impl Work) {
     work.run();

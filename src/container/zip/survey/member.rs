@@ -50,10 +50,7 @@ impl Member {
         let mut inflater = flate2::read::DeflateDecoder::new(kept).take(most);
         let outcome = inflater.read_to_end(&mut bytes);
         if bytes.len() > limit {
-            return Err(Error::limit(format!(
-                "inflates from {} bytes to more than {limit} (inflate_ratio)",
-                kept.len()
-            )));
+            return Err(inflates_too_far(kept.len(), limit as u64));
         }
         match outcome {
             Ok(_) => Ok(Cow::Owned(bytes)),
@@ -63,33 +60,33 @@ impl Member {
         }
     }
 
-    /// How many bytes it inflates to, and their CRC: of stored ones what lies in the file. Takes no memory for them.
+    /// How many bytes it holds and their CRC, found in passing: no memory is taken for them. It is given up where a
+    /// deflated one has more than `limit`.
     ///
     /// # Errors
     ///
-    /// As [`Member::content`], but without a limit.
-    pub fn measure(&self, file: &[u8]) -> Result<(u64, u32)> {
+    /// As [`Member::content`].
+    pub fn checksum(&self, file: &[u8], limit: u64) -> Result<(u64, u32)> {
         let kept = self.kept(file);
         if !self.readable || self.record.method == Method::Stored {
-            return self
-                .content(file, 0)
-                .map(|bytes| (bytes.len() as u64, crc32fast::hash(&bytes)));
+            let bytes = self.content(file, 0)?;
+            return Ok((bytes.len() as u64, crc32fast::hash(&bytes)));
         }
         let mut inflater = flate2::read::DeflateDecoder::new(kept);
-        let (mut len, mut hasher, mut buffer) = (0, crc32fast::Hasher::new(), vec![0; 64 << 10]);
+        let mut hasher = crc32fast::Hasher::new();
+        let (mut len, mut piece) = (0u64, vec![0; 64 << 10]);
         loop {
-            match inflater.read(&mut buffer) {
-                Ok(0) => return Ok((len, hasher.finalize())),
-                Ok(n) => {
-                    len += n as u64;
-                    hasher.update(&buffer[..n]);
-                }
-                Err(e) => {
-                    return Err(Error::malformed(format!(
-                        "its deflated data is damaged: {e}"
-                    )));
-                }
+            let read = inflater
+                .read(&mut piece)
+                .map_err(|e| Error::malformed(format!("its deflated data is damaged: {e}")))?;
+            if read == 0 {
+                return Ok((len, hasher.finalize()));
             }
+            len = len.saturating_add(read as u64);
+            if len > limit {
+                return Err(inflates_too_far(kept.len(), limit));
+            }
+            hasher.update(&piece[..read]);
         }
     }
 
@@ -110,4 +107,10 @@ impl Member {
         let to = usize::try_from(self.record.data_at.saturating_add(self.available));
         file.get(from..to.unwrap_or(usize::MAX)).unwrap_or(&[])
     }
+}
+
+fn inflates_too_far(kept: usize, limit: u64) -> Error {
+    Error::limit(format!(
+        "inflates from {kept} bytes to more than {limit} (inflate_ratio)"
+    ))
 }
