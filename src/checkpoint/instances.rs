@@ -239,8 +239,14 @@ impl<'g> Builder<'_, 'g, '_> {
             };
             for &(key, value) in entries {
                 let plain = matches!(
-                    python.get(value),
-                    Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)
+                    python.get(python.untagged(value)),
+                    Value::None
+                        | Value::Bool(_)
+                        | Value::Int(_)
+                        | Value::Float(_)
+                        | Value::Str(_)
+                        | Value::List(_)
+                        | Value::Tuple(_)
                 );
                 let name = python
                     .str(key)

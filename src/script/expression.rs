@@ -7,7 +7,7 @@ use super::lexer::{Line, Token};
 use crate::error::{Error, Result};
 
 /// Expressions inside expressions.
-const DEPTH: usize = 60;
+const DEPTH: usize = 120;
 
 /// Operators of two sides, weakest first, each with the function that does the same.
 const LEVELS: [&[(&str, &str)]; 5] = [

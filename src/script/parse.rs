@@ -264,3 +264,96 @@ fn attribute(line: &Line, class: &mut Class) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::script::{Expr, Stmt, Target};
+
+    const CODE: &str = r#"
+class Net(Module):
+  __parameters__ = ["weight", ]
+  __buffers__ = []
+  weight : Tensor
+  stride : Final[Tuple[int, int]] = (2, 2)
+  def forward(self: __torch__.Net,
+    x: Tensor, scale: Optional[float]=None) -> Tensor:
+    a, b, = torch.chunk(x, 2, -1)
+    y : Optional[Tensor] = a
+    if torch.__is__(scale, None):
+      z = (self).helper(torch.add(a, b, alpha=2), "a\"b", [1, 2.5e-3, ], )
+    elif True:
+      pass
+    else:
+      z = -x[0].size(1) + 2 * 3 if not a else inf
+    for i in range(3):
+      _0 = torch.append(z, i)
+    return (z, annotate(List[int], []))
+def free(x: Dict[str, Tensor]) -> NoneType:
+  while torch.lt(x, 3):
+    self.count = {"k": 1, }
+  return None
+"#;
+
+    #[test]
+    fn classes_functions_and_statements() {
+        let source = parse(CODE).unwrap();
+        let class = &source.classes[0];
+        assert_eq!(
+            (class.name.as_str(), class.base.as_str()),
+            ("Net", "Module")
+        );
+        assert_eq!(class.parameters, ["weight"]);
+        assert_eq!(class.fields, ["weight", "stride"]);
+        assert_eq!(
+            class.constants.len(),
+            2,
+            "stride, and the names of the buffers"
+        );
+        let forward = &class.methods[0];
+        let names: Vec<&str> = forward.parameters.iter().map(|p| &*p.name).collect();
+        assert_eq!(names, ["self", "x", "scale"]);
+        assert!(matches!(forward.parameters[2].default, Some(Expr::None)));
+        assert!(
+            matches!(&forward.body[0], Stmt::Assign(targets, ..) if matches!(&targets[..], [Target::Tuple(items)] if items.len() == 2))
+        );
+        let Stmt::If(_, then, other, line) = &forward.body[2] else {
+            panic!("{:?}", forward.body[2]);
+        };
+        assert_eq!((then.len(), other.len(), *line), (1, 1, 11));
+        assert!(matches!(&other[0], Stmt::If(_, _, last, _) if last.len() == 1));
+        assert_eq!(source.functions[0].name, "free");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_its_line() {
+        for (code, line) in [
+            ("def f(x):\n  y = (1, 2\n", 2),
+            ("def f(x):\n  y = 1 ! 2\n", 2),
+            ("def f(x):\n  y = \"open\n", 2),
+            ("class\n", 1),
+            ("def f(x):\n  return 1)\n", 2),
+        ] {
+            let error = parse(code).unwrap_err().to_string();
+            assert!(error.contains(&format!("line {line}")), "{error}");
+        }
+        let deep = format!(
+            "def f(x):\n  y = {}x{}\n",
+            "(".repeat(5000),
+            ")".repeat(5000)
+        );
+        assert!(parse(&deep).unwrap_err().to_string().contains("too deep"));
+        let blocks: String = (0..500)
+            .map(|n| format!("{}if x:\n", "  ".repeat(n + 1)))
+            .collect();
+        assert!(parse(&format!("def f(x):\n{blocks}")).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(code: String, line in "[ a-z\\[\\]\\(\\){},\".=:0-9+*/%<>!-]{0,80}") {
+            let _ = parse(&code);
+            let _ = parse(&format!("class A(Module):\n  {line}\n  def f(self):\n    {line}\n    x = {line}\n"));
+        }
+    }
+}

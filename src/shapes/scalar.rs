@@ -43,6 +43,9 @@ pub(super) fn call(name: &str, positional: &[Value], named: &[(String, Value)]) 
     if is_tensor(second) {
         return None;
     }
+    if let Some(answer) = range(name, positional) {
+        return Some(answer);
+    }
     let name = name.strip_prefix("_operator.").unwrap_or(name);
     if !numbers::is_plain(name) {
         return None;
@@ -154,6 +157,27 @@ fn about(name: &str, value: &Value, dim: Option<&Value>) -> Option<Value> {
         "_assert_async" | "_assert_tensor_metadata" => Value::None,
         _ => return None,
     })
+}
+
+/// `range(start, end, step)`, as torch's compiler takes it apart: how many rounds, and the number of each.
+fn range(name: &str, positional: &[Value]) -> Option<Outcome> {
+    let numbers: Option<Vec<i64>> = positional.iter().map(Value::int).collect();
+    Some(Ok(match (name, numbers.as_deref()) {
+        ("__range_length", Some([start, end, step])) if *step != 0 => {
+            let (from, to) = if *step > 0 {
+                (start, end)
+            } else {
+                (end, start)
+            };
+            let span = to.saturating_sub(*from).max(0).unsigned_abs();
+            Value::Int(i64::try_from(span.div_ceil(step.unsigned_abs())).ok()?)
+        }
+        ("__derive_index", Some([round, start, step])) => {
+            Value::Int(round.checked_mul(*step)?.checked_add(*start)?)
+        }
+        ("__range_length" | "__derive_index", _) => Value::Unknown,
+        _ => return None,
+    }))
 }
 
 /// Truth, identity, membership.
