@@ -87,6 +87,7 @@ def seeds() -> dict[str, list[bytes]]:
         "dcp_metadata": [path.read_bytes() for path in good if path.name == ".metadata"] + own["dcp_metadata"],
         "npy": [path.read_bytes() for path in files("") if path.suffix == ".npy" and path.stat().st_size < LARGEST]
         + own["npy"],
+        "shapes": small(files("shapes")) + [one for one in small(good) if is_zip(one)],
     }
 
 

@@ -11,10 +11,12 @@ use pthinspect::container::zip::Survey;
 use pthinspect::container::{FileKind, Zip};
 use pthinspect::explain::{Layer, LayerOptions, Listing};
 use pthinspect::npy;
+use pthinspect::render::shapes::ShapesStyle;
 use pthinspect::render::tree::TreeOptions;
 use pthinspect::render::{self, Paint};
 use pthinspect::safetensors::Header;
 use pthinspect::scan::{Level, Options, scan_bytes};
+use pthinspect::shapes::{Walk, WalkOptions};
 
 /// What is done to an input; it panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -31,6 +33,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("recover", recover),
     ("dcp_metadata", dcp_metadata),
     ("npy", npy),
+    ("shapes", shapes),
 ];
 
 /// Limits small enough that what they allow fits 1 GB, the sanitizer's part included.
@@ -261,5 +264,30 @@ pub fn npy(bytes: &[u8]) {
         let mut logical = Vec::new();
         same.write_logical(&mut logical).expect("a Vec");
         assert!(out == logical);
+    }
+}
+
+/// A model's program, TorchScript or graph or tree of modules, walked with inputs that it was not made for.
+pub fn shapes(bytes: &[u8]) {
+    let mut limits = limits();
+    limits.program_steps = 1 << 16;
+    let Ok(checkpoint) = Checkpoint::from_bytes("model.pt", bytes.to_vec(), &limits) else {
+        return;
+    };
+    for shape in [
+        vec![1, 1, 28, 28],
+        vec![2, 3, 32, 32],
+        vec![0, 7],
+        vec![usize::MAX, 3],
+    ] {
+        let options = WalkOptions {
+            inputs: vec![(None, shape)],
+            ..WalkOptions::default()
+        };
+        if let Ok(walk) = Walk::of(&checkpoint, &options, &limits) {
+            let out = &mut Vec::new();
+            render::shapes::text(out, &walk, ShapesStyle::default(), Paint::new(false)).expect("a Vec");
+            drop(render::shapes::json(&walk));
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | which words and signs does a line hold? | [`lexer`] |
 //! | which statements are there? | [`ast`] |
-//! | how do lines become statements? | [`parse`] |
+//! | how do lines become statements? | [`mod@parse`] |
 
 pub mod ast;
 mod expression;

@@ -4,7 +4,7 @@
 //! The idea: a zip says everything twice, in the directory at its end and in a local header before each record. Where
 //! the directory can be read, its entries are held against the local headers and against the bytes, and every
 //! disagreement is a [`Problem`] with a place. Where it cannot (the file was cut off), the records are found by walking
-//! from local header to local header ([`walk`]).
+//! from local header to local header ([`mod@walk`]).
 
 mod member;
 mod walk;
