@@ -23,7 +23,7 @@ use support::{fixture, pthinspect};
 /// Bytes of memory at most.
 const MEMORY: u64 = 100 << 20;
 /// Nothing takes as long, on the slowest machine and without optimisation: the program hangs.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = Duration::from_secs(20);
 
 /// Every command that reads a checkpoint.
 fn commands(file: &Path, out: &Path) -> Vec<Vec<String>> {
@@ -86,11 +86,6 @@ fn every_command_survives_every_bomb() {
     let mut wrong = Vec::new();
     for path in bombs(temporary.path()) {
         for words in commands(&path, temporary.path()) {
-            if words[0] == "recover" && path.ends_with("overlapping_deflated.pth") {
-                // open: every one of its records is inflated anew, which takes minutes
-                eprintln!("NOT RUN: recover of overlapping_deflated.pth");
-                continue;
-            }
             let mut command = pthinspect();
             command.args(&words);
             let Measured { code, peak, stderr } = measure(&mut command, HANGS);

@@ -160,6 +160,13 @@ fn each_limit_is_reached_named_and_raised() {
             ),
         ),
         case(
+            "axes",
+            path("dtypes.safetensors"),
+            words(&["ls"]),
+            2,
+            "a tensor of 2 axes, more than 1 (axes)".to_owned(),
+        ),
+        case(
             "inflate_ratio",
             inflating.clone(),
             words(&["ls"]),

@@ -118,7 +118,7 @@ pub fn open_and_explain(bytes: &[u8]) {
         all: true,
     };
     render::tree::text(out, &checkpoint, options, paint).expect("a Vec");
-    drop(render::tree::json(&checkpoint));
+    render::tree::json(out, &checkpoint).expect("a Vec");
     let chosen: Vec<&TensorEntry> = checkpoint.tensors().iter().take(64).collect();
     let mut listing = Listing::of(&checkpoint, &chosen);
     render::ls::text(out, &listing, paint, Some(80)).expect("a Vec");
@@ -286,7 +286,8 @@ pub fn shapes(bytes: &[u8]) {
         };
         if let Ok(walk) = Walk::of(&checkpoint, &options, &limits) {
             let out = &mut Vec::new();
-            render::shapes::text(out, &walk, ShapesStyle::default(), Paint::new(false)).expect("a Vec");
+            render::shapes::text(out, &walk, ShapesStyle::default(), Paint::new(false))
+                .expect("a Vec");
             drop(render::shapes::json(&walk));
         }
     }

@@ -54,6 +54,8 @@ limits! {
     pickle_bytes: usize = 1 << 30;
     /// Bytes of a safetensors or npy header.
     header_bytes: usize = 256 << 20;
+    /// Axes of a tensor in a safetensors header; torch computes with at most 64.
+    axes: usize = 65_536;
     /// Opcodes of one pickle.
     pickle_steps: u64 = 200_000_000;
     /// Bytes owned by the values of one pickle, or of JSON. Unless it is set, no more than 128 for each byte that the file
@@ -63,7 +65,7 @@ limits! {
     tree_nodes: usize = 20_000_000;
     /// Depth of that tree.
     tree_depth: usize = 1000;
-    /// Bytes of that tree, with the names of the tensors in it: this many, and 64 more for each byte of the pickle. What
+    /// Bytes of that tree, with the names of the tensors in it: this many, and 32 more for each byte of the pickle. What
     /// a file shares many times multiplies here.
     tree_bytes: usize = 48 << 20;
     /// Bytes that each byte of a compressed record may inflate to, beyond the first 16 MiB (of a storage 64 MiB).

@@ -16,7 +16,7 @@ const DEPTH: usize = 8;
 /// Bytes of a value's text in one line.
 const LONGEST: usize = 1 << 10;
 /// Bytes of an integer that is shown in decimal.
-const LONGEST_INT: usize = 4096;
+const LONGEST_INT: usize = 256;
 
 /// A graph, read as Python would mean it.
 #[derive(Clone, Copy)]

@@ -29,7 +29,7 @@ use crate::pickle::ValueId;
 use crate::tensor::ByteOrder;
 
 /// What the tree may take for each byte of the pickle, beside [`Limits::tree_bytes`].
-const TREE_PER_BYTE: usize = 64;
+const TREE_PER_BYTE: usize = 32;
 
 /// Everything that a pickle holds, and the storages that it names.
 pub(super) struct Unpickled {

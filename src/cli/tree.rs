@@ -28,7 +28,7 @@ pub struct Args {
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let checkpoint = super::file::open_whole(io, args.file.as_deref())?;
     if io.json {
-        io.print_json(&render::tree::json(&checkpoint))?;
+        render::tree::json(io.out, &checkpoint)?;
     } else {
         let options = TreeOptions {
             depth: args.depth,

@@ -135,7 +135,8 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         max_ulp: args.max_ulp,
         repeat: usize::from(args.repeat),
     };
-    let mut reports: Vec<(&Path, CaseReport)> = Vec::new();
+    let cases = goldens.iter().map(|golden| golden.cases.len()).sum();
+    let mut reports: Vec<(&Path, CaseReport)> = Vec::with_capacity(cases);
     for golden in &goldens {
         if !io.json {
             writeln!(io.out, "{}", io.paint.title(golden.file.path().display()))?;

@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::escape::is_unsafe;
 
@@ -15,8 +15,49 @@ pub fn write(out: &mut dyn Write, document: &Value) -> Result<()> {
     out.write_all(b"\n")
 }
 
+/// An object over several lines: `fields`, and one more that `last` writes.
+pub(super) fn object(
+    out: &mut dyn Write,
+    fields: &Map<String, Value>,
+    indent: usize,
+    key: &str,
+    last: &mut dyn FnMut(&mut dyn Write, usize) -> Result<()>,
+) -> Result<()> {
+    let inner = indent + 2;
+    out.write_all(b"{")?;
+    for (key, item) in fields {
+        write!(out, "\n{:inner$}", "")?;
+        string(out, key)?;
+        out.write_all(b": ")?;
+        value(out, item, inner)?;
+        out.write_all(b",")?;
+    }
+    write!(out, "\n{:inner$}", "")?;
+    string(out, key)?;
+    out.write_all(b": ")?;
+    last(out, inner)?;
+    write!(out, "\n{:indent$}}}", "")
+}
+
+/// An array over several lines, of items that `each` writes.
+pub(super) fn array<T>(
+    out: &mut dyn Write,
+    items: &[T],
+    indent: usize,
+    each: &mut dyn FnMut(&mut dyn Write, &T, usize) -> Result<()>,
+) -> Result<()> {
+    let inner = indent + 2;
+    out.write_all(b"[")?;
+    for (number, item) in items.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        write!(out, "{comma}\n{:inner$}", "")?;
+        each(out, item, inner)?;
+    }
+    write!(out, "\n{:indent$}]", "")
+}
+
 /// Recursion is as deep as the document, whose depth the tree's limits bound.
-fn value(out: &mut dyn Write, value_: &Value, indent: usize) -> Result<()> {
+pub(super) fn value(out: &mut dyn Write, value_: &Value, indent: usize) -> Result<()> {
     if fits(value_, WIDTH.saturating_sub(indent)).is_some() {
         return inline(out, value_);
     }

@@ -208,7 +208,7 @@ fn case_json(file: &Path, report: &CaseReport) -> Value {
         "chosen_by": report.chosen_by.name(),
     });
     let empty = Comparison::empty(FloatType::Float32);
-    let comparison = report.comparison.as_ref().unwrap_or(&empty);
+    let comparison = report.comparison.as_deref().unwrap_or(&empty);
     case["elements"] = comparison.elements.into();
     case["identical"] = comparison.identical.into();
     // a NaN against a number: all ones in the type's width

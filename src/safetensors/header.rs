@@ -57,7 +57,7 @@ impl Header {
     ///
     /// `Malformed`, with the byte offset, for JSON that is none, names that occur twice, unknown types, and data that
     /// does not follow one another without gaps up to the end of the file; `Limit` for a header of more than
-    /// [`Limits::header_bytes`].
+    /// [`Limits::header_bytes`], or a tensor of more axes than [`Limits::axes`].
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self> {
         let header = Self::parse(bytes, limits)?;
         header.check_places(bytes.len())?;
@@ -82,7 +82,7 @@ impl Header {
             if key == METADATA {
                 header.metadata = metadata(scanner)?;
             } else {
-                let entry = entry(scanner, key, key_span, data_at)?;
+                let entry = entry(scanner, key, key_span, data_at, limits)?;
                 header.entries.push(entry);
             }
             Ok(())
@@ -184,6 +184,7 @@ fn entry(
     name: String,
     key_span: Range<usize>,
     data_at: usize,
+    limits: &Limits,
 ) -> Result<HeaderEntry> {
     let (info, value_span): (TensorInfo, _) = scanner
         .value("dtype, shape and data_offsets")
@@ -197,6 +198,14 @@ fn entry(
     let Some(dtype) = DType::from_safetensors_tag(&info.dtype) else {
         return Err(refuse(format!("unknown dtype {}", quoted(&info.dtype))));
     };
+    if info.shape.len() > limits.axes {
+        let (axes, most) = (info.shape.len(), limits.axes);
+        return Err(Error::limit(format!(
+            "{}: a tensor of {axes} axes, more than {most} (axes)",
+            quoted(&name)
+        ))
+        .at_offset(value_span.start as u64));
+    }
     let (start, end) = info.data_offsets;
     // the product of all sizes, zeros included, must fit: as the crate has it
     let numel = info

@@ -244,11 +244,11 @@ impl Scanner<'_> {
                 message,
             );
         }
-        let reached = match () {
-            () if !archive.torchscript => Vec::new(),
-            () if lower.ends_with(".py") => code::reaches(content),
-            () if lower == "bytecode.pkl" => code::operators(content),
-            () => Vec::new(),
+        let reached: Box<dyn Iterator<Item = code::Reach>> = match () {
+            () if !archive.torchscript => return,
+            () if lower.ends_with(".py") => Box::new(code::reaches(content)),
+            () if lower == "bytecode.pkl" => Box::new(code::operators(content)),
+            () => return,
         };
         for reach in reached {
             let (level, message) = if reach.is_file {

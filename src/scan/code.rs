@@ -74,99 +74,95 @@ pub(super) struct Reach {
 }
 
 /// What code reaches, in its order.
-pub(super) fn reaches(code: &[u8]) -> Vec<Reach> {
-    let words = words(code);
+pub(super) fn reaches(code: &[u8]) -> impl Iterator<Item = Reach> {
     let text = |(from, to): (usize, usize)| std::str::from_utf8(&code[from..to]).unwrap_or("");
-    let is_part = |number: usize| number > 0 && text(words[number - 1]) == ".";
-    let of_torch = |number: usize| {
-        let before = number.checked_sub(2).map(|from| &words[from..number]);
-        before.is_some_and(|before| text(before[0]) == "torch" && text(before[1]) == ".")
-    };
-    let mut found = Vec::new();
-    for (number, window) in words.windows(3).enumerate() {
-        let &[first, dot, last] = window else {
-            continue;
-        };
-        if text(dot) != "." {
-            continue;
+    let ends = std::iter::repeat_n((code.len(), code.len()), 4);
+    // two words before `first.last.next`, and the rest of it: no more is kept of code that may be long
+    let mut around = [(0, 0); 7];
+    let words = (Words { code, at: 0 }).chain(ends);
+    words.filter_map(move |word| {
+        around.rotate_left(1);
+        around[6] = word;
+        let [torch, before, first, dot, last, dot_next, next] = around.map(text);
+        if dot != "." {
+            return None;
         }
-        let next = match words.get(number + 3..number + 5) {
-            Some(&[dot, word]) if text(dot) == "." => text(word),
-            _ => "",
+        let is_part = before == ".";
+        let is_file = match first {
+            "torch" if !is_part && FILES.contains(&last) => true,
+            "aten" if FILES.contains(&last) => true,
+            "ops" if !is_part && !NAMESPACES.contains(&last) => false,
+            "classes" if torch == "torch" && is_part && !CLASSES.contains(&last) => false,
+            _ => return None,
         };
-        let (first_text, last_text) = (text(first), text(last));
-        let is_file = match first_text {
-            "torch" if !is_part(number) && FILES.contains(&last_text) => true,
-            "aten" if FILES.contains(&last_text) => true,
-            "ops" if !is_part(number) && !NAMESPACES.contains(&last_text) => false,
-            "classes" if of_torch(number) && !CLASSES.contains(&last_text) => false,
-            _ => continue,
-        };
-        let mut name = format!("{first_text}.{last_text}");
-        if !is_file && !next.is_empty() {
+        let mut name = format!("{first}.{last}");
+        if !is_file && dot_next == "." && !next.is_empty() {
             name = format!("{name}.{next}");
         }
-        found.push(Reach {
+        Some(Reach {
             name,
-            at: first.0,
+            at: around[2].0,
             is_file,
-        });
-    }
-    found
+        })
+    })
 }
 
 /// The same of a mobile model's bytecode, which names its operators by texts: `aten::conv2d`.
-pub(super) fn operators(bytecode: &[u8]) -> Vec<Reach> {
+pub(super) fn operators(bytecode: &[u8]) -> impl Iterator<Item = Reach> {
     let is_name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-    let mut found = Vec::new();
-    for at in memchr::memmem::find_iter(bytecode, b"::") {
+    memchr::memmem::find_iter(bytecode, b"::").filter_map(move |at| {
         let before = &bytecode[..at];
-        let from = before
-            .iter()
-            .rposition(|b| !is_name(b))
-            .map_or(0, |last| last + 1);
+        let from = before.iter().rposition(|b| !is_name(b));
+        let from = from.map_or(0, |last| last + 1);
         let after = &bytecode[at + 2..];
-        let len = after
-            .iter()
-            .position(|b| !is_name(b))
-            .unwrap_or(after.len());
+        let len = after.iter().position(|b| !is_name(b));
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or("");
-        let (space, name) = (text(&before[from..]), text(&after[..len]));
+        let (space, name) = (
+            text(&before[from..]),
+            text(&after[..len.unwrap_or(after.len())]),
+        );
         // the opcode behind the text may look like a part of it
         let is_file = space == "aten" && FILES.iter().any(|file| name.starts_with(file));
-        if is_file || !space.is_empty() && !NAMESPACES.contains(&space) {
-            found.push(Reach {
-                name: format!("{space}.{name}"),
-                at: from,
-                is_file,
-            });
-        }
-    }
-    found
+        let counts = is_file || !space.is_empty() && !NAMESPACES.contains(&space);
+        counts.then(|| Reach {
+            name: format!("{space}.{name}"),
+            at: from,
+            is_file,
+        })
+    })
 }
 
-/// Names and dots, without blanks, comments and texts.
-fn words(code: &[u8]) -> Vec<(usize, usize)> {
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
-    let mut words = Vec::new();
-    let mut at = 0;
-    while let Some(&byte) = code.get(at) {
-        let from = at;
-        at += 1;
-        match byte {
-            b'#' => at += memchr::memchr(b'\n', &code[at..]).unwrap_or(code.len() - at),
-            b'"' | b'\'' => at = text_end(code, from),
-            b' ' | b'\t' | b'\r' | b'\n' | b'\\' => {}
-            _ if is_name(byte) => {
-                while code.get(at).is_some_and(|&b| is_name(b)) {
-                    at += 1;
+/// Names and single signs, without blanks, comments and texts: where each begins and ends.
+struct Words<'c> {
+    code: &'c [u8],
+    at: usize,
+}
+
+impl Iterator for Words<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
+        loop {
+            let from = self.at;
+            let byte = *self.code.get(from)?;
+            self.at += 1;
+            match byte {
+                b'#' => {
+                    let rest = &self.code[self.at..];
+                    self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
                 }
-                words.push((from, at));
+                b'"' | b'\'' => self.at = text_end(self.code, from),
+                b' ' | b'\t' | b'\r' | b'\n' | b'\\' => {}
+                _ if is_name(byte) => {
+                    let rest = &self.code[self.at..];
+                    self.at += rest.iter().position(|&b| !is_name(b)).unwrap_or(rest.len());
+                    return Some((from, self.at));
+                }
+                _ => return Some((from, self.at)),
             }
-            _ => words.push((from, at)),
         }
     }
-    words
 }
 
 /// Where the text ends whose quote is at `from`; one that does not end hides nothing: what follows is read as code.
@@ -190,10 +186,7 @@ mod tests {
     use super::{is_foreign_class, is_machine_code, reaches};
 
     fn names(code: &str) -> Vec<String> {
-        reaches(code.as_bytes())
-            .into_iter()
-            .map(|reach| reach.name)
-            .collect()
+        reaches(code.as_bytes()).map(|reach| reach.name).collect()
     }
 
     #[test]
@@ -219,7 +212,7 @@ mod tests {
     fn operators_of_bytecode() {
         let found =
             super::operators(b"(X\x0a\0\0\0aten::saveX\0\0\0\0X\x0caten::conv2dX\x08mine::op");
-        let names: Vec<&str> = found.iter().map(|reach| reach.name.as_str()).collect();
+        let names: Vec<String> = found.map(|reach| reach.name).collect();
         assert_eq!(names, ["aten.saveX", "mine.op"]);
     }
 

@@ -2,7 +2,9 @@
 //! `pthinspect.golden` that says what was called where. Unknown keys are ignored.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -28,6 +30,8 @@ pub struct Golden {
     pub file: Checkpoint,
     /// The cases, in the file's order.
     pub cases: Vec<Case>,
+    /// Which tensor has which name.
+    tensors: HashMap<String, usize>,
 }
 
 /// One saved call.
@@ -37,8 +41,8 @@ pub struct Case {
     pub name: String,
     /// What was called; `Err` says why this case cannot be replayed.
     pub call: std::result::Result<Conv2dCall, String>,
-    /// Where: the file's origin, the case's own laid over it.
-    pub origin: Origin,
+    /// Where: the file's origin, the case's own laid over it. Cases without one of their own share the file's.
+    pub origin: Arc<Origin>,
 }
 
 /// A call of Conv2d, without its tensors.
@@ -64,13 +68,20 @@ impl Golden {
                 .in_file(path)
                 .in_record(format!("metadata {KEY:?}"))
         })?;
-        Ok(Self { file, cases })
+        let tensors = file.tensors().iter().enumerate();
+        let tensors = tensors.map(|(number, t)| (t.name.clone(), number));
+        let tensors = tensors.collect();
+        Ok(Self {
+            file,
+            cases,
+            tensors,
+        })
     }
 
     /// A tensor of a case: `part` is `input`, `output`, `weight` or `bias`.
     pub fn tensor(&self, case: &Case, part: &str) -> Option<&TensorEntry> {
         let name = format!("{}.{part}", case.name);
-        self.file.tensors().iter().find(|t| t.name == name)
+        self.file.tensors().get(*self.tensors.get(&name)?)
     }
 }
 
@@ -86,7 +97,7 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
             ));
         }
     }
-    let file_origin = origin(root.get("origin"))?;
+    let file_origin = Arc::new(origin(root.get("origin"))?);
     let cases = root
         .get("cases")
         .and_then(Value::as_array)
@@ -106,11 +117,17 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
             if !names.insert(name) {
                 return Err(format!("two cases are called {name:?}"));
             }
-            let own = origin(case.get("origin")).map_err(|e| format!("case {name:?}: {e}"))?;
+            let origin = match case.get("origin") {
+                None => Arc::clone(&file_origin),
+                own => {
+                    let own = origin(own).map_err(|e| format!("case {name:?}: {e}"))?;
+                    Arc::new(file_origin.overlaid(&own))
+                }
+            };
             Ok(Case {
                 name: name.to_owned(),
                 call: call(case),
-                origin: file_origin.overlaid(&own),
+                origin,
             })
         })
         .collect()

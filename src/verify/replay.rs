@@ -121,7 +121,7 @@ pub struct CaseReport {
     /// Output shape: `[N, O, OH, OW]`, or `[O, OH, OW]` where the input had no batch axis.
     pub shape: Vec<usize>,
     /// The comparison; absent on errors.
-    pub comparison: Option<Comparison>,
+    pub comparison: Option<Box<Comparison>>,
     /// Seconds of each execution, weight packing included, reading and comparing excluded.
     pub seconds: Vec<f64>,
     /// Why it could not be executed.
@@ -129,7 +129,7 @@ pub struct CaseReport {
     /// Orders tried.
     pub tried: usize,
     /// Why it differs, or why the origin's order was not the one.
-    pub diagnosis: Option<Diagnosis>,
+    pub diagnosis: Option<Box<Diagnosis>>,
 }
 
 /// Replays one case; weights that the golden does not hold come from `checkpoint`.
@@ -266,11 +266,11 @@ fn judge_as<R: Tiled>(
         order: Some(outcome.order),
         chosen_by,
         shape,
-        comparison: Some(outcome.comparison),
+        comparison: Some(Box::new(outcome.comparison)),
         seconds: outcome.seconds,
         error: None,
         tried,
-        diagnosis,
+        diagnosis: diagnosis.map(Box::new),
     })
 }
 

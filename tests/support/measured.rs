@@ -44,11 +44,11 @@ fn bound(command: &mut Command) {
 ///
 /// Where it takes longer; it is ended first.
 pub fn measure(command: &mut Command, hangs: Duration) -> Measured {
+    bound(command);
     #[expect(
         clippy::zombie_processes,
         reason = "wait4 below waits, and tells how much memory it took"
     )]
-    bound(command);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

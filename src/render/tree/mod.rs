@@ -1,8 +1,10 @@
 //! `tree`: everything in a file, drawn with lines; long things shortened.
 
+mod json;
+
 use std::io::{Result, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::escape;
 use super::module;
@@ -13,6 +15,8 @@ use crate::checkpoint::NodeId;
 use crate::checkpoint::NodeValue;
 use crate::checkpoint::TensorEntry;
 use crate::checkpoint::Tree;
+
+pub use json::json;
 
 /// How much to show.
 #[derive(Clone, Copy, Debug)]
@@ -287,7 +291,7 @@ impl Walk<'_> {
             NodeValue::None => Some(Value::Null),
             NodeValue::Bool(value) => Some(Value::Bool(*value)),
             NodeValue::Int(text) => Some(int(text)),
-            NodeValue::Float(value) => Some(json!(value)),
+            NodeValue::Float(value) => Some(serde_json::json!(value)),
             NodeValue::Str(text) => Some(Value::String(text.clone())),
             NodeValue::List | NodeValue::Tuple { class: None } if levels > 0 => node
                 .children
@@ -348,76 +352,5 @@ fn string(text: &str) -> String {
         format!("{quoted}… ({} characters)", number::grouped(length as u64))
     } else {
         quoted
-    }
-}
-
-/// The whole tree as one document.
-pub fn json(checkpoint: &Checkpoint) -> Value {
-    let root = match checkpoint.tree().nodes.first() {
-        Some(_) => json_node(checkpoint, NodeId(0)),
-        None => Value::Null,
-    };
-    json!({
-        "file": checkpoint.path().to_string_lossy(),
-        "format": checkpoint.format().name(),
-        "metadata": checkpoint.metadata(),
-        "tree": root,
-    })
-}
-
-/// Recursion is as deep as the tree, which `Limits::tree_depth` bounds.
-fn json_node(checkpoint: &Checkpoint, id: NodeId) -> Value {
-    let node = &checkpoint.tree().nodes[id.0];
-    let mut object = match json_value(checkpoint, &node.value) {
-        Value::Object(object) => object,
-        other => Map::from_iter([("value".to_owned(), other)]),
-    };
-    if !node.key.is_empty() {
-        object.shift_insert(0, "key".to_owned(), Value::String(node.key.clone()));
-    }
-    if !node.children.is_empty() {
-        let children = node
-            .children
-            .iter()
-            .map(|&child| json_node(checkpoint, child))
-            .collect();
-        object.insert("children".to_owned(), Value::Array(children));
-    }
-    Value::Object(object)
-}
-
-fn json_value(checkpoint: &Checkpoint, value: &NodeValue) -> Value {
-    match value {
-        NodeValue::None => json!({"type": "none"}),
-        NodeValue::Bool(value) => json!({"type": "bool", "value": value}),
-        NodeValue::Int(text) => json!({"type": "int", "value": int(text)}),
-        NodeValue::Float(value) if value.is_finite() => json!({"type": "float", "value": value}),
-        NodeValue::Float(value) => json!({"type": "float", "value": value.to_string()}),
-        NodeValue::Str(text) => json!({"type": "str", "value": text}),
-        NodeValue::Repr(text) => json!({"type": "repr", "value": text}),
-        NodeValue::Bytes(length) => json!({"type": "bytes", "length": length}),
-        NodeValue::Dict { class } => json!({"type": "dict", "class": class}),
-        NodeValue::List => json!({"type": "list"}),
-        NodeValue::Tuple { class } => json!({"type": "tuple", "class": class}),
-        NodeValue::Set => json!({"type": "set"}),
-        NodeValue::Tensor(number) => match checkpoint.tensors().get(*number) {
-            Some(tensor) => json!({
-                "type": "tensor",
-                "name": tensor.name,
-                "dtype": tensor.dtype.name(),
-                "shape": tensor.layout.shape(),
-            }),
-            None => json!({"type": "tensor"}),
-        },
-        NodeValue::Storage { dtype, numel } => {
-            json!({"type": "storage", "dtype": dtype.name(), "numel": numel})
-        }
-        NodeValue::Array { dtype, shape } => {
-            json!({"type": "array", "dtype": dtype, "shape": shape})
-        }
-        NodeValue::Global(name) => json!({"type": "global", "name": name}),
-        NodeValue::Module { class } => json!({"type": "module", "class": class}),
-        NodeValue::Object { class } => json!({"type": "object", "class": class}),
-        NodeValue::Reference(NodeId(target)) => json!({"type": "reference", "node": target}),
     }
 }
