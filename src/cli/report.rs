@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::exit::Outcome;
 use super::io::Io;
+use super::values::Sizes;
 use super::verify;
 use crate::bytes::output;
 use crate::check;
@@ -21,6 +22,9 @@ use crate::report;
 use crate::report::FileMap;
 use crate::report::Report;
 use crate::scan;
+use crate::shapes;
+use crate::shapes::Walk;
+use crate::shapes::WalkOptions;
 
 /// Bytes of a page, unless the tensors alone need more.
 const USUAL: u64 = 4_900_000;
@@ -46,6 +50,9 @@ pub struct Args {
     /// Replay this golden file, with weights from FILE where it holds none, and show the results
     #[arg(long, value_name = "GOLDEN", num_args = 1..)]
     golden: Vec<PathBuf>,
+    /// Walk through the model with an input of this shape too; once for each input of the model
+    #[arg(long, value_name = "N,C,H,W")]
+    input: Vec<Sizes>,
     /// Bytes that the page may have: 4900000, 20M [default: 4.9 million, or what the list of tensors needs]
     #[arg(long, value_name = "N", value_parser = super::args::amount)]
     max_bytes: Option<u64>,
@@ -64,7 +71,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         scan: danger(&path, io),
         check,
         verify: replayed,
-        shapes: Value::Null,
+        shapes: shapes(&checkpoint, &args.input, io),
     };
     let mut report = Report::of(&checkpoint, maps);
     let modules = render::report::modules(&checkpoint);
@@ -183,6 +190,31 @@ fn danger(path: &Path, io: &Io<'_>) -> Value {
         Ok(found) => render::scan::json(&found),
         Err(error) => failure(&error),
     }
+}
+
+/// The walks of `shapes` with usual inputs, and first of all with that which was asked for.
+fn shapes(checkpoint: &Checkpoint, asked: &[Sizes], io: &Io<'_>) -> Value {
+    let mut walks = Vec::new();
+    if !asked.is_empty() {
+        let options = WalkOptions {
+            inputs: asked
+                .iter()
+                .map(|Sizes(shape)| (None, shape.clone()))
+                .collect(),
+            fits: true,
+            ..WalkOptions::default()
+        };
+        match Walk::of(checkpoint, &options, &io.limits) {
+            Ok(walk) => walks.push(walk),
+            Err(error) => return failure(&error),
+        }
+    }
+    match shapes::usual_walks(checkpoint, &io.limits) {
+        Ok(usual) => walks.extend(usual),
+        Err(error) if walks.is_empty() => return failure(&error),
+        Err(_) => {}
+    }
+    render::shapes::page(&walks)
 }
 
 /// What could not be done, in the place of its result.

@@ -8,6 +8,7 @@
 //! | which shape does an operator give? | [`ops`] |
 //! | what happened, step by step? | [`trace`] |
 //! | which other inputs would fit? | [`fits`] |
+//! | and if nobody says which input? | `usual` |
 //!
 //! Nothing of a tensor's elements is read, save single numbers that a program keeps as constants.
 
@@ -23,6 +24,7 @@ mod ops;
 mod program;
 mod scalar;
 pub mod trace;
+mod usual;
 mod value;
 pub mod walk;
 
@@ -30,5 +32,6 @@ pub use call::{AxisFormula, Wrong};
 pub use fits::{Fits, Sizes};
 pub use program::Insert;
 pub use trace::{Broken, Step};
+pub use usual::usual_walks;
 pub use value::Origin;
 pub use walk::{Walk, WalkInput, WalkOptions};

@@ -350,6 +350,31 @@ impl Model {
         Ok(Vec::new())
     }
 
+    /// The model, and the names of the inputs that it cannot do without.
+    pub(super) fn unasked(checkpoint: &Checkpoint, limits: &Limits) -> Result<(Self, Vec<String>)> {
+        let model = Self::of(checkpoint, &WalkOptions::default(), limits)?;
+        let (mut names, least) = model.all_input_names();
+        names.truncate(least);
+        Ok((model, names))
+    }
+
+    /// The sizes of an exported program's inputs.
+    pub(super) fn exported_sizes(&self) -> Vec<Vec<SymSize>> {
+        let Body::Exported(graph) = &self.body else {
+            return Vec::new();
+        };
+        let users = graph.inputs.iter();
+        let users = users.filter(|input| input.kind == InputKind::User);
+        users.filter_map(|input| input.sizes.clone()).collect()
+    }
+
+    /// Whether the tensor belongs to what is walked.
+    pub(super) fn walks(&self, tensor: &str) -> bool {
+        self.files
+            .iter()
+            .any(|file| file.is_parameter && file.name == tensor)
+    }
+
     /// The sizes of the inputs that PyTorch takes, where the file says.
     fn exported_for(&self) -> Vec<Vec<String>> {
         let Body::Exported(graph) = &self.body else {
@@ -377,9 +402,9 @@ impl Model {
             .collect()
     }
 
-    /// What the program calls its inputs; as many as were given.
-    fn input_names(&self, options: &WalkOptions) -> Result<Vec<String>> {
-        let (names, least) = match &self.body {
+    /// What the program calls its inputs, and how many of them it must have.
+    fn all_input_names(&self) -> (Vec<String>, usize) {
+        match &self.body {
             Body::Exported(graph) => {
                 let users = graph
                     .inputs
@@ -406,7 +431,12 @@ impl Model {
                 }
                 None => (vec!["input".to_owned()], 1),
             },
-        };
+        }
+    }
+
+    /// What the program calls its inputs; as many as were given.
+    fn input_names(&self, options: &WalkOptions) -> Result<Vec<String>> {
+        let (names, least) = self.all_input_names();
         let given = options.inputs.len();
         if given < least || given > names.len() {
             let wanted = if least == names.len() {

@@ -264,6 +264,24 @@ test('a quantized integer and what it stands for', async () => {
   });
 });
 
+test('shapes: a program in its own order, at several sizes', async () => {
+  await on(report(fixture('shapes/resnet18_module.pth')), '#shapes', async (page) => {
+    assert.match(await page.text('.program .verdict'), /1 × 3 × 224 × 224 → 1 × 1000; .* multiply-adds/);
+    const text = await view(page);
+    for (const part of ['1 × 64 × 112 × 112', '1 × 512 × 7 × 7', '⌊', 'pthinspect shapes']) assert.ok(text.includes(part), part);
+    await page.get(`(() => { const list = document.querySelector('.program select'); list.value = [...list.options].find((option) => option.text.startsWith('1 × 3 × 64 × 64')).value; list.dispatchEvent(new Event('change')); return list.value; })()`);
+    assert.match(await page.text('.program .verdict'), /1 × 3 × 64 × 64 → 1 × 1000/);
+    assert.ok((await view(page)).includes('1 × 512 × 2 × 2'));
+  });
+  await on(report(fixture('shapes/mnist_q2_scripted.pt'), ['--input', '1,1,40,40']), '#shapes', async (page) => {
+    assert.match(await page.text('.program .verdict'), /Breaks at /);
+    assert.ok((await page.text('.program select')).includes('1 × 1 × 28 × 28'));
+  });
+  await on(report(fixture('shapes/branches_exported.pt2')), '#shapes', async (page) => {
+    assert.match(await page.text('.program .verdict'), / and .* → /);
+  });
+});
+
 test('shapes: the walk follows its input', async () => {
   await on(report(fixture('questions/mnist_q2_sequential.pth')), '#shapes', async (page) => {
     const text = await view(page);

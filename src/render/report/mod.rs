@@ -27,7 +27,7 @@ use crate::report::Report;
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 /// Joined in this order; the last one starts the page.
-const SCRIPTS: [&str; 13] = [
+const SCRIPTS: [&str; 14] = [
     include_str!("strict.js"),
     include_str!("dom.js"),
     include_str!("numbers.js"),
@@ -38,6 +38,7 @@ const SCRIPTS: [&str; 13] = [
     include_str!("explorer.js"),
     include_str!("pictures.js"),
     include_str!("shapes.js"),
+    include_str!("program.js"),
     include_str!("filemap.js"),
     include_str!("views.js"),
     include_str!("main.js"),

@@ -282,10 +282,16 @@ function mapView() {
 
 function shapesView() {
   const chains = sequentials();
+  const { shapes, modules } = model.document;
+  const walks = (shapes && shapes.walks) || [];
   const convolutions = model.tensors.filter((tensor) => tensor.conv);
+  const isLive = chains.some(isWholeChain);
+  const why = modules.length ? visible(shapes && shapes.error) || 'In which order the layers run is in the model’s code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.';
   return el('div', { class: 'view' }, el('h1', {}, 'Shapes'), el('p', { class: 'lead' }, 'The file fixes the channels, the input the rest. Change the input: every size follows.'),
+    walks.length > 0 && !isLive && programPart(shapes),
+    chains.length > 0 && !isLive && walks.length > 0 && el('h2', {}, 'Parts that run in order, with any input'),
     chains.slice(0, 40).map(chainPart),
-    chains.length === 0 && el('p', {}, model.document.format === 'torch-export' ? 'The order of an exported program is in its graph.' : model.document.modules.length ? 'No part of this model is an nn.Sequential: in which order its layers run is in its code, not in the file.' : 'This file holds tensors, not modules: in which order layers run, with which stride and padding, is in the model’s code.'),
+    chains.length === 0 && walks.length === 0 && el('p', {}, why),
     convolutions.length > 0 && section('Convolutions', 'Each by itself, with its output for any input, is on its own page.', el('ul', { class: 'columns' }, convolutions.slice(0, 400).map((tensor) => el('li', {}, tensorLink(tensor, tensor.name.replace(/\.?weight$/, '')), el('small', {}, ` ${sizes(tensor.shape)}`))))));
 }
 

@@ -49,6 +49,59 @@ pub fn json(walk: &Walk) -> Value {
     })
 }
 
+/// Several walks for a page: no more of each step than the page shows.
+pub fn page(walks: &[Walk]) -> Value {
+    let walks = walks.iter().map(|walk| {
+        let mut document = json(walk);
+        if let Some(object) = document.as_object_mut() {
+            object.retain(|key, _| PAGE.contains(&key.as_str()));
+            let steps = walk
+                .steps
+                .iter()
+                .filter(|step| step.live || step.unknown.is_some());
+            let steps: Vec<Value> = steps.map(page_step).collect();
+            object.insert("steps".into(), steps.into());
+        }
+        document
+    });
+    json!({"walks": walks.collect::<Vec<_>>()})
+}
+
+/// Keys of a walk that a page shows.
+const PAGE: [&str; 12] = [
+    "module",
+    "class",
+    "inputs",
+    "verdict",
+    "outputs",
+    "broken",
+    "lost",
+    "assumed_order",
+    "warnings",
+    "totals",
+    "exported_for",
+    "fits",
+];
+
+fn page_step(step: &Step) -> Value {
+    let outputs = step.outputs.iter().flatten().map(|(shape, _)| shape);
+    let formulas = step.formulas.iter().map(|axis| {
+        let unread = axis.window.unread();
+        json!([axis.axis, axis.window.formula(), unread])
+    });
+    json!({
+        "module": step.path,
+        "op": step.op,
+        "outputs": outputs.collect::<Vec<_>>(),
+        "formulas": formulas.collect::<Vec<_>>(),
+        "detail": step.detail,
+        "parameters": step.parameters,
+        "macs": step.macs,
+        "assumed": step.assumed,
+        "unknown": step.unknown,
+    })
+}
+
 /// One word for how it went.
 pub(super) fn verdict(walk: &Walk) -> &'static str {
     match (&walk.broken, walk.arrives()) {

@@ -5,5 +5,5 @@ mod rows;
 mod text;
 mod words;
 
-pub use json::json;
+pub use json::{json, page};
 pub use text::{ShapesStyle, text};

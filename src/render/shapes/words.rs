@@ -254,7 +254,12 @@ fn fits(walk: &Walk) -> Vec<(&'static str, String)> {
     {
         found.push((
             "",
-            format!("any size from {low} up comes as far as {path}, which pins it"),
+            match path.as_str() {
+                "" => format!(
+                    "any size from {low} up comes as far as the model's own code, which pins it"
+                ),
+                path => format!("any size from {low} up comes as far as {path}, which pins it"),
+            },
         ));
     }
     found
