@@ -338,7 +338,9 @@ def main() -> int:
     import torch
     torch.set_num_threads(1)
     names = sorted(args.fixtures.glob("*.expected.json"))
-    files = args.files or [Path(str(name).removesuffix(".expected.json")) for name in names]
+    answered = [Path(str(name).removesuffix(".expected.json")) for name in names]
+    # numpy's arrays in a checkpoint have an answer of their own, beside that of its tensors
+    files = args.files or [path for path in answered if path.exists()]
     with tempfile.TemporaryDirectory() as temporary:
         probe = build(args.work or Path(temporary))
         results = defaultdict(dict)

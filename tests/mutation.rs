@@ -48,7 +48,7 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 /// as long as it comes out.
 fn exercise(bytes: &[u8]) {
     for (name, target) in targets::ALL {
-        if ["open_and_explain", "scan", "check", "recover"].contains(name) {
+        if ["open_and_explain", "scan", "check", "recover", "shapes"].contains(name) {
             target(bytes);
         }
     }
