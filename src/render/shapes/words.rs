@@ -1,6 +1,6 @@
 //! The sentences around the table: what is assumed, the way in short, where each number comes from, what would fit.
 
-use crate::shapes::{Broken, Sizes, Step, Walk, Wrong};
+use crate::shapes::{Broken, Origin, Sizes, Step, Walk, Wrong};
 
 /// `torch.nn.modules.container.Sequential` is `Sequential`.
 pub(super) fn short_class(class: &str) -> &str {
@@ -54,19 +54,30 @@ fn size_of(shape: &[usize]) -> Option<String> {
     }
 }
 
-/// `28 → 24 → 12 → 8 → 4 → 320 → 50 → 10`: the sizes one after the other, as long as it is one way without branches.
+/// `28 → 24 → 12 → 8 → 4 → 320 → 50 → 10`: the sizes one after the other, as long as it is one way: a branch may only
+/// come to where the way is already, as the short cut of a residual block does.
 pub(super) fn way(walk: &Walk, arrow: &str) -> Option<String> {
     const MOST: usize = 24;
     let input = walk.inputs.first().filter(|_| walk.inputs.len() == 1)?;
     let mut sizes = vec![size_of(&input.shape)?];
-    for step in walk.steps.iter().filter(|step| step.live) {
-        let Some([(shape, _)]) = step.outputs.as_deref() else {
-            break;
+    let mut before = Origin::Input(0);
+    for (number, step) in walk.steps.iter().enumerate() {
+        if !step.live {
+            continue;
+        }
+        let [(shape, _)] = step.outputs.as_deref()? else {
+            return None;
         };
         match size_of(shape) {
-            Some(size) if sizes.last() != Some(&size) => sizes.push(size),
+            Some(size) if sizes.last() != Some(&size) => {
+                if !step.inputs.contains(&before) {
+                    return None;
+                }
+                sizes.push(size);
+            }
             _ => {}
         }
+        before = Origin::Step(number);
     }
     let end = if walk.broken.is_some() {
         format!(" {arrow} broken")
