@@ -16,8 +16,8 @@ use crate::picture::ColorMap;
 use crate::picture::Raster;
 use crate::picture::Rgb;
 
-use crate::explain::figure::Cell;
-use crate::explain::figure::Shade;
+use crate::explain::plot::Cell;
+use crate::explain::plot::Shade;
 
 /// Where the figure's numbers come from, beyond what it knows itself.
 #[derive(Clone, Debug, Default)]
