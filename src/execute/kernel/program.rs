@@ -186,6 +186,15 @@ impl Program {
             || (self.fills && value.is_negative_zero())
     }
 
+    /// Whether one of the values could be doubtful: a zero or no number. Wherever it is not, nothing else need be asked
+    /// of them; a sum over all lanes, so that many are asked at a time.
+    #[inline(always)]
+    pub(super) fn may_doubt_any<R: Real>(values: &[R]) -> bool {
+        values.iter().fold(false, |any, &value| {
+            any | (value == R::ZERO) | (value.is_nan())
+        })
+    }
+
     /// Whether any element can be doubtful.
     pub(super) fn may_doubt(&self) -> bool {
         self.skips || self.fills

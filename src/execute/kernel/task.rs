@@ -15,6 +15,7 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
+use crate::execute::order::interpret::Product;
 use crate::execute::order::interpret::Unrolled;
 
 /// Output channels per task, and lanes of the widest channel tile.
@@ -172,7 +173,7 @@ pub(super) fn run<R: Real, const L: usize, const P: usize>(
             region,
         };
         match &layer.programs[region.recipe] {
-            None => interpret(layer, &mut task, &part, |_, _| true),
+            None => interpret(layer, &mut task, &part),
             Some(program) => {
                 let wide = part.channels.len() >= CHANNEL_LANES_FROM;
                 match (wide, program.fused) {
@@ -184,9 +185,7 @@ pub(super) fn run<R: Real, const L: usize, const P: usize>(
                     (false, false) => by_pixels::<R, false>(layer, program, &mut task, &part),
                 }
                 if program.may_doubt() {
-                    interpret(layer, &mut task, &part, |value, border| {
-                        program.doubtful(value, border)
-                    });
+                    interpret_doubtful(layer, program, &mut task, &part);
                 }
             }
         }
@@ -200,32 +199,83 @@ struct Part<'a> {
     region: &'a Region,
 }
 
-/// The interpreter, for those elements that `wanted` picks by their value so far and by whether padding is read.
-fn interpret<R: Real>(
+/// Elements that are asked together whether one of them is doubtful.
+const TOGETHER: usize = 128;
+
+/// The interpreter, for every element.
+fn interpret<R: Real>(layer: &Layer<'_, R>, task: &mut Task<'_, R>, part: &Part<'_>) {
+    let mut repair = Repair::new(layer, part);
+    for channel in part.channels.clone() {
+        for pixel in part.pixels.clone() {
+            repair.element(task, channel, pixel);
+        }
+    }
+}
+
+/// The interpreter, for the elements that the kernel may have got wrong.
+#[inline(always)]
+fn interpret_doubtful<R: Real>(
     layer: &Layer<'_, R>,
+    program: &Program,
     task: &mut Task<'_, R>,
     part: &Part<'_>,
-    wanted: impl Fn(R, bool) -> bool,
 ) {
-    let g = layer.g;
-    let mut unrolled = None;
-    let mut scratch = Vec::new();
-    let border = |axis: usize, o: usize| {
-        g.input_at(axis, o, 0).is_none() || g.input_at(axis, o, g.kernel[axis] - 1).is_none()
-    };
+    let mut repair = Repair::new(layer, part);
     for channel in part.channels.clone() {
-        let start = (channel - task.channels.start) * g.pixels();
-        for pixel in part.pixels.clone() {
-            let border = border(0, pixel / g.output[1]) || border(1, pixel % g.output[1]);
-            let value = &mut task.output[start + pixel];
-            if wanted(*value, border) {
-                let unrolled = unrolled.get_or_insert_with(|| {
-                    Unrolled::new(g, &layer.plan.recipes[part.region.recipe])
-                });
-                *value =
-                    unrolled.element(layer.operands, [task.image, channel, pixel], &mut scratch);
+        let start = (channel - task.channels.start) * layer.g.pixels();
+        let mut from = part.pixels.start;
+        while from < part.pixels.end {
+            let to = part.pixels.end.min(from + TOGETHER);
+            if Program::may_doubt_any(&task.output[start + from..start + to]) {
+                for pixel in from..to {
+                    let value = task.output[start + pixel];
+                    if program.doubtful(value, repair.reads_padding(pixel)) {
+                        repair.element(task, channel, pixel);
+                    }
+                }
             }
+            from = to;
         }
+    }
+}
+
+/// Computes single elements again.
+struct Repair<'a, R> {
+    layer: &'a Layer<'a, R>,
+    region: &'a Region,
+    unrolled: Option<Unrolled<'a>>,
+    scratch: Vec<Product<R>>,
+}
+
+impl<'a, R: Real> Repair<'a, R> {
+    fn new(layer: &'a Layer<'_, R>, part: &Part<'a>) -> Self {
+        Self {
+            layer,
+            region: part.region,
+            unrolled: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    fn reads_padding(&self, pixel: usize) -> bool {
+        let g = self.layer.g;
+        let beyond = |axis: usize, o: usize| {
+            g.input_at(axis, o, 0).is_none() || g.input_at(axis, o, g.kernel[axis] - 1).is_none()
+        };
+        beyond(0, pixel / g.output[1]) || beyond(1, pixel % g.output[1])
+    }
+
+    #[cold]
+    fn element(&mut self, task: &mut Task<'_, R>, channel: usize, pixel: usize) {
+        let Layer {
+            g, plan, operands, ..
+        } = self.layer;
+        let unrolled = self
+            .unrolled
+            .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[self.region.recipe]));
+        let at = (channel - task.channels.start) * g.pixels() + pixel;
+        let element = [task.image, channel, pixel];
+        task.output[at] = unrolled.element(operands, element, &mut self.scratch);
     }
 }
 
