@@ -41,6 +41,18 @@ const LAYERS: &[Layer] = &[
     Layer { name: "grouped 3x3 128 g32 56x56", channels: [128, 128], kernel: 3, stride: 1, padding: 1, image: 56, groups: 32, order: "onednn-direct/ic8" },
 ];
 
+/// Numbers from -1 to 1 whose sums are no zeros, as a network's are not: xorshift64*.
+fn random() -> impl FnMut() -> f32 {
+    let mut state = 0x5eed_u64;
+    move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let bits = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32;
+        bits / 8_388_608.0 - 1.0
+    }
+}
+
 fn conv(criterion: &mut Criterion) {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
@@ -50,12 +62,11 @@ fn conv(criterion: &mut Criterion) {
     for layer in LAYERS {
         let [c, o] = layer.channels;
         let k = layer.kernel;
-        let input = Array4::from_shape_fn([1, c, layer.image, layer.image], |(_, c, y, x)| {
-            (c * 7 + y * 3 + x) as f32 % 11.0 - 5.0
-        });
-        let weight: Vec<f32> = (0..o * (c / layer.groups) * k * k)
-            .map(|i| i as f32 % 13.0 - 6.0)
-            .collect();
+        let mut random = random();
+        let image = [1, c, layer.image, layer.image];
+        let input = Array4::from_shape_simple_fn(image, &mut random);
+        let weights = o * (c / layer.groups) * k * k;
+        let weight: Vec<f32> = (0..weights).map(|_| random()).collect();
         let arguments = Arguments {
             stride: [layer.stride; 2],
             padding: Padding::Sizes([layer.padding; 2]),

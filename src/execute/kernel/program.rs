@@ -76,11 +76,36 @@ impl Padded {
                 out[g.padding[1]..][..width].copy_from_slice(row);
                 continue;
             }
-            for (x, &value) in row.iter().enumerate() {
-                let at = x + g.padding[1];
-                out[at % g.stride[1] * self.phase + at / g.stride[1]] = value;
+            self.fill_phases(g, row, out);
+        }
+    }
+
+    /// One row, its columns sorted by their remainder modulo the stride.
+    fn fill_phases<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
+        let (stride, padding) = (g.stride[1], g.padding[1]);
+        for first in 0..stride.min(row.len()) {
+            let at = first + padding;
+            let to = &mut out[at % stride * self.phase + at / stride..];
+            // the columns of this remainder; of stride 2, which is usual, without a step that is only known here
+            if stride == 2 {
+                let (pairs, last) = row[first..].as_chunks::<2>();
+                let (even, rest) = to.split_at_mut(pairs.len());
+                even.iter_mut()
+                    .zip(pairs)
+                    .for_each(|(to, from)| *to = from[0]);
+                rest.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+            } else {
+                let columns = row[first..].iter().step_by(stride);
+                to.iter_mut()
+                    .zip(columns)
+                    .for_each(|(to, &from)| *to = from);
             }
         }
+    }
+
+    /// Whether the input can be read as it is: nothing is put around it, and its columns are in order.
+    pub(super) fn is_input(g: &Geometry) -> bool {
+        g.padding == [0, 0] && g.stride[1] == 1
     }
 
     /// Elements of one channel.

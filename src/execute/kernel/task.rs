@@ -32,6 +32,7 @@ pub(super) struct Layer<'a, R> {
     padded: Padded,
     /// Those in `input`.
     images: Range<usize>,
+    /// Those, padded; unless the operand is read itself.
     input: Vec<R>,
     /// One for each recipe of the plan; `None`: the interpreter's.
     programs: Vec<Option<Program>>,
@@ -39,7 +40,8 @@ pub(super) struct Layer<'a, R> {
     regions: Vec<Vec<usize>>,
 }
 
-/// One image's run of output channels, all of one group; the slice holds `channels.len() * pixels` elements.
+/// One image's run of output channels, all of one group or of whole narrow groups; the slice holds
+/// `channels.len() * pixels` elements.
 pub(super) struct Task<'a, R> {
     image: usize,
     channels: Range<usize>,
@@ -87,13 +89,23 @@ impl<'a, R: Real> Layer<'a, R> {
         }
     }
 
+    /// Whether no copy of the input is made. Lanes across pixels need one, since they read beyond its end.
+    fn reads_operand(&self) -> bool {
+        Padded::is_input(self.g) && !is_narrow(self.g)
+    }
+
     /// Pads the images whose tasks come next.
     pub(super) fn load(&mut self, images: Range<usize>) {
-        if self.programs.iter().any(Option::is_some) {
+        if !self.reads_operand() && self.programs.iter().any(Option::is_some) {
             self.input = pad(self.operands, self.g, &self.padded, &images);
         }
         self.images = images;
     }
+}
+
+/// Whether a group has too few output channels for lanes across them.
+fn is_narrow(g: &Geometry) -> bool {
+    g.group_out() < CHANNEL_LANES_FROM
 }
 
 /// Whether any sum of products of these operands might be subnormal, judged by the least of them: every product, and
@@ -134,8 +146,11 @@ pub(super) fn split<'o, R>(layer: &Layer<'_, R>, mut output: &'o mut [R]) -> Vec
     let g = layer.g;
     let mut tasks = Vec::new();
     for image in layer.images.clone() {
-        for group in 0..g.groups {
-            let end = (group + 1) * g.group_out();
+        // narrow groups are taken together: a task's own cost is that of many of their elements
+        let groups = (BLOCK / g.group_out()).max(1);
+        let groups = if is_narrow(g) { groups } else { 1 };
+        for group in (0..g.groups).step_by(groups) {
+            let end = g.groups.min(group + groups) * g.group_out();
             let mut first = group * g.group_out();
             while first < end {
                 let channels = first..end.min(first + BLOCK);
@@ -175,7 +190,8 @@ pub(super) fn run<R: Real, const L: usize, const P: usize>(
         match &layer.programs[region.recipe] {
             None => interpret(layer, &mut task, &part),
             Some(program) => {
-                let wide = part.channels.len() >= CHANNEL_LANES_FROM;
+                let wide = !is_narrow(layer.g)
+                    && (part.channels.len() >= CHANNEL_LANES_FROM || layer.reads_operand());
                 match (wide, program.fused) {
                     (true, true) => by_channels::<R, L, P, true>(layer, program, &mut task, &part),
                     (true, false) => {
@@ -279,12 +295,14 @@ impl<'a, R: Real> Repair<'a, R> {
     }
 }
 
-/// The input of the task's group.
-fn group_input<'a, R>(layer: &'a Layer<'_, R>, task: &Task<'_, R>) -> &'a [R] {
-    let group = task.channels.start / layer.g.group_out();
-    &layer.input[layer
-        .padded
-        .group_start(layer.g, task.image - layer.images.start, group)..]
+/// The input of the task's image, from one group on.
+fn group_input<'a, R: Real>(layer: &'a Layer<'_, R>, image: usize, group: usize) -> &'a [R] {
+    let (input, first) = match layer.reads_operand() {
+        true => (layer.operands.input, 0),
+        false => (&layer.input[..], layer.images.start),
+    };
+    let start = layer.padded.group_start(layer.g, image - first, group);
+    &input[start..]
 }
 
 /// Lanes across output channels: L channels by P pixels at a time.
@@ -326,20 +344,26 @@ fn channel_block<R: Real, const L: usize, const P: usize, const FUSED: bool>(
         program,
         weights: &weights,
         bias: &bias,
-        input: group_input(layer, task),
+        input: group_input(layer, task.image, channels.start / layer.g.group_out()),
         rows: (channels.start - task.channels.start, channels.len()),
     };
     let mut pixel = part.pixels.start;
-    while pixel + P <= part.pixels.end {
-        lanes.tile::<P, FUSED>(task.output, pixel);
-        pixel += P;
-    }
-    while pixel + 2 <= part.pixels.end {
-        lanes.tile::<2, FUSED>(task.output, pixel);
-        pixel += 2;
-    }
-    if pixel < part.pixels.end {
-        lanes.tile::<1, FUSED>(task.output, pixel);
+    while pixel < part.pixels.end {
+        // tiles as alike as can be: a small one costs nearly as much as a large one
+        let rest = part.pixels.end - pixel;
+        let tiles = rest.div_ceil(P);
+        let size = rest.div_ceil(tiles);
+        match size {
+            8 => lanes.tile::<8, FUSED>(task.output, pixel),
+            7 => lanes.tile::<7, FUSED>(task.output, pixel),
+            6 => lanes.tile::<6, FUSED>(task.output, pixel),
+            5 => lanes.tile::<5, FUSED>(task.output, pixel),
+            4 => lanes.tile::<4, FUSED>(task.output, pixel),
+            3 => lanes.tile::<3, FUSED>(task.output, pixel),
+            2 => lanes.tile::<2, FUSED>(task.output, pixel),
+            _ => lanes.tile::<1, FUSED>(task.output, pixel),
+        }
+        pixel += size;
     }
 }
 
@@ -350,19 +374,29 @@ fn pack<R: Real, const L: usize>(
     channels: &Range<usize>,
 ) -> Vec<R> {
     let taps = layer.g.taps();
-    let mut packed = vec![R::ZERO; program.weights.len() * L];
+    let mut packed = Vec::with_capacity(program.weights.len() * L);
     // a few taps of every filter at a time, so that what is written stays in the nearest cache
-    const TAPS: usize = 64;
-    for (to, walk) in packed
-        .chunks_mut(TAPS * L)
-        .zip(program.weights.chunks(TAPS))
-    {
-        for (lane, channel) in channels.clone().enumerate() {
-            let filter = &layer.operands.weight[channel * taps..][..taps];
-            for (to, &tap) in to.chunks_exact_mut(L).zip(walk) {
-                to[lane] = filter[tap as usize];
+    const TAPS: usize = 32;
+    let filter = |lane: usize| &layer.operands.weight[(channels.start + lane) * taps..][..taps];
+    for walk in program.weights.chunks(TAPS) {
+        let mut some = [[R::ZERO; L]; TAPS];
+        let whole = channels.len() / 8 * 8;
+        for lane in (0..whole).step_by(8) {
+            let filters: [&[R]; 8] = std::array::from_fn(|k| filter(lane + k));
+            for (to, &tap) in some.iter_mut().zip(walk) {
+                // one by one: a vector made of eight single stores would have to wait for them
+                let to = &mut to[lane..lane + 8];
+                for (to, filter) in to.iter_mut().zip(filters) {
+                    *to = filter[tap as usize];
+                }
             }
         }
+        for lane in whole..channels.len() {
+            for (to, &tap) in some.iter_mut().zip(walk) {
+                to[lane] = filter(lane)[tap as usize];
+            }
+        }
+        packed.extend_from_slice(some[..walk.len()].as_flattened());
     }
     packed
 }
@@ -438,7 +472,7 @@ fn by_pixels<R: Real, const FUSED: bool>(
         program,
         weights: &weights,
         first_channel: part.channels.start,
-        input: group_input(layer, task),
+        input: group_input(layer, task.image, 0),
         task_channel: task.channels.start,
     };
     let rows = part.pixels.start / g.output[1]..=(part.pixels.end - 1) / g.output[1];
@@ -477,6 +511,7 @@ struct Strips<'a, R> {
     /// Filters in walk order, from `first_channel` on.
     weights: &'a [R],
     first_channel: usize,
+    /// Of all groups.
     input: &'a [R],
     task_channel: usize,
 }
@@ -505,7 +540,13 @@ impl<R: Real> Strips<'_, R> {
     ) {
         let g = self.layer.g;
         let taps = self.program.weights.len();
-        let places = strips.map(|s| self.layer.padded.pixel(g, s.row, s.column));
+        let places = strips.map(|s| {
+            let group = self
+                .layer
+                .padded
+                .group_start(g, 0, s.channel / g.group_out());
+            group + self.layer.padded.pixel(g, s.row, s.column)
+        });
         let span = self.input.len() - places.iter().copied().fold(0, usize::max);
         let inputs = places.map(|place| &self.input[place..place + span]);
         let weights =
