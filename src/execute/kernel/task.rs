@@ -351,17 +351,18 @@ fn channel_block<R: Real, const L: usize, const P: usize, const FUSED: bool>(
     while pixel < part.pixels.end {
         // tiles as alike as can be: a small one costs nearly as much as a large one
         let rest = part.pixels.end - pixel;
-        let tiles = rest.div_ceil(P);
-        let size = rest.div_ceil(tiles);
+        let wanted = rest.div_ceil(rest.div_ceil(P));
+        // of a few sizes, each of which is compiled for every kind of vectors
+        let size = match wanted {
+            7 => 7,
+            _ if rest >= P => P,
+            _ => rest.min(2),
+        };
         match size {
-            8 => lanes.tile::<8, FUSED>(task.output, pixel),
             7 => lanes.tile::<7, FUSED>(task.output, pixel),
-            6 => lanes.tile::<6, FUSED>(task.output, pixel),
-            5 => lanes.tile::<5, FUSED>(task.output, pixel),
-            4 => lanes.tile::<4, FUSED>(task.output, pixel),
-            3 => lanes.tile::<3, FUSED>(task.output, pixel),
             2 => lanes.tile::<2, FUSED>(task.output, pixel),
-            _ => lanes.tile::<1, FUSED>(task.output, pixel),
+            1 => lanes.tile::<1, FUSED>(task.output, pixel),
+            _ => lanes.tile::<P, FUSED>(task.output, pixel),
         }
         pixel += size;
     }
