@@ -66,12 +66,12 @@ fn total<R: Real, const L: usize, const P: usize>(
     acc
 }
 
+/// All lanes of all elements in one loop: of two loops the outer one is vectorized, which gathers and scatters lanes.
 #[inline(always)]
 fn add<R: Real, const L: usize, const P: usize>(acc: &mut Tile<R, L, P>, other: &Tile<R, L, P>) {
-    for p in 0..P {
-        for l in 0..L {
-            acc[p][l] += other[p][l];
-        }
+    let (acc, other) = (acc.as_flattened_mut(), other.as_flattened());
+    for (sum, &more) in acc.iter_mut().zip(other) {
+        *sum += more;
     }
 }
 
