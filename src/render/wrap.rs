@@ -33,8 +33,17 @@ pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The same however narrow the lines are, and with the blanks that `text` begins with.
+pub(super) fn narrow(text: &str, width: usize) -> Vec<String> {
+    items(text.split(' '), " ", width)
+}
+
 /// Items in lines of at most `width` characters, `gap` between them; no item is broken.
-pub(super) fn items(items: &[String], gap: &str, width: usize) -> Vec<String> {
+pub(super) fn items<'t>(
+    items: impl IntoIterator<Item = &'t str>,
+    gap: &str,
+    width: usize,
+) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for item in items {
         match lines.last_mut() {
@@ -42,7 +51,7 @@ pub(super) fn items(items: &[String], gap: &str, width: usize) -> Vec<String> {
                 last.push_str(gap);
                 last.push_str(item);
             }
-            _ => lines.push(item.clone()),
+            _ => lines.push(item.to_owned()),
         }
     }
     lines
@@ -52,9 +61,9 @@ pub(super) fn items(items: &[String], gap: &str, width: usize) -> Vec<String> {
 mod tests {
     #[test]
     fn items_stay_whole() {
-        let items = ["--at 0,0", "--hex", "--figures"].map(str::to_owned);
+        let items = ["--at 0,0", "--hex", "--figures"];
         assert_eq!(
-            super::items(&items, "  ", 15),
+            super::items(items, "  ", 15),
             ["--at 0,0  --hex", "--figures"]
         );
     }

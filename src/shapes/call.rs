@@ -90,6 +90,12 @@ pub(super) fn mismatch<T>(what: Wrong, expected: usize, got: usize, why: String)
     }))
 }
 
+/// The same of a size: the operator takes `expected` `plural`, and got another number of them.
+pub(super) fn takes_other<T>(what: Wrong, expected: usize, plural: &str, got: usize) -> Outcome<T> {
+    let why = format!("takes {expected} {plural}, got {got}");
+    mismatch(what, expected, got, why)
+}
+
 pub(super) fn unknown<T>(why: impl Into<String>) -> Outcome<T> {
     Err(Trouble::Unknown(why.into()))
 }

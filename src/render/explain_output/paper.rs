@@ -113,9 +113,13 @@ pub(super) fn channels<R: Real>(
     terms.splice(..0, sums.first().cloned());
     terms.extend((!bias.is_empty()).then(|| bias.trim_start().to_owned()));
     terms.push(format!("= {total}"));
-    for (i, text) in wrap::items(&terms, " ", width.saturating_sub(11))
-        .iter()
-        .enumerate()
+    for (i, text) in wrap::items(
+        terms.iter().map(String::as_str),
+        " ",
+        width.saturating_sub(11),
+    )
+    .iter()
+    .enumerate()
     {
         let label = if i == 0 { "channels" } else { "" };
         writeln!(out, "  {} {text}", paint.dim(format!("{label:<8}")))?;

@@ -60,7 +60,10 @@ pub(super) fn write(out: &mut dyn Write, layer: &Layer, paint: Paint) -> Result<
     let fitting: Vec<String> = fitting.map(|(_, flag)| (*flag).to_owned()).collect();
     writeln!(out)?;
     label(out, paint, "more")?;
-    for (i, text) in items(&fitting, "  ", WIDTH - LABEL).iter().enumerate() {
+    for (i, text) in items(fitting.iter().map(String::as_str), "  ", WIDTH - LABEL)
+        .iter()
+        .enumerate()
+    {
         let text = paint.dim(text).to_string();
         match i {
             0 => writeln!(out, "{text}")?,

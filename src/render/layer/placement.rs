@@ -237,7 +237,7 @@ fn first(out: &mut dyn Write, placement: &Placement, paint: Paint) -> Result<()>
     if placement.blocked.numel > SHOWN {
         texts.push("...".to_owned());
     }
-    for text in items(&texts, "  ", WIDTH - LABEL - 2) {
+    for text in items(texts.iter().map(String::as_str), "  ", WIDTH - LABEL - 2) {
         line(out, &format!("  {text}"))?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::io::Write;
 use serde_json::Value;
 use serde_json::json;
 
+use super::super::wrap;
 use super::About;
 use super::Drawing;
 use super::Drawn;
@@ -45,7 +46,7 @@ pub fn text(
 ) -> Result<()> {
     writeln!(out, "{}", paint.name(notes::title(figure, about)))?;
     for line in facts(figure, about, found) {
-        for line in notes::wrapped(&line, look.width.max(20) - 2) {
+        for line in wrap::narrow(&line, look.width.max(20) - 2) {
             writeln!(out, "  {line}")?;
         }
     }
@@ -133,7 +134,7 @@ pub fn raster(figure: &Figure, about: &About, found: &Histogram) -> Drawing {
     let all = left + width + MARGIN;
     let words: Vec<String> = facts(figure, about, found)
         .iter()
-        .flat_map(|fact| notes::wrapped(fact, (all - 2 * MARGIN) / TEXT_WIDTH))
+        .flat_map(|fact| wrap::narrow(fact, (all - 2 * MARGIN) / TEXT_WIDTH))
         .collect();
     let top = MARGIN + line * (words.len() + 1) + 14;
     let bottom = top + height;

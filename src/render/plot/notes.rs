@@ -259,18 +259,3 @@ pub(super) fn ends(scale: &Scale) -> [String; 3] {
         (None, false) => [short(scale.range.0), String::new(), short(scale.range.1)],
     }
 }
-
-/// Breaks a text into lines of at most `width` characters, between words.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}

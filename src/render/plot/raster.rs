@@ -1,5 +1,6 @@
 //! A figure as pixels: title, panels with their labels, the scale with its numbers, and what else one has to know.
 
+use super::super::wrap;
 use super::About;
 use super::Drawing;
 use super::Drawn;
@@ -244,15 +245,15 @@ impl Page {
     fn new(width: usize, height: usize, figure: &Figure, about: &About, drawn: &Drawn) -> Self {
         let width = width.max(NARROWEST);
         let letters = width / TEXT_WIDTH;
-        let title = notes::wrapped(&notes::title(figure, about), letters);
-        let summary = notes::wrapped(&notes::summary(figure, about), letters);
+        let title = wrap::narrow(&notes::title(figure, about), letters);
+        let summary = wrap::narrow(&notes::summary(figure, about), letters);
         let mut notes = notes::notes(figure, drawn);
         if figure.odd() != [0; 3] {
             notes.push("magenta with a cross: NaN; with a plus or a minus: infinities".into());
         }
         let lines: Vec<String> = notes
             .iter()
-            .flat_map(|note| notes::wrapped(note, letters))
+            .flat_map(|note| wrap::narrow(note, letters))
             .collect();
         let line = TEXT_HEIGHT + 2;
         let top = MARGIN + line * (title.len() + summary.len()) + 14;

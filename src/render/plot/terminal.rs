@@ -4,6 +4,7 @@
 use std::io::Result;
 use std::io::Write;
 
+use super::super::wrap;
 use super::About;
 use super::Colors;
 use super::Drawn;
@@ -57,7 +58,7 @@ pub fn text(
 ) -> Result<Drawn> {
     let width = look.width.max(20);
     writeln!(out, "{}", paint.name(notes::title(figure, about)))?;
-    for line in notes::wrapped(&notes::summary(figure, about), width - 2) {
+    for line in wrap::narrow(&notes::summary(figure, about), width - 2) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out)?;
@@ -78,7 +79,7 @@ pub fn text(
         .iter()
         .chain(&canvas.key(figure))
     {
-        for line in notes::wrapped(note, width - 2) {
+        for line in wrap::narrow(note, width - 2) {
             writeln!(out, "  {line}")?;
         }
     }

@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 use super::super::escape;
 use super::super::number::{bytes, count, grouped};
 use super::super::paint::Paint;
-use super::super::wrap::{lines, paragraph};
+use super::super::wrap::{lines, narrow, paragraph};
 use super::rows::{Row, rows};
 use super::words;
 use crate::shapes::{AxisFormula, Broken, Walk};
@@ -224,21 +224,6 @@ pub(super) fn formulas(all: &[AxisFormula]) -> Vec<String> {
             .map(|(axis, text)| format!("{} = {text}", axis.axis))
             .collect(),
     }
-}
-
-/// `text` cut at blanks into lines of at most `width`, however narrow.
-fn narrow(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 fn labelled(out: &mut dyn Write, paint: Paint, word: &str, text: &str) -> Result<()> {

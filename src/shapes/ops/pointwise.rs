@@ -1,6 +1,6 @@
 //! What works element by element, and normalization: the shape stays, or is that of the larger one.
 
-use crate::shapes::call::{Call, Outcome, Wrong, mismatch, refuse};
+use crate::shapes::call::{Call, Outcome, Wrong, mismatch, refuse, takes_other};
 use crate::shapes::value::{Tensor, Value};
 use crate::tensor::DType;
 
@@ -228,12 +228,7 @@ pub(super) fn channel_norm(call: &mut Call<'_>) -> Outcome {
             && tensor.numel() != Some(channels)
         {
             let takes = tensor.numel().unwrap_or(0);
-            return mismatch(
-                Wrong::Channels,
-                takes,
-                channels,
-                format!("takes {takes} channels, got {channels}"),
-            );
+            return takes_other(Wrong::Channels, takes, "channels", channels);
         }
     }
     let is_instance = call.name == "instance_norm" && call.bool("use_input_stats")?;
@@ -264,12 +259,7 @@ pub(super) fn group_norm(call: &mut Call<'_>) -> Outcome {
             && *tensor.shape != [channels]
         {
             let takes = tensor.numel().unwrap_or(0);
-            return mismatch(
-                Wrong::Channels,
-                takes,
-                channels,
-                format!("takes {takes} channels, got {channels}"),
-            );
+            return takes_other(Wrong::Channels, takes, "channels", channels);
         }
     }
     call.said.detail = format!("{groups} groups");

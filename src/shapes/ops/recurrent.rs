@@ -1,6 +1,6 @@
 //! LSTM, GRU, RNN, and their cells.
 
-use crate::shapes::call::{Call, Outcome, Wrong, mismatch, refuse, unknown};
+use crate::shapes::call::{Call, Outcome, Wrong, refuse, takes_other, unknown};
 use crate::shapes::value::{Tensor, Value};
 
 /// `lstm(input, hx, params, has_biases, num_layers, dropout, train, bidirectional, batch_first)`, `gru`, `rnn_tanh`,
@@ -37,12 +37,7 @@ pub(super) fn recurrent(call: &mut Call<'_>) -> Outcome {
         return refuse("a number is no sequence");
     };
     if got != takes {
-        return mismatch(
-            Wrong::Features,
-            takes,
-            got,
-            format!("takes {takes} features, got {got}"),
-        );
+        return takes_other(Wrong::Features, takes, "features", got);
     }
     let batch = match lead.len() {
         1 => None,
@@ -101,12 +96,7 @@ pub(super) fn cell(call: &mut Call<'_>) -> Outcome {
         return refuse("a number is no input");
     };
     if got != takes {
-        return mismatch(
-            Wrong::Features,
-            takes,
-            got,
-            format!("takes {takes} features, got {got}"),
-        );
+        return takes_other(Wrong::Features, takes, "features", got);
     }
     let hidden = recurrent.shape.last().copied().unwrap_or(0);
     let mut shape = input.shape[..input.rank() - 1].to_vec();
