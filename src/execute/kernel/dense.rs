@@ -15,6 +15,7 @@ use super::program::Op;
 use super::program::Program;
 use super::program::Single;
 use super::tile;
+use super::vector::Apart;
 use super::vector::Simd;
 use crate::execute::Real;
 use crate::execute::kernel::Tiled;
@@ -170,14 +171,26 @@ pub(super) fn run<
             let panel = &scratch.panels[at..at + part.lanes * taps.len()];
             let (rows, pixels) = (&mut task.rows[..], &part.pixels);
             let spare = &mut scratch.spare[..];
+            macro_rules! apart {
+                ($simd:ident $kind:ident $vectors:tt) => {
+                    match segment.single {
+                        Some(_) => $simd.apart(TileWork::<R, $kind, $vectors, C, true, FUSED>(
+                            &work, $simd, panel, rows, pixels, spare,
+                        )),
+                        None => $simd.apart(TileWork::<R, $kind, $vectors, C, false, FUSED>(
+                            &work, $simd, panel, rows, pixels, spare,
+                        )),
+                    }
+                };
+            }
             match part.lanes {
                 lanes if lanes == widths[0] => {
-                    work.tile::<I, W, C, FUSED>(simd, panel, rows, pixels, spare);
+                    apart!(simd I W);
                 }
                 lanes if lanes == widths[1] => {
-                    work.tile::<I, M, C, FUSED>(simd, panel, rows, pixels, spare);
+                    apart!(simd I M);
                 }
-                _ => work.tile::<H, 1, C, FUSED>(half, panel, rows, pixels, spare),
+                _ => apart!(half H 1),
             }
             at += part.lanes * taps.len();
         }
@@ -232,7 +245,7 @@ struct Work<'a, R> {
 impl<R: Real> Work<'_, R> {
     /// A tile's pixels in every channel.
     #[inline(always)]
-    fn tile<I: Simd<R>, const W: usize, const C: usize, const FUSED: bool>(
+    fn tile<I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
         inputs: &[R],
@@ -269,7 +282,7 @@ impl<R: Real> Work<'_, R> {
                     .or_else(|| spares.next())
                     .unwrap_or_default()
             });
-            self.totals::<I, W, C, FUSED>(simd, &mut totals, &dense);
+            self.totals::<I, W, C, SINGLE, FUSED>(simd, &mut totals, &dense);
             if !full {
                 for (row, spare) in rows.iter_mut().zip(spare.chunks_exact(lanes)) {
                     row[pixels.clone()].copy_from_slice(&spare[..pixels.len()]);
@@ -279,15 +292,16 @@ impl<R: Real> Work<'_, R> {
     }
 
     #[inline(always)]
-    fn totals<I: Simd<R>, const W: usize, const C: usize, const FUSED: bool>(
+    fn totals<I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
         rows: &mut [&mut [R]; C],
         dense: &tile::Dense<'_, R, I, C, FUSED>,
     ) {
         let acc = match self.single {
-            Some(ops) => tile::single::<R, I, W, C>(simd, ops, rows, dense),
-            None => {
+            Some(ops) if SINGLE => tile::single::<R, I, W, C>(simd, ops, rows, dense),
+            _ if SINGLE => return,
+            _ => {
                 let mut acc = [[simd.splat(R::ZERO); W]; C];
                 if self.resumes {
                     for (acc, row) in acc.iter_mut().zip(rows.iter()) {
@@ -300,5 +314,35 @@ impl<R: Real> Work<'_, R> {
         for (acc, row) in acc.iter().zip(rows) {
             tile::store(simd, acc, row);
         }
+    }
+}
+
+/// A tile that is done in a function of its own.
+struct TileWork<
+    't,
+    'a,
+    'o,
+    R,
+    I,
+    const W: usize,
+    const C: usize,
+    const SINGLE: bool,
+    const FUSED: bool,
+>(
+    &'t Work<'a, R>,
+    I,
+    &'t [R],
+    &'t mut [&'o mut [R]],
+    &'t Range<usize>,
+    &'t mut [R],
+);
+
+impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>
+    Apart for TileWork<'_, '_, '_, R, I, W, C, SINGLE, FUSED>
+{
+    #[inline(always)]
+    fn run(self) {
+        let Self(work, simd, inputs, rows, pixels, spare) = self;
+        work.tile::<I, W, C, SINGLE, FUSED>(simd, inputs, rows, pixels, spare);
     }
 }

@@ -12,6 +12,8 @@ use super::layer::Layer;
 use super::layer::Task;
 use super::narrow;
 use super::pack;
+use super::padded::Padded;
+use super::program::Program;
 use super::repair;
 use super::transpose;
 #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
@@ -20,6 +22,7 @@ use super::vector::Avx2;
 use super::vector::Avx512;
 use super::vector::Plain;
 use super::vector::Simd;
+use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::vectors::Vectors;
 
@@ -29,44 +32,125 @@ pub trait Tiled: Real {
     #[doc(hidden)]
     fn block(vectors: Vectors) -> usize;
 
-    /// Runs a task with the vectors asked for, or with portable code where the processor lacks them.
+    /// Does work with the vectors asked for, or with portable code where the processor lacks them.
     #[doc(hidden)]
-    #[allow(private_interfaces)]
-    fn run(
-        layer: &Layer<'_, Self>,
-        task: Task<'_, Self>,
-        scratch: &mut Scratch<Self>,
-        vectors: Vectors,
-    );
+    #[allow(private_bounds)]
+    fn work(work: impl Work<Self>, vectors: Vectors);
 
     /// Puts the i-th elements of all filters side by side, at `places[i]` times their number.
     #[doc(hidden)]
     fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]);
 }
 
-/// A task of any kind, in tiles of W vectors, of M and of one of the narrower kind, by C output channels.
-#[inline(always)]
-fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
-    simd: (I, H),
+/// Work that is compiled for the processor's vectors.
+trait Work<R> {
+    /// In tiles of W vectors, of M and of one of the narrower kind, by C output channels.
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) where
+        R: Real;
+}
+
+/// A task of one kind: a function of its own for each, since the compiler is at a loss with larger ones.
+struct Kind<'t, 'a, 'o, R, const NARROW: bool, const FUSED: bool> {
+    layer: &'t Layer<'a, R>,
+    program: &'t Program,
+    task: &'t mut Task<'o, R>,
+    scratch: &'t mut Scratch<R>,
+}
+
+impl<R: Tiled, const NARROW: bool, const FUSED: bool> Work<R>
+    for Kind<'_, '_, '_, R, NARROW, FUSED>
+{
+    #[inline(always)]
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) {
+        let Self {
+            layer,
+            program,
+            task,
+            scratch,
+        } = self;
+        if NARROW {
+            narrow::run::<R, I, H, FUSED>(simd, layer, program, task, scratch);
+        } else {
+            dense::run::<R, I, H, W, M, C, FUSED>(simd, layer, program, task, scratch);
+        }
+        if program.may_doubt() {
+            repair::doubtful(layer, program, task);
+        }
+    }
+}
+
+/// One channel to be padded.
+struct Padding<'t, R> {
+    padded: &'t Padded,
+    g: &'t Geometry,
+    from: &'t [R],
+    to: &'t mut [R],
+}
+
+impl<R: Real> Work<R> for Padding<'_, R> {
+    #[inline(always)]
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) {
+        self.padded.fill(simd, self.g, self.from, self.to);
+    }
+}
+
+/// A task of any kind.
+pub(super) fn run<R: Tiled>(
     layer: &Layer<'_, R>,
     mut task: Task<'_, R>,
     scratch: &mut Scratch<R>,
+    vectors: Vectors,
 ) {
-    let task = &mut task;
     let Some(program) = &layer.programs[task.rect.recipe] else {
-        return repair::interpret(layer, task);
+        return repair::interpret(layer, &mut task);
     };
+    macro_rules! kind {
+        ($narrow:literal, $fused:literal) => {
+            R::work(
+                Kind::<R, $narrow, $fused> {
+                    layer,
+                    program,
+                    task: &mut task,
+                    scratch,
+                },
+                vectors,
+            )
+        };
+    }
     match (layer.is_narrow(), program.fused) {
-        (true, true) => narrow::run::<R, I, H, true>(simd, layer, program, task, scratch),
-        (true, false) => narrow::run::<R, I, H, false>(simd, layer, program, task, scratch),
-        (false, true) => dense::run::<R, I, H, W, M, C, true>(simd, layer, program, task, scratch),
-        (false, false) => {
-            dense::run::<R, I, H, W, M, C, false>(simd, layer, program, task, scratch);
-        }
+        (true, true) => kind!(true, true),
+        (true, false) => kind!(true, false),
+        (false, true) => kind!(false, true),
+        (false, false) => kind!(false, false),
     }
-    if program.may_doubt() {
-        repair::doubtful(layer, program, task);
-    }
+}
+
+/// Pads one channel.
+pub(super) fn pad<R: Tiled>(
+    padded: &Padded,
+    g: &Geometry,
+    from: &[R],
+    to: &mut [R],
+    vectors: Vectors,
+) {
+    R::work(
+        Padding {
+            padded,
+            g,
+            from,
+            to,
+        },
+        vectors,
+    );
 }
 
 /// Compiles the kernels for a type of numbers. Tiles leave a few registers for the operands: with AVX-512 they are 8
@@ -82,53 +166,37 @@ macro_rules! kernels {
                 }
             }
 
-            #[allow(private_interfaces)]
-            fn run(
-                layer: &Layer<'_, Self>,
-                task: Task<'_, Self>,
-                scratch: &mut Scratch<Self>,
-                vectors: Vectors,
-            ) {
+            #[allow(private_bounds)]
+            fn work(work: impl Work<Self>, vectors: Vectors) {
                 #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
                 {
                     #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-                    fn avx512(
-                        simd: Avx512,
-                        layer: &Layer<'_, $real>,
-                        task: Task<'_, $real>,
-                        scratch: &mut Scratch<$real>,
-                    ) {
-                        let simd = (simd, simd.halves());
-                        run::<$real, Avx512, Avx2, 2, 1, 8>(simd, layer, task, scratch);
+                    fn avx512(simd: Avx512, work: impl Work<$real>) {
+                        work.run::<Avx512, Avx2, 2, 1, 8>((simd, simd.halves()));
                     }
 
                     #[target_feature(enable = "avx2,fma")]
-                    fn avx2(
-                        simd: Avx2,
-                        layer: &Layer<'_, $real>,
-                        task: Task<'_, $real>,
-                        scratch: &mut Scratch<$real>,
-                    ) {
-                        run::<$real, Avx2, Avx2, 3, 2, 4>((simd, simd), layer, task, scratch);
+                    fn avx2(simd: Avx2, work: impl Work<$real>) {
+                        work.run::<Avx2, Avx2, 3, 2, 4>((simd, simd));
                     }
 
                     if vectors == Vectors::Avx512
                         && let Some(simd) = Avx512::detected()
                     {
                         // SAFETY: the features were detected on the line above.
-                        return unsafe { avx512(simd, layer, task, scratch) };
+                        return unsafe { avx512(simd, work) };
                     }
                     if vectors == Vectors::Avx2
                         && let Some(simd) = Avx2::detected()
                     {
                         // SAFETY: the features were detected on the line above.
-                        return unsafe { avx2(simd, layer, task, scratch) };
+                        return unsafe { avx2(simd, work) };
                     }
                 }
                 #[cfg(any(not(target_arch = "x86_64"), fuzzing))]
                 let _ = vectors;
                 let simd = (Plain::<$plain>, Plain::<$plain>);
-                run::<$real, Plain<$plain>, Plain<$plain>, 4, 2, 4>(simd, layer, task, scratch);
+                work.run::<Plain<$plain>, Plain<$plain>, 4, 2, 4>(simd);
             }
 
             fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]) {

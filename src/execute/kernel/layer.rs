@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::dense::Scratch;
+use super::dispatch;
 use super::dispatch::Tiled;
 use super::pack;
 use super::padded::Padded;
@@ -17,6 +18,7 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
+use crate::execute::vectors::Vectors;
 
 /// Output channels of a task at most: the weights of a segment then stay in the second cache.
 const CHANNELS: usize = 256;
@@ -181,7 +183,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
     }
 
     /// Pads the images whose tasks come next.
-    pub(super) fn load(&mut self, images: Range<usize>) {
+    pub(super) fn load(&mut self, images: Range<usize>, vectors: Vectors) {
         if self.makes_copy() {
             let len = images.len() * self.g.in_channels * self.padded.plane + SLACK;
             if !self.is_padded {
@@ -197,7 +199,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
                 self.input[..end]
                     .par_chunks_mut(padded.plane)
                     .zip(from.par_chunks(plane))
-                    .for_each(|(to, from)| padded.fill(g, from, to));
+                    .for_each(|(to, from)| dispatch::pad(padded, g, from, to, vectors));
             }
         }
         self.images = images;

@@ -110,14 +110,14 @@ fn fast<R: Tiled>(
     let images = output.chunks_mut(at_once.saturating_mul(g.output_len() / g.batch));
     for (index, slice) in images.enumerate() {
         let first = index * at_once;
-        layer.load(first..g.batch.min(first + at_once));
+        layer.load(first..g.batch.min(first + at_once), vectors);
         let rects = layer.cut(R::block(vectors));
         let layer = &layer;
         layer::deal(g, rects, first, slice)
             .into_par_iter()
             .for_each_init(
                 || layer.borrow_scratch(),
-                |lent, task| R::run(layer, task, &mut lent.scratch, vectors),
+                |lent, task| dispatch::run(layer, task, &mut lent.scratch, vectors),
             );
     }
     layer.leave(memory);

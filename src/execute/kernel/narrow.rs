@@ -6,6 +6,9 @@
 //! into the next row, which is computed later. Strips of several rows (one channel) or of several channels (one row) go
 //! side by side, since one after the other they would wait for their own sums.
 
+// Index loops with constant bounds are unrolled, and the arrays live in registers.
+#![allow(clippy::needless_range_loop)]
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -16,6 +19,7 @@ use super::layer::Task;
 use super::padded::SLACK;
 use super::program::Program;
 use super::tile;
+use super::vector::Apart;
 use super::vector::Pieces;
 use super::vector::Simd;
 use crate::execute::Real;
@@ -52,7 +56,7 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
         if plane > 0 {
             let planes = scratch.planes.chunks_exact_mut(layer.padded.plane);
             for (to, from) in planes.zip(from.chunks_exact(plane)) {
-                layer.padded.fill(g, from, to);
+                layer.padded.fill(simd, g, from, to);
             }
         }
         let end = rect.channels.end.min((group + 1) * g.group_out());
@@ -72,9 +76,12 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
                 pixels: rect.pixels.clone(),
             };
             let rows = &mut rows[first..first + count];
-            match <&mut [&mut [R]; CHANNELS]>::try_from(&mut *rows) {
-                Ok(rows) => strips.of_channels::<I, H, FUSED>(simd, rows),
-                Err(_) => strips.of_one::<I, H, FUSED>(simd, rows[0]),
+            let single = program.single.is_some();
+            match (<&mut [&mut [R]; CHANNELS]>::try_from(&mut *rows), single) {
+                (Ok(rows), true) => strips.of_channels::<I, H, true, FUSED>(simd, rows),
+                (Ok(rows), false) => strips.of_channels::<I, H, false, FUSED>(simd, rows),
+                (Err(_), true) => strips.of_one::<I, H, true, FUSED>(simd, rows[0]),
+                (Err(_), false) => strips.of_one::<I, H, false, FUSED>(simd, rows[0]),
             }
             channel += count;
         }
@@ -153,7 +160,7 @@ impl<R: Real> Strips<'_, R> {
 
     /// One channel: several rows side by side.
     #[inline(always)]
-    fn of_one<I: Simd<R>, H: Simd<R>, const FUSED: bool>(
+    fn of_one<I: Simd<R>, H: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         (simd, half): (I, H),
         output: &mut [R],
@@ -171,14 +178,39 @@ impl<R: Real> Strips<'_, R> {
             while at < columns.end {
                 let strip = strip(&columns, at, lanes);
                 match (alike, strip.2 == lanes[0]) {
-                    (true, true) => self.rows_tile::<I, FUSED>(simd, oh, strip, output),
-                    (true, false) => self.rows_tile::<H, FUSED>(half, oh, strip, output),
-                    (false, true) => self.single_row::<I, FUSED>(simd, oh, strip, output),
-                    (false, false) => self.single_row::<H, FUSED>(half, oh, strip, output),
+                    (true, true) => simd.apart(RowsTile::<R, I, _, SINGLE, FUSED>(
+                        self, simd, oh, strip, output,
+                    )),
+                    (true, false) => half.apart(RowsTile::<R, H, _, SINGLE, FUSED>(
+                        self, half, oh, strip, output,
+                    )),
+                    (false, true) => simd.apart(SingleRow::<R, I, _, SINGLE, FUSED>(
+                        self, simd, oh, strip, output,
+                    )),
+                    (false, false) => half.apart(SingleRow::<R, H, _, SINGLE, FUSED>(
+                        self, half, oh, strip, output,
+                    )),
                 }
                 at = strip.0 + strip.1;
             }
             oh += if alike { ROWS } else { 1 };
+        }
+    }
+
+    /// The program over a tile. `SINGLE`: it has a single chain.
+    #[inline(always)]
+    fn total<I: Simd<R>, const P: usize, const SINGLE: bool>(
+        &self,
+        simd: I,
+        walk: &impl tile::Chain<I::Vector, 1, P>,
+    ) -> tile::Tile<I::Vector, 1, P> {
+        let zero = [[simd.splat(R::ZERO)]; P];
+        if !SINGLE {
+            return tile::total(simd, &self.program.ops, zero, walk);
+        }
+        match self.program.single {
+            Some(ops) => tile::single(simd, ops, &[(); P].map(|()| Default::default()), walk),
+            None => zero,
         }
     }
 
@@ -202,7 +234,7 @@ impl<R: Real> Strips<'_, R> {
     }
 
     #[inline(always)]
-    fn rows_tile<I: Simd<R>, const FUSED: bool>(
+    fn rows_tile<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
         oh: usize,
@@ -210,22 +242,14 @@ impl<R: Real> Strips<'_, R> {
         output: &mut [R],
     ) {
         let rows = self.tile_of::<I, ROWS, FUSED>(simd, oh, ow);
-        let acc = match self.program.single {
-            Some(ops) => tile::single(simd, ops, &[(); ROWS].map(|()| Default::default()), &rows),
-            None => {
-                let zero = [[simd.splat(R::ZERO)]; ROWS];
-                tile::total(simd, &self.program.ops, zero, &rows)
-            }
-        };
+        let acc = self.total::<I, ROWS, SINGLE>(simd, &rows);
         let at = self.at(oh, ow);
         let row = self.layer.g.output[1];
-        for (p, acc) in acc.iter().enumerate() {
-            store(simd, &mut output[at + p * row..], acc, width);
-        }
+        store(simd, &acc, &mut output[at..], row, width);
     }
 
     #[inline(always)]
-    fn single_row<I: Simd<R>, const FUSED: bool>(
+    fn single_row<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
         oh: usize,
@@ -233,14 +257,13 @@ impl<R: Real> Strips<'_, R> {
         output: &mut [R],
     ) {
         let rows = self.tile_of::<I, 1, FUSED>(simd, oh, ow);
-        let zero = [[simd.splat(R::ZERO)]];
-        let [acc] = tile::total(simd, &self.program.ops, zero, &rows);
-        store(simd, &mut output[self.at(oh, ow)..], &acc, width);
+        let acc = self.total::<I, 1, SINGLE>(simd, &rows);
+        store(simd, &acc, &mut output[self.at(oh, ow)..], 0, width);
     }
 
     /// Several channels side by side, row after row.
     #[inline(always)]
-    fn of_channels<I: Simd<R>, H: Simd<R>, const FUSED: bool>(
+    fn of_channels<I: Simd<R>, H: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         (simd, half): (I, H),
         output: &mut [&mut [R]; CHANNELS],
@@ -252,9 +275,13 @@ impl<R: Real> Strips<'_, R> {
             while at < columns.end {
                 let strip = strip(&columns, at, lanes);
                 if strip.2 == lanes[0] {
-                    self.channels_tile::<I, FUSED>(simd, oh, strip, output);
+                    simd.apart(ChannelsTile::<R, I, _, SINGLE, FUSED>(
+                        self, simd, oh, strip, output,
+                    ));
                 } else {
-                    self.channels_tile::<H, FUSED>(half, oh, strip, output);
+                    half.apart(ChannelsTile::<R, H, _, SINGLE, FUSED>(
+                        self, half, oh, strip, output,
+                    ));
                 }
                 at = strip.0 + strip.1;
             }
@@ -262,7 +289,7 @@ impl<R: Real> Strips<'_, R> {
     }
 
     #[inline(always)]
-    fn channels_tile<I: Simd<R>, const FUSED: bool>(
+    fn channels_tile<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
         oh: usize,
@@ -277,33 +304,76 @@ impl<R: Real> Strips<'_, R> {
             weights: Pieces::new(self.weights, std::array::from_fn(|c| c * taps)),
             bias: std::array::from_fn(|c| self.bias(c)),
         };
-        let acc = match self.program.single {
-            Some(ops) => tile::single(
-                simd,
-                ops,
-                &[(); CHANNELS].map(|()| Default::default()),
-                &shared,
-            ),
-            None => {
-                let zero = [[simd.splat(R::ZERO)]; CHANNELS];
-                tile::total(simd, &self.program.ops, zero, &shared)
+        let acc = self.total::<I, CHANNELS, SINGLE>(simd, &shared);
+        let at = self.at(oh, ow);
+        if at + I::LANES <= output[0].len() {
+            for c in 0..CHANNELS {
+                tile::store(simd, &acc[c], &mut output[c][at..]);
             }
-        };
-        for (acc, output) in acc.iter().zip(output) {
-            store(simd, &mut output[self.at(oh, ow)..], acc, width);
+            return;
+        }
+        let mut all = [[R::ZERO; MOST_LANES]; CHANNELS];
+        for c in 0..CHANNELS {
+            tile::store(simd, &acc[c], &mut all[c]);
+        }
+        for (one, output) in all.iter().zip(output) {
+            output[at..at + width].copy_from_slice(&one[..width]);
         }
     }
 }
 
-/// Stores a strip's pixels, and of a short one whatever its other lanes hold where a later row will lie.
+/// Tiles that are done in functions of their own: the strips, the instructions, output row, strip, the channels' rows.
+macro_rules! tiles {
+    ($($name:ident $method:ident $output:ty;)+) => {
+        $(
+            struct $name<'t, 'a, R, I, O: ?Sized, const SINGLE: bool, const FUSED: bool>(
+                &'t Strips<'a, R>,
+                I,
+                usize,
+                Strip,
+                &'t mut O,
+            );
+
+            impl<R: Real, I: Simd<R>, const SINGLE: bool, const FUSED: bool> Apart
+                for $name<'_, '_, R, I, $output, SINGLE, FUSED>
+            {
+                #[inline(always)]
+                fn run(self) {
+                    self.0.$method::<I, SINGLE, FUSED>(self.1, self.2, self.3, self.4);
+                }
+            }
+        )+
+    };
+}
+
+tiles! {
+    RowsTile rows_tile [R];
+    SingleRow single_row [R];
+    ChannelsTile channels_tile [&mut [R]; CHANNELS];
+}
+
+/// Stores strips of `width` pixels, of which the p-th begins `step` times p into `to`; of a short one whatever its other
+/// lanes hold where a later row will lie. All vectors are stored before any other function is called, which would take
+/// their registers.
 #[inline(always)]
-fn store<R: Real, I: Simd<R>>(simd: I, to: &mut [R], acc: &[I::Vector; 1], width: usize) {
-    let lanes = I::LANES;
-    if to.len() >= lanes {
-        tile::store(simd, acc, to);
-    } else {
-        let mut all = [R::ZERO; MOST_LANES];
-        tile::store(simd, acc, &mut all[..lanes]);
-        to[..width].copy_from_slice(&all[..width]);
+fn store<R: Real, I: Simd<R>, const P: usize>(
+    simd: I,
+    acc: &[[I::Vector; 1]; P],
+    to: &mut [R],
+    step: usize,
+    width: usize,
+) {
+    if (P - 1) * step + I::LANES <= to.len() {
+        for p in 0..P {
+            tile::store(simd, &acc[p], &mut to[p * step..]);
+        }
+        return;
+    }
+    let mut all = [[R::ZERO; MOST_LANES]; P];
+    for p in 0..P {
+        tile::store(simd, &acc[p], &mut all[p]);
+    }
+    for (p, one) in all.iter().enumerate() {
+        to[p * step..][..width].copy_from_slice(&one[..width]);
     }
 }

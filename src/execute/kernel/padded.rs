@@ -1,5 +1,6 @@
 //! The input with its padding made real, so that no inner loop asks where the image ends.
 
+use super::vector::Simd;
 use crate::execute::Geometry;
 use crate::execute::Real;
 
@@ -79,7 +80,13 @@ impl Padded {
 
     /// Fills one channel of the buffer, which holds zeros or what was filled in before, from one channel of the input.
     #[inline(always)]
-    pub(super) fn fill<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
+    pub(super) fn fill<R: Real, I: Simd<R>, H: Simd<R>>(
+        &self,
+        (simd, half): (I, H),
+        g: &Geometry,
+        from: &[R],
+        to: &mut [R],
+    ) {
         let width = g.input[1];
         for (y, row) in from.chunks_exact(width).enumerate() {
             if g.stride[0] > 1 && !self.reads(0, (y + g.padding[0]) % g.stride[0]) {
@@ -88,7 +95,8 @@ impl Padded {
             let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
             match g.stride[1] {
                 1 => copy(&mut out[g.padding[1]..][..width], row),
-                2 => self.fill_pairs(g, row, out),
+                2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
+                2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
                 _ => self.fill_phases(g, row, out),
             }
         }
@@ -110,21 +118,29 @@ impl Padded {
         }
     }
 
-    /// The same for a stride of 2, which is usual: without a step that is only known when it runs.
+    /// The same for a stride of 2, which is usual, and rows of two vectors or more. The last two go back over the ones
+    /// before.
     #[inline(always)]
-    fn fill_pairs<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
-        for first in 0..row.len().min(2) {
-            let at = first + g.padding[1];
-            if !self.reads(1, at % 2) {
-                continue;
+    fn fill_pairs<R: Real, I: Simd<R>>(&self, simd: I, g: &Geometry, row: &[R], out: &mut [R]) {
+        let (pairs, padding) = (row.len() / 2, g.padding[1]);
+        let [even, odd] = [padding, padding + 1].map(|at| at % 2 * self.phase + at / 2);
+        let [reads_even, reads_odd] = [padding, padding + 1].map(|at| self.reads(1, at % 2));
+        let mut at = 0;
+        while at < pairs {
+            let from = at.min(pairs - I::LANES);
+            let a = simd.load(&row[2 * from..]);
+            let b = simd.load(&row[2 * from + I::LANES..]);
+            let (a, b) = simd.pairs(a, b);
+            if reads_even {
+                simd.store(a, &mut out[even + from..]);
             }
-            let to = &mut out[at % 2 * self.phase + at / 2..];
-            let (pairs, last) = row[first..].as_chunks::<2>();
-            let (even, rest) = to.split_at_mut(pairs.len());
-            even.iter_mut()
-                .zip(pairs)
-                .for_each(|(to, from)| *to = from[0]);
-            rest.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+            if reads_odd {
+                simd.store(b, &mut out[odd + from..]);
+            }
+            at = from + I::LANES;
+        }
+        if row.len() % 2 == 1 && reads_even {
+            out[even + pairs] = row[2 * pairs];
         }
     }
 }

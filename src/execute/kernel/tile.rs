@@ -11,6 +11,7 @@
 use super::program::Begin;
 use super::program::Op;
 use super::program::Single;
+use super::vector::Apart;
 use super::vector::Pieces;
 use super::vector::Simd;
 use crate::execute::Real;
@@ -43,6 +44,23 @@ pub(super) trait Chain<V, const W: usize, const P: usize> {
     fn bias(&self) -> Tile<V, W, P>;
 }
 
+/// A chain in a function of its own.
+struct ChainWork<'t, C, V, const W: usize, const P: usize> {
+    walk: &'t C,
+    acc: &'t mut Tile<V, W, P>,
+    from: usize,
+    to: usize,
+}
+
+impl<C: Chain<V, W, P>, V: Copy, const W: usize, const P: usize> Apart
+    for ChainWork<'_, C, V, W, P>
+{
+    #[inline(always)]
+    fn run(self) {
+        *self.acc = self.walk.chain(*self.acc, self.from, self.to);
+    }
+}
+
 /// Runs ops over a tile, on from `acc`.
 #[inline(always)]
 pub(super) fn total<R: Real, I: Simd<R>, const W: usize, const P: usize>(
@@ -59,10 +77,21 @@ pub(super) fn total<R: Real, I: Simd<R>, const W: usize, const P: usize>(
             Op::NegativeZero => acc = [[simd.splat(R::from_f64(-0.0)); W]; P],
             Op::SetBias => acc = walk.bias(),
             Op::AddBias => acc = sum(simd, acc, &walk.bias()),
-            Op::Chain { from, to, fresh } if fresh => {
-                acc = sum(simd, walk.chain(zero, from, to), &acc);
+            Op::Chain { from, to, fresh } => {
+                let so_far = acc;
+                if fresh {
+                    acc = zero;
+                }
+                simd.apart(ChainWork {
+                    walk,
+                    acc: &mut acc,
+                    from,
+                    to,
+                });
+                if fresh {
+                    acc = sum(simd, acc, &so_far);
+                }
             }
-            Op::Chain { from, to, .. } => acc = walk.chain(acc, from, to),
             Op::Save => saved.push(acc),
             Op::AddToSaved => {
                 if let Some(outer) = saved.pop() {

@@ -12,6 +12,12 @@
 
 use crate::execute::Real;
 
+/// Work that [`Simd::apart`] does.
+pub(super) trait Apart {
+    /// Does it.
+    fn run(self);
+}
+
 /// Instructions on vectors of some numbers.
 pub(super) trait Simd<R: Real>: Copy + Send + Sync {
     /// A vector.
@@ -19,6 +25,9 @@ pub(super) trait Simd<R: Real>: Copy + Send + Sync {
 
     /// Numbers in it.
     const LANES: usize;
+
+    /// Does work in a function of its own: in a large one the compiler keeps few vectors in registers.
+    fn apart(self, work: impl Apart);
 
     /// The same number in every lane.
     fn splat(self, value: R) -> Self::Vector;
@@ -35,6 +44,9 @@ pub(super) trait Simd<R: Real>: Copy + Send + Sync {
 
     /// Into the first numbers of a slice that has as many.
     fn store(self, vector: Self::Vector, to: &mut [R]);
+
+    /// Of the numbers of a and then b the first, third, ... and the second, fourth, ...
+    fn pairs(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
 
     /// a + b
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -108,6 +120,11 @@ impl<R: Real, const N: usize> Simd<R> for Plain<N> {
     const LANES: usize = N;
 
     #[inline(always)]
+    fn apart(self, work: impl Apart) {
+        work.run();
+    }
+
+    #[inline(always)]
     fn splat(self, value: R) -> [R; N] {
         [value; N]
     }
@@ -126,6 +143,15 @@ impl<R: Real, const N: usize> Simd<R> for Plain<N> {
     #[inline(always)]
     fn store(self, vector: [R; N], to: &mut [R]) {
         to[..N].copy_from_slice(&vector);
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: [R; N], b: [R; N]) -> ([R; N], [R; N]) {
+        let at = |i: usize| if i < N { a[i] } else { b[i - N] };
+        (
+            std::array::from_fn(|i| at(2 * i)),
+            std::array::from_fn(|i| at(2 * i + 1)),
+        )
     }
 
     #[inline(always)]
@@ -153,6 +179,7 @@ pub(super) use x86::Avx512;
 mod x86 {
     use std::arch::x86_64::*;
 
+    use super::Apart;
     use super::Simd;
     use crate::execute::vectors::Vectors;
 
@@ -185,14 +212,26 @@ mod x86 {
 
     macro_rules! simd {
         (
-            $token:ident, $real:ty, $vector:ty, $lanes:literal,
-            $splat:ident $load:ident $store:ident $add:ident $mul:ident $mul_add:ident
+            $token:ident $features:literal, $real:ty, $vector:ty, $lanes:literal,
+            $splat:ident $load:ident $store:ident $add:ident $mul:ident $mul_add:ident,
+            |$a:ident, $b:ident| $pairs:expr
         ) => {
             // SAFETY of every block below: the token is made only where the instructions were detected; slices are cut
             // to the number of lanes before a pointer is taken, and no alignment is asked for.
             impl Simd<$real> for $token {
                 type Vector = $vector;
                 const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn apart(self, work: impl Apart) {
+                    #[target_feature(enable = $features)]
+                    #[inline(never)]
+                    fn apart(work: impl Apart) {
+                        work.run();
+                    }
+                    // SAFETY: see above.
+                    unsafe { apart(work) }
+                }
 
                 #[inline(always)]
                 fn splat(self, value: $real) -> $vector {
@@ -221,6 +260,12 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn pairs(self, $a: $vector, $b: $vector) -> ($vector, $vector) {
+                    // SAFETY: see above.
+                    unsafe { $pairs }
+                }
+
+                #[inline(always)]
                 fn add(self, a: $vector, b: $vector) -> $vector {
                     // SAFETY: see above.
                     unsafe { $add(a, b) }
@@ -241,8 +286,51 @@ mod x86 {
         };
     }
 
-    simd!(Avx2, f32, __m256, 8, _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps);
-    simd!(Avx2, f64, __m256d, 4, _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd);
-    simd!(Avx512, f32, __m512, 16, _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps);
-    simd!(Avx512, f64, __m512d, 8, _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd);
+    simd!(
+        Avx2 "avx2,fma", f32, __m256, 8,
+        _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps,
+        |a, b| {
+            // within 128 bits first: quarters 0 and 2 come from a, 1 and 3 from b
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+            (
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(even)),
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(odd)),
+            )
+        }
+    );
+    simd!(
+        Avx2 "avx2,fma", f64, __m256d, 4,
+        _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd,
+        |a, b| {
+            (
+                _mm256_permute4x64_pd::<0xd8>(_mm256_unpacklo_pd(a, b)),
+                _mm256_permute4x64_pd::<0xd8>(_mm256_unpackhi_pd(a, b)),
+            )
+        }
+    );
+    simd!(
+        Avx512 "avx512f,avx512vl,avx2,fma", f32, __m512, 16,
+        _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps,
+        |a, b| {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            (
+                _mm512_permutex2var_ps(a, even, b),
+                _mm512_permutex2var_ps(a, odd, b),
+            )
+        }
+    );
+    simd!(
+        Avx512 "avx512f,avx512vl,avx2,fma", f64, __m512d, 8,
+        _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd,
+        |a, b| {
+            let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
+            let odd = _mm512_add_epi64(even, _mm512_set1_epi64(1));
+            (
+                _mm512_permutex2var_pd(a, even, b),
+                _mm512_permutex2var_pd(a, odd, b),
+            )
+        }
+    );
 }
