@@ -64,12 +64,7 @@ fn parts<R: Tiled>(
     let in_line = layer.padded.pixel(g, 1, 0) == g.output[1];
     let mut pixel = pixels.start;
     while pixel < pixels.end {
-        // of wide rows no tile is in two: each is gathered in one run
-        let row_end = pixel + g.output[1] - pixel % g.output[1];
-        let rest = match in_line || g.output[1] < widths[0] {
-            true => pixels.end - pixel,
-            false => pixels.end.min(row_end) - pixel,
-        };
+        let rest = pixels.end - pixel;
         let fits = widths.into_iter().find(|&lanes| lanes <= rest);
         let lanes = fits.unwrap_or(widths[2]);
         let end = pixel + rest.min(lanes);

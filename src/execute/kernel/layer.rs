@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -12,6 +13,7 @@ use super::pack;
 use super::padded::Padded;
 use super::padded::SLACK;
 use super::program::Program;
+use super::repair::Doubts;
 use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::Plan;
@@ -68,6 +70,8 @@ pub(super) struct Layer<'a, R> {
     /// For packs.
     spare: Vec<Vec<R>>,
     scratch: Mutex<Vec<Scratch<R>>>,
+    /// Found out when first asked for.
+    pub(super) doubts: OnceLock<Doubts>,
 }
 
 /// Scratch that goes back to its layer when a thread's tasks are done.
@@ -139,6 +143,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
             packs: Vec::new(),
             spare: std::mem::take(&mut memory.packed),
             scratch: Mutex::new(std::mem::take(&mut memory.scratch)),
+            doubts: OnceLock::new(),
         }
     }
 
@@ -397,14 +402,9 @@ pub(super) fn deal<'o, R>(
 
 /// Whether any sum of products of these operands might be subnormal, judged by the least of them: every product, and
 /// so every rounded sum, is a multiple of the last place of the least product.
-fn may_be_subnormal<R: Real>(operands: &Operands<'_, R>) -> bool {
-    let last_place = |values: &[R]| {
-        let magnitudes = values.iter().map(|x| x.to_f64().abs());
-        let least = magnitudes
-            .filter(|&x| x > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        least * R::EPSILON
-    };
+#[inline(always)]
+pub(super) fn may_be_subnormal<R: Real>(operands: &Operands<'_, R>) -> bool {
+    let last_place = |values: &[R]| R::least_magnitude(values) * R::EPSILON;
     let products = last_place(operands.input) * last_place(operands.weight);
     let biases = operands.bias.map_or(f64::INFINITY, last_place);
     products.min(biases) < R::LEAST_NORMAL

@@ -97,6 +97,7 @@ impl Padded {
                 1 => copy(&mut out[g.padding[1]..][..width], row),
                 2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
                 2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
+                2 => self.fill_few_pairs(g, row, out),
                 _ => self.fill_phases(g, row, out),
             }
         }
@@ -118,12 +119,34 @@ impl Padded {
         }
     }
 
+    /// The same for a stride of 2 and short rows.
+    #[inline(always)]
+    fn fill_few_pairs<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
+        let [even, odd] = self.pair_places(g);
+        let (pairs, last) = row.as_chunks::<2>();
+        for (to, pair) in out[even..].iter_mut().zip(pairs) {
+            *to = pair[0];
+        }
+        for (to, pair) in out[odd..].iter_mut().zip(pairs) {
+            *to = pair[1];
+        }
+        if let ([last], Some(to)) = (last, out.get_mut(even + pairs.len())) {
+            *to = *last;
+        }
+    }
+
+    /// Where the first and the second column of a row go if the stride is 2.
+    fn pair_places(&self, g: &Geometry) -> [usize; 2] {
+        let padding = g.padding[1];
+        [padding, padding + 1].map(|at| at % 2 * self.phase + at / 2)
+    }
+
     /// The same for a stride of 2, which is usual, and rows of two vectors or more. The last two go back over the ones
     /// before.
     #[inline(always)]
     fn fill_pairs<R: Real, I: Simd<R>>(&self, simd: I, g: &Geometry, row: &[R], out: &mut [R]) {
         let (pairs, padding) = (row.len() / 2, g.padding[1]);
-        let [even, odd] = [padding, padding + 1].map(|at| at % 2 * self.phase + at / 2);
+        let [even, odd] = self.pair_places(g);
         let [reads_even, reads_odd] = [padding, padding + 1].map(|at| self.reads(1, at % 2));
         let mut at = 0;
         while at < pairs {
