@@ -154,7 +154,7 @@ pub(super) fn pad<R: Tiled>(
 }
 
 /// Compiles the kernels for a type of numbers. Tiles leave a few registers for the operands: with AVX-512 they are 8
-/// channels by 2 vectors, with AVX2 4 by 3, with the 32 short ones of NEON 4 by 4.
+/// channels by 2 vectors, with AVX2 6 by 2, with the 32 short ones of NEON 4 by 4.
 macro_rules! kernels {
     ($real:ty, $interleave:path, $plain:literal) => {
         impl Tiled for $real {
@@ -162,6 +162,8 @@ macro_rules! kernels {
                 match vectors {
                     #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
                     Vectors::Avx512 if vectors.available() => 8,
+                    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+                    Vectors::Avx2 if vectors.available() => 6,
                     _ => 4,
                 }
             }
@@ -177,7 +179,7 @@ macro_rules! kernels {
 
                     #[target_feature(enable = "avx2,fma")]
                     fn avx2(simd: Avx2, work: impl Work<$real>) {
-                        work.run::<Avx2, Avx2, 3, 2, 4>((simd, simd));
+                        work.run::<Avx2, Avx2, 2, 1, 6>((simd, simd));
                     }
 
                     if vectors == Vectors::Avx512

@@ -22,8 +22,8 @@ use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
 use crate::execute::vectors::Vectors;
 
-/// Output channels of a task at most: the weights of a segment then stay in the second cache.
-const CHANNELS: usize = 256;
+/// Output channels of a task at most, a multiple of every block's: the weights of a segment then stay in the second cache.
+const CHANNELS: usize = 264;
 
 /// Pixels of a task are as many lanes of every width.
 const PIXELS: usize = 96;

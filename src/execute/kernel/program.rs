@@ -357,11 +357,13 @@ fn unit(ops: &[Op]) -> usize {
     ops.len()
 }
 
-/// From the first tap that ops meet to the last.
+/// From the first tap that ops meet to the last. A chain may have none: of taps that only fill up.
 fn taps_of(ops: &[Op]) -> Option<Range<usize>> {
     let mut met = None;
     for op in ops {
-        if let Op::Chain { from, to, .. } = *op {
+        if let Op::Chain { from, to, .. } = *op
+            && from < to
+        {
             let so_far = met.unwrap_or(from..to);
             met = Some(so_far.start.min(from)..so_far.end.max(to));
         }

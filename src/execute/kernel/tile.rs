@@ -203,6 +203,9 @@ impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const FUSED: bool> Cha
         from: usize,
         to: usize,
     ) -> Tile<I::Vector, W, C> {
+        if from == to {
+            return acc; // wherever that is
+        }
         let (simd, lanes) = (self.simd, W * I::LANES);
         let inputs = &self.inputs[(from - self.start) * lanes..(to - self.start) * lanes];
         let weights = &self.weights[from - self.start..to - self.start];

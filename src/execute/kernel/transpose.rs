@@ -17,6 +17,12 @@ pub(super) fn interleave(filters: &[&[f32]], places: &[u32], out: &mut [f32]) {
             // SAFETY: avx was detected on the line above.
             return unsafe { x86::eights(filters, places, out) };
         }
+        if let &[a, b, c, d, e, f] = filters
+            && std::is_x86_feature_detected!("avx")
+        {
+            // SAFETY: avx was detected on the line above.
+            return unsafe { x86::sixes(&[a, b, c, d, e, f], places, out) };
+        }
         if let Ok(filters) = <&[&[f32]; 4]>::try_from(filters) {
             return x86::fours(filters, places, out);
         }
@@ -44,6 +50,34 @@ mod x86 {
                 let to = &mut out[*place as usize * 8..][..8];
                 // SAFETY: a slice of eight float32 is as large as what is stored; no alignment is asked for.
                 unsafe { _mm256_storeu_ps(to.as_mut_ptr(), column) };
+            }
+        }
+        let done = squares.len() * 8;
+        pack::interleave(&filters.map(|f| &f[done..]), rest, out);
+    }
+
+    #[target_feature(enable = "avx")]
+    pub(super) fn sixes(filters: &[&[f32]; 6], places: &[u32], out: &mut [f32]) {
+        let (squares, rest) = places.as_chunks::<8>();
+        for (at, places) in squares.iter().enumerate() {
+            let mut r = [_mm256_setzero_ps(); 8];
+            for (r, filter) in r.iter_mut().zip(filters) {
+                let eight = &filter[at * 8..][..8];
+                // SAFETY: a slice of eight float32 is as large as what is loaded; no alignment is asked for.
+                *r = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
+            }
+            for (place, column) in places.iter().zip(turn8(r)) {
+                let to = &mut out[*place as usize * 6..][..6];
+                let (four, two) = (
+                    _mm256_castps256_ps128(column),
+                    _mm256_extractf128_ps::<1>(column),
+                );
+                // SAFETY: a slice of six float32 has room for four, and behind them for two, which are as large as one
+                // float64; no alignment is asked for.
+                unsafe {
+                    _mm_storeu_ps(to.as_mut_ptr(), four);
+                    _mm_storel_pd(to.as_mut_ptr().add(4).cast(), _mm_castps_pd(two));
+                }
             }
         }
         let done = squares.len() * 8;
