@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of Conv2d beside others, layer by layer, in one run on one machine: PyTorch, ONNX Runtime, candle, tract.
 
-    bench_conv.py [--models resnet50,mobilenet_v2,convnext_tiny,questions] [--threads 1] [--rounds 5] [--seconds 0.3]
+    bench_conv.py [--models resnet50,mobilenet_v2,convnext_tiny,questions,growth] [--threads 1] [--rounds 5] [--seconds 0.3]
                   [--batch 1] [--peers torch,onnxruntime,candle,tract] [--binary target/release/pthinspect] [--json OUT]
 
 For each distinct convolution of the models torch computes the output once; `pthinspect verify` must reproduce every bit
@@ -54,20 +54,31 @@ debug = false
 """
 
 
+def call_of(name: str, batch_input: list[int], weight: list[int], padding: int = 0, bias: bool = True) -> dict:
+    return dict(name=name, input=batch_input, weight=weight, bias=bias, stride=[1, 1], padding=[padding] * 2, dilation=[1, 1],
+                groups=1, padding_mode="zeros", layout="contiguous", weight_layout="contiguous", unbatched=False, offset=0,
+                stride_of_input=list(torch.empty(batch_input).stride()), seed=1, special=[])
+
+
 def question_calls() -> list[dict]:
     """The layers of the questions that people ask: small ones."""
-    def call(name, batch_input, weight, padding=0):
-        return dict(name=name, input=batch_input, weight=weight, bias=True, stride=[1, 1], padding=[padding] * 2, dilation=[1, 1],
-                    groups=1, padding_mode="zeros", layout="contiguous", weight_layout="contiguous", unbatched=False, offset=0,
-                    stride_of_input=list(torch.empty(batch_input).stride()), seed=1, special=[])
-    return [call("question1.conv1", [1, 3, 32, 32], [192, 3, 5, 5], 2), call("question2.conv1", [1, 1, 28, 28], [10, 1, 5, 5]),
-            call("question2.conv2", [1, 10, 12, 12], [20, 10, 5, 5])]
+    return [call_of("question1.conv1", [1, 3, 32, 32], [192, 3, 5, 5], 2), call_of("question2.conv1", [1, 1, 28, 28], [10, 1, 5, 5]),
+            call_of("question2.conv2", [1, 10, 12, 12], [20, 10, 5, 5])]
+
+
+def growth_calls() -> list[dict]:
+    """One layer whose batch grows, then its channels, then its image."""
+    def layer(batch: int, channels: int, image: int) -> dict:
+        return call_of("growth", [batch, channels, image, image], [channels, channels, 3, 3], 1, bias=False)
+    return ([layer(batch, 64, 28) for batch in (1, 2, 4, 8, 16, 32, 64)] + [layer(1, channels, 14) for channels in (16, 32, 64, 128, 256, 512, 1024, 2048)]
+            + [layer(1, 16, image) for image in (7, 14, 28, 56, 112, 224, 448, 1024)])
 
 
 def calls(args) -> list[dict]:
+    own = {"questions": question_calls, "growth": growth_calls}
     found, seen = [], set()
     for name in args.models.split(","):
-        for call in question_calls() if name == "questions" else model_calls(name, [args.batch], "contiguous"):
+        for call in own[name]() if name in own else model_calls(name, [args.batch], "contiguous"):
             key = json.dumps([call[k] for k in ("input", "weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")])
             if key not in seen:
                 seen.add(key)
@@ -79,7 +90,8 @@ def describe(call: dict) -> str:
     o, i, h, w = call["weight"]
     stride = f" s{call['stride'][0]}" if call["stride"][0] > 1 else ""
     groups = f" g{call['groups']}" if call["groups"] > 1 else ""
-    return f"{h}x{w}{stride} {i * call['groups']}→{o}{groups}, {call['input'][2]}x{call['input'][3]}"
+    batch = f", batch {call['input'][0]}" if call["input"][0] > 1 else ""
+    return f"{h}x{w}{stride} {i * call['groups']}→{o}{groups}, {call['input'][2]}x{call['input'][3]}{batch}"
 
 
 def flops(call: dict, output) -> float:
@@ -186,16 +198,19 @@ def write_raw(conv, x, folder: Path) -> None:
         (folder / "b.raw").write_bytes(conv.bias.detach().numpy().tobytes())
 
 
-def build_probe(folder: Path, peers: list[str]) -> Path | None:
+def build_probe(folder: Path, peers: list[str]) -> Path:
     wanted = [peer for peer in ("candle", "tract") if peer in peers]
-    if not wanted:
-        return None
     (folder / "src").mkdir(parents=True, exist_ok=True)
     (folder / "Cargo.toml").write_text(CARGO)
     shutil.copy(SCRIPTS / "bench_probe.rs", folder / "src" / "main.rs")
     environment = {**os.environ, "CARGO_TARGET_DIR": str(folder / "target"), "RUSTFLAGS": "-C target-cpu=native"}
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--features", ",".join(wanted)], cwd=folder, env=environment, check=True)
+    subprocess.run(["cargo", "build", "--release", "--quiet", *(["--features", ",".join(wanted)] if wanted else [])], cwd=folder, env=environment, check=True)
     return folder / "target" / "release" / "bench_probe"
+
+
+def measure_peak(args) -> float:
+    words = [str(args.probe), "peak", "-", "0.05", str(args.threads)]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
 def measure(call: dict, folder: Path, args) -> dict:
@@ -239,11 +254,11 @@ def mean(values: list[float]) -> float:
 
 def report(rows: list[dict], args) -> str:
     names = ["pthinspect", *args.peers]
-    lines = ["| layer | " + " | ".join(names) + " | of " + " | of ".join(args.peers) + " | order |", "| --- |" + " ---: |" * (2 * len(names) - 1) + " --- |"]
+    lines = ["| layer | " + " | ".join(names) + " | of peak | of " + " | of ".join(args.peers) + " | order |", "| --- |" + " ---: |" * (2 * len(names)) + " --- |"]
     for row in rows:
         speed = [row["speed"].get(name) for name in names]
         cells = [f"{value:.1f}" if value else "-" for value in speed]
-        ratios = [f"{speed[0] / value:.2f}" if value else "-" for value in speed[1:]]
+        ratios = [f"{speed[0] / args.peak:.2f}"] + [f"{speed[0] / value:.2f}" if value else "-" for value in speed[1:]]
         same = "" if row["status"] == "identical" else f" **{row['status']}**"
         lines.append(f"| {row['layer']} | " + " | ".join(cells + ratios) + f" | {row['order']}{same} |")
     lines.append("")
@@ -274,12 +289,15 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         args.probe = build_probe(args.work or Path(temporary) / "probe", args.peers)
+        args.peak = 0.0
         for call in calls(args)[:args.most]:
             row = measure(call, Path(temporary), args)
             rows.append(row)
+            args.peak = max(args.peak, measure_peak(args))
             print(f"{row['layer']}: " + ", ".join(f"{name} {value:.1f}" for name, value in row["speed"].items()) + f" GFLOP/s, {row['status']}",
                   *(f"({peer}: {why})" for peer, why in row["failed"].items()), file=sys.stderr, flush=True)
-    print(f"{args.threads} thread{'s' * (args.threads > 1)}, batch {args.batch}, GFLOP/s, best of {args.rounds} rounds; {Torch.name}\n")
+    print(f"{args.threads} thread{'s' * (args.threads > 1)}, GFLOP/s, best of {args.rounds} rounds; {Torch.name}; "
+          f"peak of fused multiply-adds {args.peak:.0f}\n")
     print(report(rows, args))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))

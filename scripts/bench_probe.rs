@@ -1,4 +1,5 @@
 //! One convolution with another crate: `bench_probe CRATE FOLDER SECONDS THREADS` prints the best time of a call, in seconds.
+//! `bench_probe peak - SECONDS THREADS` prints the peak of fused multiply-adds, in GFLOP/s.
 //! Compiled and run by `bench_conv.py`, which writes the operands to FOLDER.
 
 use std::time::{Duration, Instant};
@@ -76,10 +77,32 @@ fn tract(layer: &Layer, folder: &str, seconds: f64) -> f64 {
     })
 }
 
+/// Fused multiply-adds from registers to registers: as many independent chains as hide their latency. In GFLOP/s.
+fn peak(seconds: f64) -> f64 {
+    const CHAINS: usize = 96;
+    const STEPS: usize = 20_000;
+    let (x, w) = (std::hint::black_box(0.5f32), std::hint::black_box(0.25f32));
+    let time = best(seconds, || {
+        let mut acc = [0.0f32; CHAINS];
+        for _ in 0..STEPS {
+            for sum in &mut acc {
+                *sum = x.mul_add(w, *sum);
+            }
+        }
+        std::hint::black_box(acc);
+    });
+    (2 * CHAINS * STEPS) as f64 / 1e9 / time
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let (folder, seconds) = (arguments[2].as_str(), arguments[3].parse().unwrap());
     let threads = arguments[4].parse().unwrap();
+    if arguments[1] == "peak" {
+        let runs: Vec<_> = (0..threads).map(|_| std::thread::spawn(move || peak(seconds))).collect();
+        println!("{}", runs.into_iter().map(|run| run.join().unwrap()).sum::<f64>());
+        return;
+    }
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
     let layer = layer(folder);
     let time: f64 = match arguments[1].as_str() {

@@ -20,6 +20,9 @@ use super::vector::Simd;
 use crate::execute::Real;
 use crate::execute::kernel::Tiled;
 
+/// Bytes.
+const CACHE_LINE: usize = 64;
+
 /// Lanes of the widest tile.
 pub(super) const MOST_LANES: usize = 32;
 
@@ -120,15 +123,18 @@ pub(super) fn run<
     let packed = layer.packed(rect);
     for (index, segment) in program.segments.iter().enumerate() {
         let taps = segment.taps.clone();
-        let needed = lanes * taps.len() + MOST_LANES;
+        let needed = lanes * taps.len() + 2 * MOST_LANES;
         if scratch.panels.len() < needed {
             scratch.panels.resize(needed, R::ZERO);
         }
+        // vectors within cache lines
+        let aligned = scratch.panels.as_ptr().align_offset(CACHE_LINE);
+        let panels = &mut scratch.panels[aligned.min(MOST_LANES)..];
         scratch.spare.resize(C * MOST_LANES, R::ZERO);
         let offsets = &program.offsets[taps.clone()];
         let mut at = 0;
         for part in &parts {
-            let panel = &mut scratch.panels[at..];
+            let panel = &mut panels[at..];
             let gathering = Gathering {
                 offsets,
                 input,
@@ -163,7 +169,7 @@ pub(super) fn run<
         };
         let mut at = 0;
         for part in &parts {
-            let panel = &scratch.panels[at..at + part.lanes * taps.len()];
+            let panel = &panels[at..at + part.lanes * taps.len()];
             let (rows, pixels) = (&mut task.rows[..], &part.pixels);
             let spare = &mut scratch.spare[..];
             macro_rules! apart {

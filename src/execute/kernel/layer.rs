@@ -22,23 +22,23 @@ use crate::execute::order::Region;
 use crate::execute::order::interpret::Operands;
 use crate::execute::vectors::Vectors;
 
-/// Output channels of a task at most, a multiple of every block's: the weights of a segment then stay in the second cache.
-const CHANNELS: usize = 264;
+/// Output channels of a task at most (in tests all of these limits are low, so that they are met), a multiple of every block's: the weights of a segment then stay in the second cache.
+const CHANNELS: usize = if cfg!(test) { 24 } else { 264 };
 
 /// Pixels of a task are as many lanes of every width.
 const PIXELS: usize = 96;
 
 /// Elements of the inputs that a task of a dense layer gathers at a time; half of a usual second cache.
-const PANELS: usize = 1 << 16;
+const PANELS: usize = if cfg!(test) { 1 << 9 } else { 1 << 16 };
 
 /// Groups with fewer output channels are not worth the gathering of their inputs.
 const NARROW: usize = 8;
 
 /// Elements of a narrow group's input, padded, at most: it is padded for each task.
-const NARROW_INPUT: usize = 1 << 18;
+const NARROW_INPUT: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
 
 /// Output elements of a task of narrow groups, about.
-const NARROW_TASK: usize = 1 << 14;
+const NARROW_TASK: usize = if cfg!(test) { 1 << 6 } else { 1 << 14 };
 
 /// What executions leave behind for the next one.
 #[derive(Debug, Default)]
