@@ -15,6 +15,7 @@ use std::collections::hash_map::Entry;
 
 use super::directory::{Central, Zip64};
 use super::{Method, Oddity, Record};
+use crate::bytes::ByteSource;
 use crate::bytes::Cursor;
 use crate::error::{Error, Result};
 
@@ -30,27 +31,40 @@ const LONGEST_DESCRIPTOR: u64 = 24;
 /// Deflate makes no more of a byte: 258 from two bits.
 const DEFLATE_RATIO: u64 = 1032;
 
+/// Local headers that are read before their pages are let go of: around each header that is touched the operating system
+/// maps what it has of the file, 64 KiB as a rule.
+const AT_ONCE: usize = 64;
+
 /// Names in lower case, and where they stand.
 pub(super) type Names = HashMap<Box<str>, usize>;
 
 /// The records of the directory, each checked against its local header.
 pub(super) fn records(
-    bytes: &[u8],
+    source: &ByteSource,
     directory_at: u64,
     entries: &[Central<'_>],
 ) -> Result<Vec<Record>> {
     // the headers and data end where the directory begins
     let bytes = usize::try_from(directory_at)
         .ok()
-        .and_then(|end| bytes.get(..end))
-        .unwrap_or(bytes);
-    entries
-        .iter()
-        .map(|entry| {
+        .and_then(|end| source.get(..end))
+        .unwrap_or(source);
+    let mut records = Vec::with_capacity(entries.len());
+    for some in entries.chunks(AT_ONCE) {
+        for entry in some {
             let name = display_name(entry.name);
-            record(bytes, entry, name.clone()).map_err(|e| e.in_record(name))
-        })
-        .collect()
+            records.push(record(bytes, entry, name).map_err(|(name, e)| e.in_record(name))?);
+        }
+        // as a rule they lie in the order of the directory: what lies between is theirs, too
+        let places = || records[records.len() - some.len()..].iter();
+        let first = places().map(|record| record.header_at).min();
+        let last = places().map(|record| record.data_at).max();
+        let span = first.zip(last).and_then(|(first, last)| {
+            bytes.get(usize::try_from(first).ok()?..usize::try_from(last).ok()?)
+        });
+        source.release(span.unwrap_or_default());
+    }
+    Ok(records)
 }
 
 /// UTF-8 as every writer of checkpoints has it, else escaped.
@@ -61,7 +75,27 @@ pub(super) fn display_name(name: &[u8]) -> String {
     }
 }
 
-fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
+fn record(
+    bytes: &[u8],
+    entry: &Central<'_>,
+    name: String,
+) -> std::result::Result<Record, (String, Error)> {
+    match place(bytes, entry) {
+        Ok((data_at, method)) => Ok(Record {
+            name,
+            header_at: entry.header_at,
+            data_at,
+            len: entry.len,
+            stored_len: entry.stored_len,
+            crc32: entry.crc32,
+            method,
+        }),
+        Err(error) => Err((name, error)),
+    }
+}
+
+/// Where the data of `entry` lies, and how it is kept.
+fn place(bytes: &[u8], entry: &Central<'_>) -> Result<(u64, Method)> {
     if entry.name.contains(&0) {
         return Err(Error::malformed(
             "its name holds a NUL byte, at which some programs end it and others do not",
@@ -89,15 +123,7 @@ fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
             method.name()
         )));
     }
-    Ok(Record {
-        name,
-        header_at: entry.header_at,
-        data_at,
-        len: entry.len,
-        stored_len: entry.stored_len,
-        crc32: entry.crc32,
-        method,
-    })
+    Ok((data_at, method))
 }
 
 /// Whether `len` bytes can be kept in `stored_len`.
