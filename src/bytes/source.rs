@@ -24,8 +24,35 @@ enum Inner {
 #[derive(Debug)]
 struct Mapped {
     map: memmap2::Mmap,
+    /// The file itself, unless many are open already.
+    file: Option<Kept>,
     /// Bytes of small pieces that were read and not let go of.
     crumbs: AtomicUsize,
+}
+
+/// Files that are kept open for [`ByteSource::peek`]: far fewer than a process may open, since a checkpoint may have
+/// thousands of shards.
+const OPEN: usize = 64;
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// One of the files that are kept open.
+#[derive(Debug)]
+struct Kept(std::fs::File);
+
+impl Kept {
+    fn of(file: std::fs::File) -> Option<Self> {
+        if KEPT.fetch_add(1, Ordering::Relaxed) < OPEN {
+            return Some(Self(file));
+        }
+        KEPT.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl ByteSource {
@@ -49,7 +76,9 @@ impl ByteSource {
         let map = unsafe { memmap2::Mmap::map(&file) }
             .map_err(|e| Error::io(path, "cannot be mapped", &e))?;
         let crumbs = AtomicUsize::new(0);
-        Ok(Self(Inner::Mapped(Arc::new(Mapped { map, crumbs })), None))
+        let file = Kept::of(file);
+        let mapped = Mapped { map, file, crumbs };
+        Ok(Self(Inner::Mapped(Arc::new(mapped)), None))
     }
 }
 
@@ -97,6 +126,22 @@ const CRUMB: usize = 64 << 10;
 const CRUMBS: usize = 64 << 20;
 
 impl ByteSource {
+    /// Reads the bytes from `at` on into `buffer` without mapping their page: of a few bytes here and there, as headers
+    /// are, that is far quicker. How many were read; `None` where the system has no such call, or the source is no file:
+    /// the map has the same bytes.
+    pub fn peek(&self, at: usize, buffer: &mut [u8]) -> Option<usize> {
+        #[cfg(unix)]
+        if let Inner::Mapped(mapped) = &self.0 {
+            use std::os::unix::fs::FileExt;
+            let base = self.1.as_ref().map_or(0, |part| part.start);
+            let most = buffer.len().min(self.len().checked_sub(at)?);
+            let file = &mapped.file.as_ref()?.0;
+            return file.read_at(&mut buffer[..most], (base + at) as u64).ok();
+        }
+        let _ = (at, buffer);
+        None
+    }
+
     /// Lets go of the pages that hold `bytes`, where those lie in this map: they no longer count as this process's memory,
     /// and are mapped again when they are read again. So a file is read through in the memory of a piece of it.
     ///
@@ -229,6 +274,12 @@ mod tests {
             out.write_all(&bytes[..WINDOW + 1]).unwrap();
             let out = out.into_inner();
             assert!(out[..part.len() - 5] == bytes[782..] && out.ends_with(&bytes[..WINDOW + 1]));
+            let mut few = [0; 9];
+            if let Some(read) = part.peek(3, &mut few) {
+                assert_eq!((read, &few[..]), (9, &part[3..12]));
+                assert_eq!(part.peek(part.len() - 2, &mut few), Some(2));
+                assert_eq!(part.peek(part.len() + 1, &mut few), None);
+            }
             source.release(&[]);
             source.release(&source);
             assert!(source[..] == bytes);

@@ -35,6 +35,9 @@ const DEFLATE_RATIO: u64 = 1032;
 /// maps what it has of the file, 64 KiB as a rule.
 const AT_ONCE: usize = 64;
 
+/// Bytes that a local header fits into, name and torch's padding included.
+const HEADER: usize = 512;
+
 /// Names in lower case, and where they stand.
 pub(super) type Names = HashMap<Box<str>, usize>;
 
@@ -53,7 +56,8 @@ pub(super) fn records(
     for some in entries.chunks(AT_ONCE) {
         for entry in some {
             let name = display_name(entry.name);
-            records.push(record(bytes, entry, name).map_err(|(name, e)| e.in_record(name))?);
+            records
+                .push(record(source, bytes, entry, name).map_err(|(name, e)| e.in_record(name))?);
         }
         // as a rule they lie in the order of the directory: what lies between is theirs, too
         let places = || records[records.len() - some.len()..].iter();
@@ -76,11 +80,12 @@ pub(super) fn display_name(name: &[u8]) -> String {
 }
 
 fn record(
+    source: &ByteSource,
     bytes: &[u8],
     entry: &Central<'_>,
     name: String,
 ) -> std::result::Result<Record, (String, Error)> {
-    match place(bytes, entry) {
+    match place(source, bytes, entry) {
         Ok((data_at, method)) => Ok(Record {
             name,
             header_at: entry.header_at,
@@ -95,7 +100,7 @@ fn record(
 }
 
 /// Where the data of `entry` lies, and how it is kept.
-fn place(bytes: &[u8], entry: &Central<'_>) -> Result<(u64, Method)> {
+fn place(source: &ByteSource, bytes: &[u8], entry: &Central<'_>) -> Result<(u64, Method)> {
     if entry.name.contains(&0) {
         return Err(Error::malformed(
             "its name holds a NUL byte, at which some programs end it and others do not",
@@ -106,7 +111,7 @@ fn place(bytes: &[u8], entry: &Central<'_>) -> Result<(u64, Method)> {
             .with_hint("unpack the zip with its password and zip it again"));
     }
     let method = method(entry.method)?;
-    let data_at = check_local(bytes, entry)?;
+    let data_at = check_local(source, bytes, entry)?;
     let end = data_at.checked_add(entry.stored_len);
     if end.is_none_or(|end| end > bytes.len() as u64) {
         return Err(Error::malformed(format!(
@@ -206,8 +211,16 @@ pub(super) fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
 }
 
 /// Checks the local header of `entry`; returns where the data begins.
-fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
-    let local = local_of(bytes, entry)?;
+fn check_local(source: &ByteSource, bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
+    // most headers are short: read alone, not with the pages around; what is wrong is told by the map
+    let mut header = [0; HEADER];
+    let at = usize::try_from(entry.header_at).unwrap_or(usize::MAX);
+    let read = source.peek(at, &mut header).unwrap_or(0);
+    let room = bytes.len().saturating_sub(at);
+    let local = match read_local(&header[..read.min(room)], entry.header_at) {
+        Ok(local) => local,
+        Err(_) => local_of(bytes, entry)?,
+    };
     match disagreements(&local, entry).into_iter().next() {
         Some(message) => Err(Error::malformed(message)),
         None => Ok(local.data_at),
