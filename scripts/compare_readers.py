@@ -289,13 +289,14 @@ def applies(column: str, path: Path) -> bool:
     return READERS[column] != "safetensors" or path.suffix == ".safetensors"
 
 
-def build(work: Path) -> Path:
+def build(work: Path, release: bool = False) -> Path:
     (work / "src").mkdir(parents=True, exist_ok=True)
     (work / "Cargo.toml").write_text(CARGO)
     shutil.copy(SCRIPTS / "readers_probe.rs", work / "src" / "main.rs")
     environment = {**os.environ, "CARGO_TARGET_DIR": str(work / "target")}
-    subprocess.run(["cargo", "build", "--quiet"], cwd=work, env=environment, check=True)
-    return work / "target" / "debug" / "readers_probe"
+    command = ["cargo", "build", "--quiet", *(["--release"] if release else [])]
+    subprocess.run(command, cwd=work, env=environment, check=True)
+    return work / "target" / ("release" if release else "debug") / "readers_probe"
 
 
 def in_order(results: dict) -> list:

@@ -2,7 +2,7 @@
 //!
 //! `readers_probe READER FILE [KEY...]`, compiled and run by `compare_readers.py`. A line is
 //! `{"name": ..., "dtype": ..., "shape": [...], "sha256": ...}`, with `"error"` in place of the hash where the elements
-//! could not be had. Exit code 1: the crate returned an error, which is the last line of stderr.
+//! could not be had. `list-READER` prints names and shapes alone, for `bench_files.py`. Exit code 1: the crate returned an error, which is the last line of stderr.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -19,6 +19,9 @@ fn main() {
         "pytorch-reader" => pytorch_reader(path),
         "candle" => candle(path, &arguments[2..]),
         "safetensors" => safetensors(path),
+        "list-pytorch-reader" => list_pytorch_reader(path),
+        "list-candle" => list_candle(path),
+        "list-safetensors" => list_safetensors(path),
         other => Err(format!("no reader is called {other}").into()),
     };
     if let Err(error) = outcome {
@@ -99,6 +102,32 @@ fn safetensors(path: &str) -> Outcome {
     for (name, view) in tensors.iter() {
         let dtype = view.dtype().to_string();
         show(name, &dtype, view.shape(), Ok(view.data().to_vec()));
+    }
+    Ok(())
+}
+
+fn list_pytorch_reader(path: &str) -> Outcome {
+    let reader = pytorch_reader::PytorchReader::new(path)?;
+    for (name, tensor) in reader.tensors().iter() {
+        println!("{name} {:?}", tensor.shape());
+    }
+    Ok(())
+}
+
+fn list_candle(path: &str) -> Outcome {
+    let checkpoint = candle_core::pickle::PthTensors::new(path, None)?;
+    for (name, info) in checkpoint.tensor_infos() {
+        println!("{name} {:?}", info.layout.shape().dims());
+    }
+    Ok(())
+}
+
+/// As the crate's users do: the file is mapped by candle.
+fn list_safetensors(path: &str) -> Outcome {
+    // SAFETY: nobody writes to the file meanwhile
+    let file = unsafe { candle_core::safetensors::MmapedSafetensors::new(path)? };
+    for (name, view) in file.tensors() {
+        println!("{name} {:?}", view.shape());
     }
     Ok(())
 }

@@ -8,4 +8,4 @@ pub mod source;
 
 pub use cursor::Cursor;
 pub use limits::{Budget, Limits};
-pub use source::{Access, ByteSource};
+pub use source::{Access, ByteSource, Releasing};

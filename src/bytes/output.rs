@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 /// Writes `path` by writing a temporary file beside it and renaming that; on any failure nothing appears.
 ///
 /// `fill` reports what it could not write as an [`std::io::Error`].
-pub fn write_whole(
+pub fn write_whole<T>(
     path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-) -> Result<()> {
+    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<T>,
+) -> Result<T> {
     let error = |e: &std::io::Error| Error::io(path, "cannot be written", e);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -27,8 +27,8 @@ pub fn write_whole(
     }
     let file = builder.tempfile_in(folder).map_err(|e| error(&e))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    fill(&mut out).map_err(|e| error(&e))?;
+    let filled = fill(&mut out).map_err(|e| error(&e))?;
     let file = out.into_inner().map_err(|e| error(e.error()))?;
     file.persist(path).map_err(|e| error(&e.error))?;
-    Ok(())
+    Ok(filled)
 }

@@ -205,7 +205,7 @@ impl Report {
     }
 
     /// The zip's structure, and the CRC of each record.
-    fn archive(&mut self, source: &[u8], survey: &Survey, limits: &Limits) {
+    fn archive(&mut self, source: &ByteSource, survey: &Survey, limits: &Limits) {
         for problem in &survey.problems {
             let kind = match problem.kind {
                 ProblemKind::NoDirectory | ProblemKind::Cut => "cut-off",
@@ -484,7 +484,7 @@ fn most_of(member: &Member, limits: &Limits) -> u64 {
     member.record.len.min(most)
 }
 
-fn crc(source: &[u8], member: &Member, limits: &Limits) -> Crc {
+fn crc(source: &ByteSource, member: &Member, limits: &Limits) -> Crc {
     if !member.readable || !member.is_whole() {
         return Crc::NotRead;
     }

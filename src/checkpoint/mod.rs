@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
+use crate::bytes::Releasing;
 use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
@@ -352,6 +354,29 @@ impl Checkpoint {
         })
     }
 
+    /// Writes the elements that `view` of `tensor` shows, as [`TensorView::write_logical`] does, and lets go of each part
+    /// of the file that has been read: however large the tensor, a few megabytes of it are in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write_logical(
+        &self,
+        tensor: &TensorEntry,
+        view: &TensorView<'_>,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        let place = tensor.storage.and_then(|id| self.bytes.in_file(id));
+        let Some((source, storage)) = place else {
+            return view.write_logical(out);
+        };
+        view.write_logical(&mut Releasing::new(source, out))?;
+        if !view.is_as_it_lies() {
+            source.release(storage); // read here and there, and copied
+        }
+        Ok(())
+    }
+
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {
         let Some(id) = tensor.storage else {
             let (what, hint) = match tensor.layout_name() {
@@ -414,6 +439,13 @@ impl Checkpoint {
     /// Whether reading the storage takes memory for all of its bytes at once: it is compressed.
     pub fn is_compressed(&self, id: StorageId) -> bool {
         matches!(self.bytes.places.get(id.0), Some(Place::Record(..)))
+    }
+
+    /// Whether reading the tensor, or a part that it is made of, inflates a storage: such tensors are read one at a time.
+    pub fn inflates(&self, tensor: &TensorEntry) -> bool {
+        let tensors = tensor.parts.iter().chain([tensor]);
+        let mut storages = tensors.filter_map(|tensor| tensor.storage);
+        storages.any(|id| self.is_compressed(id))
     }
 
     /// The file that holds the tensor's elements, where it is not [`Checkpoint::path`].

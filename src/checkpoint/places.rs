@@ -89,6 +89,17 @@ impl Bytes {
         self.at(self.places.get(id.0).ok_or_else(of_another)?)
     }
 
+    /// The bytes of a storage that lies in a file as it is, with that file.
+    pub(crate) fn in_file(&self, id: StorageId) -> Option<(&ByteSource, &[u8])> {
+        match self.places.get(id.0)? {
+            Place::File(file, range) => {
+                let source = &self.files.get(*file)?.source;
+                Some((source, source.get(range.clone())?))
+            }
+            Place::Record(..) | Place::Owned(_) | Place::Pieces(_) => None,
+        }
+    }
+
     /// The bytes of that place.
     pub(crate) fn at(&self, place: &Place) -> Result<Cow<'_, [u8]>> {
         match place {

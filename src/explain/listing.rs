@@ -115,19 +115,17 @@ impl Listing {
         limits: &Limits,
     ) -> Result<()> {
         bound_repetition(checkpoint, chosen, limits)?;
-        let inflates = |tensor: &TensorEntry| {
-            let storages = tensor
-                .parts
-                .iter()
-                .chain([tensor])
-                .filter_map(|t| t.storage);
-            storages.into_iter().any(|id| checkpoint.is_compressed(id))
-        };
-        let rows = self.rows.par_iter_mut().zip(chosen);
-        rows.filter(|(_, tensor)| !inflates(tensor))
+        let rows = self.rows.iter_mut().zip(chosen.iter().copied());
+        let (inflated, mut plain): (Vec<_>, Vec<_>) =
+            rows.partition(|(_, tensor)| checkpoint.inflates(tensor));
+        // the largest first, each taken by whoever is free: no thread is left with a large one at the end
+        plain.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.nbytes()));
+        plain
+            .into_iter()
+            .par_bridge()
             .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))?;
-        let rows = self.rows.iter_mut().zip(chosen);
-        rows.filter(|(_, tensor)| inflates(tensor))
+        inflated
+            .into_iter()
             .try_for_each(|(row, tensor)| row.add_digest(checkpoint, tensor))
     }
 }
@@ -161,9 +159,9 @@ fn bound_repetition(
 /// SHA-256 of the logical elements: C-contiguous, little-endian, conjugation and negation resolved.
 pub fn digest(checkpoint: &Checkpoint, tensor: &TensorEntry) -> Result<String> {
     let mut hash = Sha256::new(std::io::sink());
+    let view = checkpoint.view(tensor)?;
     checkpoint
-        .view(tensor)?
-        .write_logical(&mut hash)
+        .write_logical(tensor, &view, &mut hash)
         .map_err(|e| Error::io(checkpoint.path(), "cannot be read", &e))?;
     Ok(hash.finish())
 }

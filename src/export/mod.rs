@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 pub use manifest::Entry;
@@ -156,59 +157,120 @@ fn beside(path: &Path) -> PathBuf {
 
 type Parts = (Vec<Entry>, Vec<(String, String)>);
 
-fn write_folder(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) -> Result<Parts> {
-    let (mut entries, mut skipped) = (Vec::new(), Vec::new());
-    let mut taken = HashSet::new();
-    for (tensor, axes) in &request.tensors {
-        let Some(view) = view(checkpoint, tensor, request, &mut skipped)? else {
-            continue;
-        };
-        let laid = request.layouts.get(&tensor.name);
-        let file = filename::unique(&tensor.name, format.ending(), &mut taken);
-        let mut sha256 = String::new();
-        write_whole(&request.output.join(&file), |out| {
-            sha256 = elements(&view, laid, format, out)?;
-            Ok(())
-        })?;
-        entries.push(Entry::new(tensor, axes.as_deref(), laid, file, 0, sha256));
-    }
-    Ok((entries, skipped))
+/// A tensor that has elements to write.
+struct Job<'a> {
+    tensor: &'a TensorEntry,
+    axes: Option<&'a [String]>,
+    laid: Option<&'a Laid>,
 }
 
-fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) -> Result<Parts> {
-    let (mut entries, mut skipped) = (Vec::new(), Vec::new());
-    let name = request
-        .output
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let mut views = Vec::new();
+/// The tensors that are written, in their order, and those that are not.
+fn jobs<'a>(
+    checkpoint: &Checkpoint,
+    request: &'a Request<'_>,
+) -> Result<(Vec<Job<'a>>, Vec<(String, String)>)> {
+    let (mut jobs, mut skipped) = (Vec::new(), Vec::new());
     for (tensor, axes) in &request.tensors {
         // views are borrowed from the map; only inflated storages are held in memory, and those one at a time
         if view(checkpoint, tensor, request, &mut skipped)?.is_some() {
-            views.push((tensor, axes));
+            jobs.push(Job {
+                tensor,
+                axes: axes.as_deref(),
+                laid: request.layouts.get(&tensor.name),
+            });
         }
     }
+    Ok((jobs, skipped))
+}
+
+/// Several files at a time.
+fn write_folder(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) -> Result<Parts> {
+    let (jobs, skipped) = jobs(checkpoint, request)?;
+    let mut taken = HashSet::new();
+    let files = jobs
+        .iter()
+        .map(|job| filename::unique(&job.tensor.name, format.ending(), &mut taken));
+    let jobs: Vec<(usize, (&Job<'_>, String))> = jobs.iter().zip(files).enumerate().collect();
+    let (inflated, mut plain): (Vec<_>, Vec<_>) = jobs
+        .into_iter()
+        .partition(|(_, (job, _))| checkpoint.inflates(job.tensor));
+    // the largest first: no thread is left with a large one at the end
+    plain.sort_by_key(|(_, (job, _))| std::cmp::Reverse(job.tensor.nbytes()));
+    let write = |(number, (job, file)): (usize, (&Job<'_>, String))| {
+        let view = checkpoint.view(job.tensor)?;
+        let mut sha256 = String::new();
+        write_whole(&request.output.join(&file), |out| {
+            sha256 = hashed(checkpoint, job, &view, format, out)?;
+            Ok(())
+        })?;
+        let entry = Entry::new(job.tensor, job.axes, job.laid, file, 0, sha256);
+        Ok((number, entry))
+    };
+    let plain: Result<Vec<(usize, Entry)>> = plain.into_iter().par_bridge().map(write).collect();
+    let mut entries = plain?;
+    for job in inflated {
+        entries.push(write(job)?);
+    }
+    entries.sort_by_key(|(number, _)| *number);
+    Ok((
+        entries.into_iter().map(|(_, entry)| entry).collect(),
+        skipped,
+    ))
+}
+
+/// One tensor after the other; those that lie ready in the file are hashed meanwhile.
+fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) -> Result<Parts> {
+    let (jobs, skipped) = jobs(checkpoint, request)?;
+    let lies_ready = |job: &Job<'_>| job.laid.is_none() && !checkpoint.inflates(job.tensor);
     let mut failure = None;
-    let written = write_whole(request.output, |out| {
-        let mut offset = 0;
-        for (tensor, axes) in views {
-            let view = checkpoint
-                .view(tensor)
-                .map_err(|e| failed(&mut failure, e))?;
-            let laid = request.layouts.get(&tensor.name);
-            let sha256 = elements(&view, laid, format, out)?;
-            let entry = Entry::new(tensor, axes.as_deref(), laid, name.clone(), offset, sha256);
-            offset += entry.nbytes;
-            entries.push(entry);
-        }
-        Ok(())
-    });
-    match (failure, written) {
-        (Some(error), _) => Err(error),
-        (None, written) => written.map(|()| (entries, skipped)),
+    let write = || {
+        write_whole(request.output, |out| {
+            let mut digests = Vec::with_capacity(jobs.len());
+            for job in &jobs {
+                let view = checkpoint
+                    .view(job.tensor)
+                    .map_err(|e| failed(&mut failure, e))?;
+                digests.push(if lies_ready(job) {
+                    elements(checkpoint, job, &view, format, out)?;
+                    None
+                } else {
+                    Some(hashed(checkpoint, job, &view, format, out)?)
+                });
+            }
+            Ok(digests)
+        })
+    };
+    let hash = || {
+        let mut ready: Vec<usize> = (0..jobs.len()).filter(|&n| lies_ready(&jobs[n])).collect();
+        ready.sort_by_key(|&n| std::cmp::Reverse(jobs[n].tensor.nbytes()));
+        let digest = |n: usize| {
+            let (job, mut hash) = (&jobs[n], Sha256::new(std::io::sink()));
+            let view = checkpoint.view(job.tensor)?;
+            checkpoint
+                .write_logical(job.tensor, &view, &mut hash)
+                .map_err(|e| Error::io(checkpoint.path(), "cannot be read", &e))?;
+            Ok((n, hash.finish()))
+        };
+        let digests: Result<HashMap<usize, String>> =
+            ready.into_iter().par_bridge().map(digest).collect();
+        digests
+    };
+    let (written, hashes) = rayon::join(write, hash);
+    if let Some(error) = failure {
+        return Err(error);
     }
+    let (written, mut hashes) = (written?, hashes?);
+    let name = request.output.file_name().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let (mut entries, mut offset) = (Vec::with_capacity(jobs.len()), 0);
+    for (n, (job, digest)) in jobs.iter().zip(written).enumerate() {
+        let sha256 = digest.or_else(|| hashes.remove(&n)).unwrap_or_default();
+        let file = name.clone().into_owned();
+        let entry = Entry::new(job.tensor, job.axes, job.laid, file, offset, sha256);
+        offset += entry.nbytes;
+        entries.push(entry);
+    }
+    Ok((entries, skipped))
 }
 
 /// Keeps a library error on its way through a closure that may only fail with an I/O error.
@@ -237,27 +299,51 @@ fn view<'a>(
 }
 
 /// Writes one tensor and returns the digest of its elements (not of a header).
-fn elements(
+fn hashed(
+    checkpoint: &Checkpoint,
+    job: &Job<'_>,
     view: &TensorView<'_>,
-    laid: Option<&Laid>,
     format: Format,
     out: &mut dyn Write,
 ) -> std::io::Result<String> {
-    let shape = match laid {
+    header(job, view, format, out)?;
+    let mut hash = Sha256::new(out);
+    elements(checkpoint, job, view, Format::Raw, &mut hash)?;
+    Ok(hash.finish())
+}
+
+/// Writes one tensor.
+fn elements(
+    checkpoint: &Checkpoint,
+    job: &Job<'_>,
+    view: &TensorView<'_>,
+    format: Format,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    header(job, view, format, out)?;
+    match job.laid {
+        None => checkpoint.write_logical(job.tensor, view, out),
+        Some(laid) => {
+            let bytes = view.to_bytes().map_err(std::io::Error::other)?;
+            let size = view.dtype().bits() / 8;
+            laid.blocked.write(&bytes, size, out)
+        }
+    }
+}
+
+/// What the format has in front of the elements.
+fn header(
+    job: &Job<'_>,
+    view: &TensorView<'_>,
+    format: Format,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    if format == Format::Raw {
+        return Ok(());
+    }
+    let shape = match job.laid {
         Some(laid) => laid.blocked.array_shape(),
         None => view.layout().shape().to_vec(),
     };
-    if format == Format::Npy {
-        out.write_all(&npy::header(view.dtype(), &shape).map_err(std::io::Error::other)?)?;
-    }
-    let mut hash = Sha256::new(out);
-    match laid {
-        None => view.write_logical(&mut hash)?,
-        Some(laid) => {
-            let bytes = view.to_bytes().map_err(std::io::Error::other)?;
-            laid.blocked
-                .write(&bytes, view.dtype().bits() / 8, &mut hash)?;
-        }
-    }
-    Ok(hash.finish())
+    out.write_all(&npy::header(view.dtype(), &shape).map_err(std::io::Error::other)?)
 }

@@ -128,7 +128,10 @@ fn write_scalar(out: &mut dyn Write, scalar: &Value) -> Result<()> {
 }
 
 fn string(out: &mut dyn Write, text: &str) -> Result<()> {
-    let quoted = Value::String(text.to_owned()).to_string();
+    let quoted = serde_json::to_string(text)?;
+    if !quoted.chars().any(is_unsafe) {
+        return out.write_all(quoted.as_bytes());
+    }
     let mut units = [0; 2];
     for c in quoted.chars() {
         if is_unsafe(c) {

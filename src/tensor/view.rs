@@ -117,6 +117,11 @@ impl<'a> TensorView<'a> {
         logical::write(self, out)
     }
 
+    /// Whether the logical elements lie in the storage just as they are written, so that nothing is copied.
+    pub fn is_as_it_lies(&self) -> bool {
+        logical::as_they_lie(self).is_some()
+    }
+
     /// The logical elements as bytes, as [`TensorView::write_logical`] writes them: borrowed where they lie so.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use std::collections::hash_map::Entry;
 
 use super::directory::{Central, Zip64};
 use super::{Method, Oddity, Record};
+use crate::bytes::ByteSource;
 use crate::bytes::Cursor;
 use crate::error::{Error, Result};
 
@@ -30,27 +31,44 @@ const LONGEST_DESCRIPTOR: u64 = 24;
 /// Deflate makes no more of a byte: 258 from two bits.
 const DEFLATE_RATIO: u64 = 1032;
 
+/// Local headers that are read before their pages are let go of: around each header that is touched the operating system
+/// maps what it has of the file, 64 KiB as a rule.
+const AT_ONCE: usize = 64;
+
+/// Bytes that a local header fits into, name and torch's padding included.
+const HEADER: usize = 512;
+
 /// Names in lower case, and where they stand.
 pub(super) type Names = HashMap<Box<str>, usize>;
 
 /// The records of the directory, each checked against its local header.
 pub(super) fn records(
-    bytes: &[u8],
+    source: &ByteSource,
     directory_at: u64,
     entries: &[Central<'_>],
 ) -> Result<Vec<Record>> {
     // the headers and data end where the directory begins
     let bytes = usize::try_from(directory_at)
         .ok()
-        .and_then(|end| bytes.get(..end))
-        .unwrap_or(bytes);
-    entries
-        .iter()
-        .map(|entry| {
+        .and_then(|end| source.get(..end))
+        .unwrap_or(source);
+    let mut records = Vec::with_capacity(entries.len());
+    for some in entries.chunks(AT_ONCE) {
+        for entry in some {
             let name = display_name(entry.name);
-            record(bytes, entry, name.clone()).map_err(|e| e.in_record(name))
-        })
-        .collect()
+            records
+                .push(record(source, bytes, entry, name).map_err(|(name, e)| e.in_record(name))?);
+        }
+        // as a rule they lie in the order of the directory: what lies between is theirs, too
+        let places = || records[records.len() - some.len()..].iter();
+        let first = places().map(|record| record.header_at).min();
+        let last = places().map(|record| record.data_at).max();
+        let span = first.zip(last).and_then(|(first, last)| {
+            bytes.get(usize::try_from(first).ok()?..usize::try_from(last).ok()?)
+        });
+        source.release(span.unwrap_or_default());
+    }
+    Ok(records)
 }
 
 /// UTF-8 as every writer of checkpoints has it, else escaped.
@@ -61,7 +79,28 @@ pub(super) fn display_name(name: &[u8]) -> String {
     }
 }
 
-fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
+fn record(
+    source: &ByteSource,
+    bytes: &[u8],
+    entry: &Central<'_>,
+    name: String,
+) -> std::result::Result<Record, (String, Error)> {
+    match place(source, bytes, entry) {
+        Ok((data_at, method)) => Ok(Record {
+            name,
+            header_at: entry.header_at,
+            data_at,
+            len: entry.len,
+            stored_len: entry.stored_len,
+            crc32: entry.crc32,
+            method,
+        }),
+        Err(error) => Err((name, error)),
+    }
+}
+
+/// Where the data of `entry` lies, and how it is kept.
+fn place(source: &ByteSource, bytes: &[u8], entry: &Central<'_>) -> Result<(u64, Method)> {
     if entry.name.contains(&0) {
         return Err(Error::malformed(
             "its name holds a NUL byte, at which some programs end it and others do not",
@@ -72,7 +111,7 @@ fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
             .with_hint("unpack the zip with its password and zip it again"));
     }
     let method = method(entry.method)?;
-    let data_at = check_local(bytes, entry)?;
+    let data_at = check_local(source, bytes, entry)?;
     let end = data_at.checked_add(entry.stored_len);
     if end.is_none_or(|end| end > bytes.len() as u64) {
         return Err(Error::malformed(format!(
@@ -89,15 +128,7 @@ fn record(bytes: &[u8], entry: &Central<'_>, name: String) -> Result<Record> {
             method.name()
         )));
     }
-    Ok(Record {
-        name,
-        header_at: entry.header_at,
-        data_at,
-        len: entry.len,
-        stored_len: entry.stored_len,
-        crc32: entry.crc32,
-        method,
-    })
+    Ok((data_at, method))
 }
 
 /// Whether `len` bytes can be kept in `stored_len`.
@@ -180,8 +211,16 @@ pub(super) fn read_local(bytes: &[u8], at: u64) -> Result<Local<'_>> {
 }
 
 /// Checks the local header of `entry`; returns where the data begins.
-fn check_local(bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
-    let local = local_of(bytes, entry)?;
+fn check_local(source: &ByteSource, bytes: &[u8], entry: &Central<'_>) -> Result<u64> {
+    // most headers are short: read alone, not with the pages around; what is wrong is told by the map
+    let mut header = [0; HEADER];
+    let at = usize::try_from(entry.header_at).unwrap_or(usize::MAX);
+    let read = source.peek(at, &mut header).unwrap_or(0);
+    let room = bytes.len().saturating_sub(at);
+    let local = match read_local(&header[..read.min(room)], entry.header_at) {
+        Ok(local) => local,
+        Err(_) => local_of(bytes, entry)?,
+    };
     match disagreements(&local, entry).into_iter().next() {
         Some(message) => Err(Error::malformed(message)),
         None => Ok(local.data_at),

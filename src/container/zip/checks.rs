@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Member, Method};
+use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,7 +37,12 @@ impl Checks {
     }
 
     /// Length and CRC of a member's bytes, inflated.
-    pub(super) fn of(&self, member: &Member, file: &[u8], limits: &Limits) -> Result<(u64, u32)> {
+    pub(super) fn of(
+        &self,
+        member: &Member,
+        file: &ByteSource,
+        limits: &Limits,
+    ) -> Result<(u64, u32)> {
         // one at a time: the second who asks finds the answer
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let record = &member.record;

@@ -26,7 +26,32 @@ pub struct Operands<'a, R = f32> {
 pub struct Unrolled<'a> {
     geometry: &'a Geometry,
     recipe: &'a Recipe,
-    taps: Vec<Tap>,
+    taps: Vec<Place>,
+}
+
+/// Where a tap's operands lie.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Of the input value: from the group's first channel to this one.
+    plane: usize,
+    /// Of the weight, from the filter's first one.
+    weight: usize,
+    /// Row and column of the kernel: an index into the window of an output pixel.
+    window: usize,
+    /// Whether there is such a channel.
+    is_real: bool,
+}
+
+impl Place {
+    fn of(g: &Geometry, tap: Tap) -> Self {
+        let window = tap.row * g.kernel[1] + tap.column;
+        Self {
+            plane: tap.channel * g.input[0] * g.input[1],
+            weight: tap.channel * g.kernel[0] * g.kernel[1] + window,
+            window,
+            is_real: tap.channel < g.group_in(),
+        }
+    }
 }
 
 /// One product on the way to an output element: input value (+0 in the padding) and weight.
@@ -38,8 +63,27 @@ impl<'a> Unrolled<'a> {
         Self {
             geometry,
             recipe,
-            taps: recipe.walk.taps(geometry),
+            taps: recipe
+                .walk
+                .taps(geometry)
+                .into_iter()
+                .map(|tap| Place::of(geometry, tap))
+                .collect(),
         }
+    }
+
+    /// For each row and column of the kernel, where in a channel of the input an output pixel reads; `None` in the padding.
+    fn window(&self, pixel: usize) -> Vec<Option<usize>> {
+        let g = self.geometry;
+        let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
+        let columns = (0..g.kernel[1]).map(|kw| g.input_at(1, ow, kw));
+        let columns: Vec<Option<usize>> = columns.collect();
+        (0..g.kernel[0])
+            .flat_map(|kh| {
+                let row = g.input_at(0, oh, kh).map(|y| y * g.input[1]);
+                columns.iter().map(move |x| Some(row? + (*x)?))
+            })
+            .collect()
     }
 
     /// The output element (image, channel, pixel = oh*OW + ow). `products` is scratch, kept to save allocations.
@@ -53,6 +97,7 @@ impl<'a> Unrolled<'a> {
             unrolled: self,
             operands,
             at,
+            window: self.window(at[2]),
             taps: &self.taps,
             products,
             met: 0,
@@ -63,37 +108,23 @@ impl<'a> Unrolled<'a> {
     fn products<R: Real>(
         &self,
         operands: &Operands<'_, R>,
-        [image, channel, pixel]: [usize; 3],
-        taps: &[Tap],
+        [image, channel, _]: [usize; 3],
+        window: &[Option<usize>],
+        taps: &[Place],
         out: &mut Vec<Product<R>>,
     ) {
         let g = self.geometry;
-        let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
-        let first_channel = channel / g.group_out() * g.group_in();
-        let [h, w] = g.input;
+        let first_channel = image * g.in_channels + channel / g.group_out() * g.group_in();
+        let input = &operands.input[first_channel * g.input[0] * g.input[1]..];
+        let weights = &operands.weight[channel * g.taps()..];
         out.clear();
         for tap in taps {
-            let at = g
-                .input_at(0, oh, tap.row)
-                .zip(g.input_at(1, ow, tap.column));
-            if at.is_none() && self.recipe.padding != PaddingTaps::Zero {
-                continue;
+            match window[tap.window] {
+                None if self.recipe.padding != PaddingTaps::Zero => {}
+                _ if !tap.is_real => out.push((R::ZERO, R::ZERO)),
+                Some(at) => out.push((input[tap.plane + at], weights[tap.weight])),
+                None => out.push((R::ZERO, weights[tap.weight])),
             }
-            if tap.channel >= g.group_in() {
-                out.push((R::ZERO, R::ZERO));
-                continue;
-            }
-            let weight = ((channel * g.group_in() + tap.channel) * g.kernel[0] + tap.row)
-                * g.kernel[1]
-                + tap.column;
-            let x = match at {
-                Some((y, x)) => {
-                    let plane = image * g.in_channels + first_channel + tap.channel;
-                    operands.input[(plane * h + y) * w + x]
-                }
-                None => R::ZERO,
-            };
-            out.push((x, operands.weight[weight]));
         }
     }
 }
@@ -104,8 +135,10 @@ struct Element<'a, R> {
     operands: &'a Operands<'a, R>,
     /// Image, channel, pixel.
     at: [usize; 3],
+    /// Where in a channel of the input it reads.
+    window: Vec<Option<usize>>,
     /// Those not yet met.
-    taps: &'a [Tap],
+    taps: &'a [Place],
     products: &'a mut Vec<Product<R>>,
     /// How many products have been met.
     met: usize,
@@ -155,8 +188,13 @@ impl<R: Real> Element<'_, R> {
                 } => {
                     let (these, rest) = self.taps.split_at(*len);
                     self.taps = rest;
-                    self.unrolled
-                        .products(self.operands, self.at, these, self.products);
+                    self.unrolled.products(
+                        self.operands,
+                        self.at,
+                        &self.window,
+                        these,
+                        self.products,
+                    );
                     let met = self.met;
                     self.met += self.products.len();
                     total = if *fresh {

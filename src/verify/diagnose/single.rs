@@ -55,8 +55,11 @@ pub(super) fn few<R: Tiled>(scene: &Scene<'_, R>, different: &Different) -> Opti
     for (suspects, affected) in suspects(scene, different) {
         let points = points_of(scene, different, &affected);
         let ranked = ranked(scene, &suspects, &points);
+        let mut altered = Altered::default();
         let proofs = ranked.iter();
-        found.extend(proofs.filter_map(|&s| flipped(scene, different, s, &points, &affected)));
+        found.extend(
+            proofs.filter_map(|&s| flipped(scene, different, s, &points, &affected, &mut altered)),
+        );
     }
     let several = found.len();
     let mut first = found.into_iter().next()?;
@@ -240,8 +243,9 @@ fn fit<R: Tiled>(
 ) -> Option<Finding> {
     let points = points_of(scene, different, affected);
     let ranked = ranked(scene, suspects, &points);
+    let mut altered = Altered::default();
     for &suspect in &ranked {
-        if let Some(finding) = flipped(scene, different, suspect, &points, affected) {
+        if let Some(finding) = flipped(scene, different, suspect, &points, affected, &mut altered) {
             return Some(finding);
         }
     }
@@ -295,6 +299,7 @@ fn flipped<R: Tiled>(
     suspect: Suspect,
     points: &[Point],
     affected: &[usize],
+    altered: &mut Altered<R>,
 ) -> Option<Finding> {
     let dtype = scene.problem.dtype;
     let old = value(scene, suspect);
@@ -315,7 +320,7 @@ fn flipped<R: Tiled>(
             };
             (p.saved - value).abs() <= 2.0 * tolerance(dtype, taps, sum)
         });
-        if fits && proves(scene, different, suspect, new, affected) {
+        if fits && proves(scene, different, suspect, new, affected, altered) {
             return Some(named(scene, suspect, new, Some(bit)));
         }
     }
@@ -330,6 +335,39 @@ fn largest(dtype: FloatType) -> f64 {
     }
 }
 
+/// Copies of the operands in which one number at a time is another: large, so each is made once, where it is needed.
+struct Altered<R> {
+    input: Option<Vec<R>>,
+    weight: Option<Vec<R>>,
+    bias: Option<Vec<R>>,
+}
+
+impl<R> Default for Altered<R> {
+    fn default() -> Self {
+        Self {
+            input: None,
+            weight: None,
+            bias: None,
+        }
+    }
+}
+
+impl<R: Tiled> Altered<R> {
+    /// The copy that holds the suspect, and where.
+    fn copy_of(
+        &mut self,
+        operands: &Operands<'_, R>,
+        suspect: Suspect,
+    ) -> Option<(&mut Vec<R>, usize)> {
+        let (copy, from, at) = match suspect {
+            Suspect::Weight(flat) => (&mut self.weight, operands.weight, flat),
+            Suspect::Input(flat) => (&mut self.input, operands.input, flat),
+            Suspect::Bias(filter) => (&mut self.bias, operands.bias?, filter),
+        };
+        Some((copy.get_or_insert_with(|| from.to_vec()), at))
+    }
+}
+
 /// Whether all elements that read the suspect come out with the new number, and so every difference is explained.
 fn proves<R: Tiled>(
     scene: &Scene<'_, R>,
@@ -337,24 +375,32 @@ fn proves<R: Tiled>(
     suspect: Suspect,
     new: R,
     affected: &[usize],
+    altered: &mut Altered<R>,
 ) -> bool {
-    let operands = scene.problem.operands;
-    let (mut input, mut weight) = (None, None);
-    let mut bias = None;
-    match suspect {
-        Suspect::Weight(flat) => weight.insert(operands.weight.to_vec())[flat] = new,
-        Suspect::Input(flat) => input.insert(operands.input.to_vec())[flat] = new,
-        Suspect::Bias(filter) => {
-            let Some(old) = operands.bias else {
-                return false;
-            };
-            bias.insert(old.to_vec())[filter] = new;
-        }
+    let saved = scene.problem.operands;
+    let Some((copy, at)) = altered.copy_of(&saved, suspect) else {
+        return false;
+    };
+    let old = std::mem::replace(&mut copy[at], new);
+    let proved = explains(scene, different, affected, altered);
+    if let Some((copy, at)) = altered.copy_of(&saved, suspect) {
+        copy[at] = old;
     }
+    proved
+}
+
+/// Whether every difference is explained by the altered operands.
+fn explains<R: Tiled>(
+    scene: &Scene<'_, R>,
+    different: &Different,
+    affected: &[usize],
+    altered: &Altered<R>,
+) -> bool {
+    let saved = scene.problem.operands;
     let operands = Operands {
-        input: input.as_deref().unwrap_or(operands.input),
-        weight: weight.as_deref().unwrap_or(operands.weight),
-        bias: bias.as_deref().or(operands.bias),
+        input: altered.input.as_deref().unwrap_or(saved.input),
+        weight: altered.weight.as_deref().unwrap_or(saved.weight),
+        bias: altered.bias.as_deref().or(saved.bias),
     };
     let plan = scene.order.plan(scene.geometry());
     let mut flats = spread(&different.flats, PROVE);

@@ -10,8 +10,12 @@
 //! 4. the neighbours of all of them, spelled out as `custom/...`: every sequence of the loops, channel blocks, partial
 //!    sums, lanes, fused or not, bias here or there, padding multiplied or not.
 //!
+//! Many of them give an element the same recipe, which is followed once for all of them.
+//!
 //! The last stage is a product of choices and large, so it is not tried order by order: the products of one element
 //! are gathered once per walk, and partial sums are shared by all orders that have them.
+
+use std::collections::HashMap;
 
 use rayon::prelude::*;
 
@@ -20,7 +24,9 @@ use crate::execute::Geometry;
 use crate::execute::Order;
 use crate::execute::Real;
 use crate::execute::nnpack;
+use crate::execute::order::Recipe;
 use crate::execute::order::interpret::Operands;
+use crate::execute::order::interpret::Product;
 use crate::execute::order::interpret::Unrolled;
 use crate::execute::order::table;
 use crate::verify::compare::same;
@@ -107,6 +113,20 @@ pub struct Candidates {
     pub tried: usize,
 }
 
+/// The recipes of a plan, and which of them elements have.
+struct Recipes {
+    recipes: Vec<Recipe>,
+    of_elements: Vec<Option<usize>>,
+}
+
+impl Recipes {
+    /// Number of each element, with its recipe.
+    fn of_elements(&self) -> impl Iterator<Item = (usize, &Recipe)> {
+        let numbered = self.of_elements.iter().enumerate();
+        numbered.filter_map(|(number, recipe)| Some((number, self.recipes.get((*recipe)?)?)))
+    }
+}
+
 /// A search that goes on from stage to stage.
 #[derive(Debug)]
 pub struct Search<'a, R> {
@@ -177,18 +197,16 @@ impl<'a, R: Real> Search<'a, R> {
 
     fn try_all(&self, orders: &[Order]) -> Candidates {
         let first = &self.sample[..FIRST.min(self.sample.len())];
-        let mut scored: Vec<(usize, Order)> = orders
-            .par_iter()
-            .map(|&order| (self.agreeing(order, first), order))
-            .collect();
+        let agreeing = self.agreeing_of_each(orders, first);
+        let mut scored: Vec<(usize, Order)> =
+            agreeing.into_iter().zip(orders.iter().copied()).collect();
         // stable: the likeliest first among equals
         scored.sort_by_key(|(agreeing, _)| std::cmp::Reverse(*agreeing));
         let all = scored.iter().take_while(|(n, _)| *n == first.len()).count();
         scored.truncate(CLOSE.max(all));
-        let scored: Vec<(usize, Order)> = scored
-            .into_par_iter()
-            .map(|(_, order)| (self.agreeing(order, &self.sample), order))
-            .collect();
+        let close: Vec<Order> = scored.into_iter().map(|(_, order)| order).collect();
+        let agreeing = self.agreeing_of_each(&close, &self.sample);
+        let scored = agreeing.into_iter().zip(close).collect();
         Candidates {
             tried: orders.len(),
             ..self.judged(scored)
@@ -212,6 +230,67 @@ impl<'a, R: Real> Search<'a, R> {
         }
     }
 
+    /// How many of the elements each order reproduces. Orders that differ elsewhere often have the same recipe for an
+    /// element (another number of threads, a larger cache): it is followed once.
+    fn agreeing_of_each(&self, orders: &[Order], elements: &[usize]) -> Vec<usize> {
+        let recipes = orders
+            .par_iter()
+            .map(|&order| self.recipes(order, elements));
+        let recipes: Vec<Option<Recipes>> = recipes.collect();
+        let mut wanted: HashMap<&Recipe, Vec<bool>> = HashMap::new();
+        for order in recipes.iter().flatten() {
+            for (number, recipe) in order.of_elements() {
+                let elements = wanted
+                    .entry(recipe)
+                    .or_insert_with(|| vec![false; elements.len()]);
+                elements[number] = true;
+            }
+        }
+        let followed = wanted.into_par_iter().map(|(recipe, wanted)| {
+            let unrolled = Unrolled::new(self.problem.geometry, recipe);
+            let mut scratch = Vec::new();
+            let agrees = |(&flat, wanted): (&usize, bool)| {
+                wanted && self.agrees(&unrolled, flat, &mut scratch)
+            };
+            let agreeing: Vec<bool> = elements.iter().zip(wanted).map(agrees).collect();
+            (recipe, agreeing)
+        });
+        let followed: HashMap<&Recipe, Vec<bool>> = followed.collect();
+        let count = |(order, recipes): (&Order, &Option<Recipes>)| match recipes {
+            None => self.agreeing(*order, elements),
+            Some(recipes) => recipes
+                .of_elements()
+                .filter(|(number, recipe)| followed.get(recipe).is_some_and(|a| a[*number]))
+                .count(),
+        };
+        orders.par_iter().zip(&recipes).map(count).collect()
+    }
+
+    /// The recipes that `order` has for the elements; `None` where it is not executed from recipes.
+    fn recipes(&self, order: Order, elements: &[usize]) -> Option<Recipes> {
+        let plan = order.plan(self.problem.geometry);
+        if plan.nnpack.is_some() {
+            return None;
+        }
+        let of = |&flat: &usize| {
+            let [image, channel, pixel] = self.problem.place(flat);
+            Some(plan.region_at(image, channel, pixel)?.recipe)
+        };
+        let of_elements = elements.iter().map(of).collect();
+        Some(Recipes {
+            recipes: plan.recipes,
+            of_elements,
+        })
+    }
+
+    fn agrees(&self, recipe: &Unrolled<'_>, flat: usize, scratch: &mut Vec<Product<R>>) -> bool {
+        let actual = recipe.element(&self.problem.operands, self.problem.place(flat), scratch);
+        same(
+            self.problem.expected[flat],
+            actual.rounded(self.problem.dtype),
+        )
+    }
+
     /// How many of the elements `order` reproduces.
     fn agreeing(&self, order: Order, elements: &[usize]) -> usize {
         let g = self.problem.geometry;
@@ -233,11 +312,7 @@ impl<'a, R: Real> Search<'a, R> {
             plan.region_at(at[0], at[1], at[2]).is_some_and(|region| {
                 let recipe = unrolled[region.recipe]
                     .get_or_insert_with(|| Unrolled::new(g, &plan.recipes[region.recipe]));
-                let actual = recipe.element(&self.problem.operands, at, &mut scratch);
-                same(
-                    self.problem.expected[flat],
-                    actual.rounded(self.problem.dtype),
-                )
+                self.agrees(recipe, flat, &mut scratch)
             })
         };
         elements.iter().filter(agrees).count()
@@ -271,11 +346,10 @@ impl<'a, R: Real> Search<'a, R> {
         let all = elements.len();
         let fitting = scored.iter().take_while(|(n, _)| *n == all).count();
         scored.truncate(CLOSE.max(fitting.min(4 * CLOSE)));
-        let scored: Vec<(usize, Order)> = scored
-            .into_par_iter()
-            .filter(|(_, order)| !self.seen.contains(order))
-            .map(|(_, order)| (self.agreeing(order, &self.sample), order))
-            .collect();
+        let close = scored.into_iter().map(|(_, order)| order);
+        let close: Vec<Order> = close.filter(|order| !self.seen.contains(order)).collect();
+        let agreeing = self.agreeing_of_each(&close, &self.sample);
+        let scored = agreeing.into_iter().zip(close).collect();
         Candidates {
             tried: count,
             ..self.judged(scored)
@@ -397,6 +471,43 @@ mod tests {
                 (name, stage + 1),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn recipes_that_orders_share_are_followed_once_and_count_for_each() {
+        let weight = [6, 40, 3, 3];
+        let arguments = Arguments {
+            padding: Padding::Sizes([1, 1]),
+            ..Arguments::default()
+        };
+        let g = conv2d::resolve([1, 40, 7, 6], weight, None, &arguments).unwrap();
+        let (input, weights) = (values(3, 40 * 42), values(4, g.out_channels * g.taps()));
+        let operands = Operands {
+            input: &input,
+            weight: &weights,
+            bias: None,
+        };
+        let order: Order = "mkl-slow2d/kb192-t1".parse().unwrap();
+        let expected = kernel::run(&operands, &g, &order.plan(&g), Kernel::Fast);
+        let problem = Problem {
+            operands,
+            geometry: &g,
+            dtype: FloatType::Float32,
+            expected: &expected,
+        };
+        let search = Search::new(problem, Vec::new(), &[]);
+        let elements = &search.sample[..24];
+        let mut orders = table::search_space(&g, FloatType::Float32);
+        orders.extend(
+            relatives::all(&g, FloatType::Float32)
+                .into_iter()
+                .step_by(7),
+        );
+        let together = search.agreeing_of_each(&orders, elements);
+        assert!(together.contains(&24) && together.iter().any(|&n| n < 12));
+        for (order, n) in orders.into_iter().zip(together) {
+            assert_eq!(search.agreeing(order, elements), n, "{order}");
         }
     }
 

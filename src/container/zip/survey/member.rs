@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use crate::bytes::ByteSource;
 use crate::container::zip::{Method, Record};
 use crate::error::{Error, Result};
 
@@ -71,11 +72,13 @@ impl Member {
     /// # Errors
     ///
     /// As [`Member::content`].
-    pub fn checksum(&self, file: &[u8], limit: u64) -> Result<(u64, u32)> {
+    pub fn checksum(&self, file: &ByteSource, limit: u64) -> Result<(u64, u32)> {
         let kept = self.kept(file);
         if !self.readable || self.record.method == Method::Stored {
             let bytes = self.content(file, 0)?;
-            return Ok((bytes.len() as u64, crc32fast::hash(&bytes)));
+            let mut hasher = crc32fast::Hasher::new();
+            file.pieces(&bytes, |piece| hasher.update(piece));
+            return Ok((bytes.len() as u64, hasher.finalize()));
         }
         let mut inflater = flate2::read::DeflateDecoder::new(kept);
         let mut hasher = crc32fast::Hasher::new();
