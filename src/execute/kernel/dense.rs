@@ -17,14 +17,15 @@ use super::program::Single;
 use super::tile;
 use super::vector::Apart;
 use super::vector::Simd;
+use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::kernel::Tiled;
 
-/// Bytes.
-const CACHE_LINE: usize = 64;
-
 /// Lanes of the widest tile.
 pub(super) const MOST_LANES: usize = 32;
+
+/// Blocks of output channels that do not make up for gathering.
+const FEW_BLOCKS: usize = 4;
 
 /// What tasks leave behind for the next one.
 #[derive(Debug, Default)]
@@ -56,6 +57,11 @@ struct Run {
     place: usize,
 }
 
+/// Whether an input value meets several taps.
+fn reads_again(g: &Geometry) -> bool {
+    g.kernel != [1, 1]
+}
+
 /// Pixels in tiles of these widths, the widest first.
 fn parts<R: Tiled>(
     layer: &Layer<'_, R>,
@@ -67,7 +73,13 @@ fn parts<R: Tiled>(
     let in_line = layer.padded.pixel(g, 1, 0) == g.output[1];
     let mut pixel = pixels.start;
     while pixel < pixels.end {
-        let rest = pixels.end - pixel;
+        // long rows that are read in place, several times, are cut into tiles of their own
+        let row_end = pixel + g.output[1] - pixel % g.output[1];
+        let apart = !in_line && reads_again(g) && g.output[1] >= widths[0];
+        let rest = match apart {
+            true => pixels.end.min(row_end) - pixel,
+            false => pixels.end - pixel,
+        };
         let fits = widths.into_iter().find(|&lanes| lanes <= rest);
         let lanes = fits.unwrap_or(widths[2]);
         let end = pixel + rest.min(lanes);
@@ -123,17 +135,29 @@ pub(super) fn run<
     let packed = layer.packed(rect);
     for (index, segment) in program.segments.iter().enumerate() {
         let taps = segment.taps.clone();
-        let needed = lanes * taps.len() + 2 * MOST_LANES;
+        let needed = lanes * taps.len() + MOST_LANES;
         if scratch.panels.len() < needed {
             scratch.panels.resize(needed, R::ZERO);
         }
-        // vectors within cache lines
-        let aligned = scratch.panels.as_ptr().align_offset(CACHE_LINE);
-        let panels = &mut scratch.panels[aligned.min(MOST_LANES)..];
+        let panels = &mut scratch.panels[..];
         scratch.spare.resize(C * MOST_LANES, R::ZERO);
         let offsets = &program.offsets[taps.clone()];
+        // one run is read in place where gathering it would cost more than it spares
+        let few = rect.channels.len() <= FEW_BLOCKS * C;
+        let last = offsets.iter().max().map_or(0, |&last| last as usize);
+        let in_place = |part: &Part| match &runs[part.runs.clone()] {
+            [run] if segment.single.is_some() && (few || reads_again(layer.g)) => {
+                let input = &input[run.place..];
+                (last + part.lanes <= input.len()).then_some(input)
+            }
+            _ => None,
+        };
         let mut at = 0;
         for part in &parts {
+            if in_place(part).is_some() {
+                at += part.lanes * taps.len();
+                continue;
+            }
             let panel = &mut panels[at..];
             let gathering = Gathering {
                 offsets,
@@ -161,7 +185,7 @@ pub(super) fn run<
             single: segment.single,
             resumes: index > 0,
             start: taps.start,
-            taps: taps.len(),
+            offsets,
             weights,
             stride,
             first,
@@ -172,13 +196,21 @@ pub(super) fn run<
             let panel = &panels[at..at + part.lanes * taps.len()];
             let (rows, pixels) = (&mut task.rows[..], &part.pixels);
             let spare = &mut scratch.spare[..];
+            let in_place = in_place(part);
             macro_rules! apart {
                 ($simd:ident $kind:ident $vectors:tt) => {
-                    match segment.single {
-                        Some(_) => $simd.apart(TileWork::<R, $kind, $vectors, C, true, FUSED>(
-                            &work, $simd, panel, rows, pixels, spare,
-                        )),
-                        None => $simd.apart(TileWork::<R, $kind, $vectors, C, false, FUSED>(
+                    match (in_place, segment.single) {
+                        (Some(input), _) => {
+                            $simd.apart(TileWork::<R, $kind, $vectors, C, true, true, FUSED>(
+                                &work, $simd, input, rows, pixels, spare,
+                            ))
+                        }
+                        (_, Some(_)) => {
+                            $simd.apart(TileWork::<R, $kind, $vectors, C, false, true, FUSED>(
+                                &work, $simd, panel, rows, pixels, spare,
+                            ))
+                        }
+                        _ => $simd.apart(TileWork::<R, $kind, $vectors, C, false, false, FUSED>(
                             &work, $simd, panel, rows, pixels, spare,
                         )),
                     }
@@ -234,7 +266,8 @@ struct Work<'a, R> {
     resumes: bool,
     /// First tap.
     start: usize,
-    taps: usize,
+    /// Of the taps.
+    offsets: &'a [u32],
     /// Blocks of weights, `stride` from one to the next, in each the segment's from `first` on.
     weights: &'a [R],
     stride: usize,
@@ -246,7 +279,14 @@ struct Work<'a, R> {
 impl<R: Real> Work<'_, R> {
     /// A tile's pixels in every channel.
     #[inline(always)]
-    fn tile<I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>(
+    fn tile<
+        I: Simd<R>,
+        const W: usize,
+        const C: usize,
+        const IN_PLACE: bool,
+        const SINGLE: bool,
+        const FUSED: bool,
+    >(
         &self,
         simd: I,
         inputs: &[R],
@@ -256,15 +296,17 @@ impl<R: Real> Work<'_, R> {
     ) {
         let lanes = W * I::LANES;
         for (block, rows) in rows.chunks_mut(C).enumerate() {
-            let weights = &self.weights[block * self.stride + self.first..][..self.taps * C];
+            let weights =
+                &self.weights[block * self.stride + self.first..][..self.offsets.len() * C];
             let mut bias = [R::ZERO; C];
             if let Some(all) = self.bias {
                 bias[..rows.len()].copy_from_slice(&all[block * C..][..rows.len()]);
             }
-            let dense = tile::Dense::<R, I, C, FUSED> {
+            let dense = tile::Dense::<R, I, C, IN_PLACE, FUSED> {
                 simd,
                 start: self.start,
                 inputs,
+                offsets: self.offsets,
                 weights: weights.as_chunks::<C>().0,
                 bias: &bias,
             };
@@ -283,7 +325,7 @@ impl<R: Real> Work<'_, R> {
                     .or_else(|| spares.next())
                     .unwrap_or_default()
             });
-            self.totals::<I, W, C, SINGLE, FUSED>(simd, &mut totals, &dense);
+            self.totals::<I, W, C, IN_PLACE, SINGLE, FUSED>(simd, &mut totals, &dense);
             if !full {
                 for (row, spare) in rows.iter_mut().zip(spare.chunks_exact(lanes)) {
                     row[pixels.clone()].copy_from_slice(&spare[..pixels.len()]);
@@ -293,11 +335,18 @@ impl<R: Real> Work<'_, R> {
     }
 
     #[inline(always)]
-    fn totals<I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>(
+    fn totals<
+        I: Simd<R>,
+        const W: usize,
+        const C: usize,
+        const IN_PLACE: bool,
+        const SINGLE: bool,
+        const FUSED: bool,
+    >(
         &self,
         simd: I,
         rows: &mut [&mut [R]; C],
-        dense: &tile::Dense<'_, R, I, C, FUSED>,
+        dense: &tile::Dense<'_, R, I, C, IN_PLACE, FUSED>,
     ) {
         let acc = match self.single {
             Some(ops) if SINGLE => tile::single::<R, I, W, C>(simd, ops, rows, dense),
@@ -327,6 +376,7 @@ struct TileWork<
     I,
     const W: usize,
     const C: usize,
+    const IN_PLACE: bool,
     const SINGLE: bool,
     const FUSED: bool,
 >(
@@ -338,12 +388,19 @@ struct TileWork<
     &'t mut [R],
 );
 
-impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const SINGLE: bool, const FUSED: bool>
-    Apart for TileWork<'_, '_, '_, R, I, W, C, SINGLE, FUSED>
+impl<
+    R: Real,
+    I: Simd<R>,
+    const W: usize,
+    const C: usize,
+    const IN_PLACE: bool,
+    const SINGLE: bool,
+    const FUSED: bool,
+> Apart for TileWork<'_, '_, '_, R, I, W, C, IN_PLACE, SINGLE, FUSED>
 {
     #[inline(always)]
     fn run(self) {
         let Self(work, simd, inputs, rows, pixels, spare) = self;
-        work.tile::<I, W, C, SINGLE, FUSED>(simd, inputs, rows, pixels, spare);
+        work.tile::<I, W, C, IN_PLACE, SINGLE, FUSED>(simd, inputs, rows, pixels, spare);
     }
 }

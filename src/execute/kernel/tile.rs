@@ -183,18 +183,21 @@ pub(super) fn store<R: Real, I: Simd<R>, const W: usize>(
     }
 }
 
-/// W vectors of output pixels of C output channels of one group. Inputs (vectors for each tap) and weights of the taps
-/// from `start` on lie one after the other, as the walk meets them.
-pub(super) struct Dense<'a, R, I, const C: usize, const FUSED: bool> {
+/// W vectors of output pixels of C output channels of one group. Weights of the taps from `start` on lie one after the
+/// other, as the walk meets them; and so do their inputs, vectors for each tap, unless they are read where they lie.
+pub(super) struct Dense<'a, R, I, const C: usize, const IN_PLACE: bool, const FUSED: bool> {
     pub(super) simd: I,
     pub(super) start: usize,
+    /// Gathered; or the input from the place of the first pixel on.
     pub(super) inputs: &'a [R],
+    /// Of the taps from `start` on, for inputs that are read where they lie.
+    pub(super) offsets: &'a [u32],
     pub(super) weights: &'a [[R; C]],
     pub(super) bias: &'a [R; C],
 }
 
-impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const FUSED: bool> Chain<I::Vector, W, C>
-    for Dense<'_, R, I, C, FUSED>
+impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const IN_PLACE: bool, const FUSED: bool>
+    Chain<I::Vector, W, C> for Dense<'_, R, I, C, IN_PLACE, FUSED>
 {
     #[inline(always)]
     fn chain(
@@ -207,16 +210,28 @@ impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const FUSED: bool> Cha
             return acc; // wherever that is
         }
         let (simd, lanes) = (self.simd, W * I::LANES);
-        let inputs = &self.inputs[(from - self.start) * lanes..(to - self.start) * lanes];
-        let weights = &self.weights[from - self.start..to - self.start];
-        for (x, w) in inputs.chunks_exact(lanes).zip(weights) {
-            let x: [I::Vector; W] = load(simd, x);
-            for c in 0..C {
-                let w = simd.splat(w[c]);
-                for v in 0..W {
-                    acc[c][v] = step::<R, I, FUSED>(simd, acc[c][v], x[v], w);
+        let taps = from - self.start..to - self.start;
+        let weights = &self.weights[taps.clone()];
+        macro_rules! walk {
+            ($inputs:expr, |$next:ident| $slice:expr) => {
+                for ($next, w) in $inputs.zip(weights) {
+                    let x: [I::Vector; W] = load(simd, $slice);
+                    for c in 0..C {
+                        let w = simd.splat(w[c]);
+                        for v in 0..W {
+                            acc[c][v] = step::<R, I, FUSED>(simd, acc[c][v], x[v], w);
+                        }
+                    }
                 }
-            }
+            };
+        }
+        if IN_PLACE {
+            let inputs = self.inputs;
+            walk!(self.offsets[taps].iter(), |offset| &inputs
+                [*offset as usize..][..lanes]);
+        } else {
+            let inputs = &self.inputs[taps.start * lanes..taps.end * lanes];
+            walk!(inputs.chunks_exact(lanes), |vectors| vectors);
         }
         acc
     }
