@@ -146,10 +146,12 @@ fn files_stay_readable() {
 }
 
 #[test]
-fn unsafe_code_lives_in_three_files() {
+fn unsafe_code_lives_in_few_files() {
     let homes = [
         "src/bytes/source.rs",
         "src/execute/kernel/dispatch.rs",
+        "src/execute/kernel/transpose.rs",
+        "src/execute/kernel/vector.rs",
         "src/execute/nnpack/dispatch.rs",
     ];
     for path in sources(&root()) {

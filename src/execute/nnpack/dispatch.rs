@@ -1,6 +1,6 @@
 //! From ordinary code into code compiled for the processor's vectors.
 //!
-//! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
+//! One of the crate's five files with unsafe: a call into a function with `#[target_feature]` is sound only on a
 //! processor that has the feature, which is asked right before.
 #![allow(unsafe_code)]
 
