@@ -6,16 +6,19 @@
 //! the finished element, which is then a zero or a NaN, because every other total swallows a zero. So such elements
 //! are computed again by the interpreter ([`Program::doubtful`]), and the result is exact.
 
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
+use crate::execute::order::Tap;
 use crate::execute::order::Walk;
 
 /// The input with its padding made real, columns sorted by their remainder modulo the stride, so that neighbouring
 /// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`, N being
-/// as many images as fit.
+/// as many images as fit. Of a volume all slices follow each other, padded as well. Of a transposed convolution there are
+/// `stride - 1` zeros between neighbouring elements, and what is read from it is read with stride 1 and backwards.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Padded {
     /// Elements of one row: stride * ceil(...).
@@ -24,6 +27,8 @@ pub(super) struct Padded {
     phase: usize,
     /// Elements of one channel.
     plane: usize,
+    /// Rows of one slice of a volume; of an image all of them.
+    slice: usize,
 }
 
 /// Elements that a tile may read past the last one it needs.
@@ -36,15 +41,33 @@ impl Padded {
     /// `None` where one image's padding would cost far more memory than the image and its output: such layers, which
     /// read next to nothing but zeros, are the interpreter's.
     pub(super) fn new(g: &Geometry) -> Option<Self> {
-        let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
-        let phase = size(1)?.div_ceil(g.stride[1]);
-        let row = phase.checked_mul(g.stride[1])?;
-        let plane = row.checked_mul(size(0)?)?;
+        let around = |size: usize, padding: usize| padding.checked_mul(2)?.checked_add(size);
+        let depth = g.depth();
+        let [rows, columns, stride] = match g.addressing {
+            Addressing::Images | Addressing::Volumes { .. } => {
+                let rows = g.input[0] / depth.input.max(1);
+                let columns = around(g.input[1], g.padding[1])?;
+                [around(rows, g.padding[0])?, columns, g.stride[1]]
+            }
+            Addressing::Transposed => {
+                let size = |axis: usize| g.output[axis].checked_add(last_tap(g, axis));
+                [size(0)?, size(1)?, 1]
+            }
+        };
+        let phase = columns.div_ceil(stride);
+        let row = phase.checked_mul(stride)?;
+        let slices = around(depth.input, depth.padding)?;
+        let plane = row.checked_mul(rows.checked_mul(slices)?)?;
         let elements = plane.checked_mul(g.in_channels)?;
         let input = g.in_channels * g.input[0] * g.input[1];
         let output = g.out_channels * g.pixels();
         let affordable = (input + output).saturating_mul(8).max(AFFORDABLE);
-        (elements <= affordable).then_some(Self { row, phase, plane })
+        (elements <= affordable).then_some(Self {
+            row,
+            phase,
+            plane,
+            slice: rows,
+        })
     }
 
     /// How many images are padded at a time.
@@ -64,19 +87,68 @@ impl Padded {
 
     /// What output row `oh`, column `ow` adds to a tap's offset.
     pub(super) fn pixel(&self, g: &Geometry, oh: usize, ow: usize) -> usize {
-        oh * g.stride[0] * self.row + ow
+        let row = match g.addressing {
+            Addressing::Images => oh * g.stride[0],
+            Addressing::Transposed => oh,
+            Addressing::Volumes { depth, .. } => {
+                let [_, rows, _] = g.output_slices();
+                oh / rows * depth.stride * self.slice + oh % rows * g.stride[0]
+            }
+        };
+        row * self.row + ow
+    }
+
+    /// What a tap adds to it.
+    fn tap(&self, g: &Geometry, tap: &Tap) -> usize {
+        let (row, column) = (tap.row * g.dilation[0], tap.column * g.dilation[1]);
+        let within = match g.addressing {
+            Addressing::Images => {
+                row * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+            }
+            Addressing::Transposed => {
+                (last_tap(g, 0) - row) * self.row + last_tap(g, 1) - column
+            }
+            Addressing::Volumes { depth, .. } => {
+                let rows = g.kernel[0] / depth.kernel;
+                let slice = tap.row / rows * depth.dilation;
+                let row = slice * self.slice + tap.row % rows * g.dilation[0];
+                row * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+            }
+        };
+        tap.channel * self.plane + within
     }
 
     /// Fills one channel of the buffer, which holds zeros, from one channel of the input.
     pub(super) fn fill<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
         let width = g.input[1];
+        if g.addressing == Addressing::Transposed {
+            return self.fill_apart(g, from, to);
+        }
+        let depth = g.depth();
+        let rows = (g.input[0] / depth.input.max(1)).max(1);
         for (y, row) in from.chunks_exact(width).enumerate() {
+            let y = (y / rows + depth.padding) * self.slice + y % rows;
             let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
             if g.stride[1] == 1 {
                 out[g.padding[1]..][..width].copy_from_slice(row);
                 continue;
             }
             self.fill_phases(g, row, out);
+        }
+    }
+
+    /// One channel with zeros between its elements; what no output reads is left out.
+    fn fill_apart<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
+        // where the first element lies
+        let first = [0, 1].map(|axis| last_tap(g, axis) - g.padding[axis]);
+        for (y, row) in from.chunks_exact(g.input[1]).enumerate() {
+            let y = y * g.stride[0] + first[0];
+            if y >= self.slice {
+                break;
+            }
+            let out = &mut to[y * self.row..][..self.row];
+            let columns = out.iter_mut().skip(first[1]).step_by(g.stride[1]);
+            columns.zip(row).for_each(|(to, &from)| *to = from);
         }
     }
 
@@ -105,13 +177,19 @@ impl Padded {
 
     /// Whether the input can be read as it is: nothing is put around it, and its columns are in order.
     pub(super) fn is_input(g: &Geometry) -> bool {
-        g.padding == [0, 0] && g.stride[1] == 1
+        !g.may_miss() && g.stride[1] == 1
     }
 
     /// Elements of one channel.
     pub(super) fn plane(&self) -> usize {
         self.plane
     }
+}
+
+/// Of a transposed convolution: how far before an output's own place its last tap may read, in elements and the zeros
+/// between them; no less than the padding, so that the first element has a place.
+fn last_tap(g: &Geometry, axis: usize) -> usize {
+    (g.dilation[axis] * (g.kernel[axis] - 1)).max(g.padding[axis])
 }
 
 /// What happens to the total, in order.
@@ -168,7 +246,7 @@ impl Program {
             weights: Vec::new(),
             ops: Vec::new(),
             fused,
-            skips: recipe.padding != PaddingTaps::Zero && g.padding != [0, 0],
+            skips: recipe.padding != PaddingTaps::Zero && g.may_miss(),
             fills: recipe.walk.channels(g) != g.group_in(),
         };
         program.place_taps(g, padded, &recipe.walk, &mut compiler.real)?;
@@ -192,11 +270,7 @@ impl Program {
             if tap.channel >= g.group_in() {
                 continue;
             }
-            let column = tap.column * g.dilation[1];
-            let offset = tap.channel * padded.plane
-                + tap.row * g.dilation[0] * padded.row
-                + column % g.stride[1] * padded.phase
-                + column / g.stride[1];
+            let offset = padded.tap(g, &tap);
             let weight = (tap.channel * g.kernel[0] + tap.row) * g.kernel[1] + tap.column;
             self.offsets.push(u32::try_from(offset).ok()?);
             self.weights.push(u32::try_from(weight).ok()?);

@@ -281,6 +281,23 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        form: "mkl-linear|mkl-matmul/[f64-]kbB|halvesB|compatible[-cnr]-tT",
+        rule: "one product of the weight and all vectors of the input, total from the bias (mkl-matmul: bias last); 12 features and 4 vectors or more: fused chains over blocks of K; smaller ones, and edges: SSE dot products, two roundings a step, by 16-byte alignment",
+        used: "PyTorch's Linear: mkl-linear; mkl-matmul where the input has more than two axes and is not contiguous",
+        evidence: "as mkl-slow2d",
+        members: &[
+            "mkl-linear/kb192-t1",
+            "mkl-linear/kb192-t2",
+            "mkl-linear/kb192-t4",
+            "mkl-linear/halves384-t1",
+            "mkl-linear/f64-kb256-t1",
+            "mkl-linear/f64-kb256-t2",
+            "mkl-linear/compatible-cnr-t1",
+            "mkl-matmul/kb192-t1",
+            "mkl-matmul/kb192-t2",
+        ],
+    },
+    Family {
         form: "nnpack/l1_Sk",
         rule: "stride 1: no sum over taps. Tiles of 8 x 8 (Winograd F(6x6, 3x3) for 3x3 kernels, else Fourier) or 16 x 16 (Fourier) are transformed, multiplied, summed over the input channels in blocks that fill a level-1 cache of S per thread, and transformed back; the bias enters before that. Other strides: c, kh, kw with padding as +0, a chain from +0 per block (32k: 292 products), each added to the total; bias last. Subnormal numbers are zero",
         used: "PyTorch's NNPACK: mkldnn disabled, 16 images or more, kernels up to 16 wider than the padding, no dilation, AVX2",

@@ -16,6 +16,8 @@ pub enum Backend {
     SlowDilated2d,
     /// NNPACK; only with mkldnn disabled, 16 images or more, on processors with AVX2.
     NnpackSpatial,
+    /// A BLAS, without anything unfolded: a Linear.
+    Addmm,
 }
 
 impl Backend {
@@ -26,6 +28,7 @@ impl Backend {
             Backend::Slow2d => "Slow2d",
             Backend::SlowDilated2d => "SlowDilated2d",
             Backend::NnpackSpatial => "NnpackSpatial",
+            Backend::Addmm => "Addmm",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::execute::FloatType;
 use crate::execute::Geometry;
+use crate::execute::Op;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
 use crate::execute::order::nnpack;
@@ -44,9 +45,11 @@ impl MemoryFormat {
     }
 }
 
-/// A convolution call as the rules see it: not transposed.
+/// A call as the rules see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
+    /// Which layer.
+    pub op: Op,
     /// The sizes.
     pub geometry: Geometry,
     /// How the input lay in memory.
@@ -166,13 +169,6 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         FloatType::Float64 => true,
         _ => return None,
     };
-    let backend = match double {
-        false => {
-            let nnpack_runs = machine.nnpack_l1.is_some();
-            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
-        }
-        true => backend::select_double(g),
-    };
     let blocks = match machine.mkl_blocks {
         mkl::KBlocks::Even(_) if double => mkl::KBlocks::Even(256),
         mkl::KBlocks::Halves(_) if double => return None, // not measured
@@ -189,6 +185,25 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         let library = if double { "mkl dgemm" } else { "mkl sgemm" };
         (library, Order::Mkl(variant))
     };
+    match call.op {
+        Op::Conv2d | Op::Conv1d => {}
+        Op::Linear => {
+            let (implementation, order) = mkl(mkl::Caller::Linear, machine.threads);
+            return Some(Prediction {
+                backend: Backend::Addmm,
+                implementation,
+                order,
+            });
+        }
+        Op::Conv3d | Op::ConvTranspose2d => return None,
+    }
+    let backend = match double {
+        false => {
+            let nnpack_runs = machine.nnpack_l1.is_some();
+            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
+        }
+        true => backend::select_double(g),
+    };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
     let (implementation, order) = match (backend, call.memory_format) {
         (Backend::Mkldnn, _) if machine.rounds_operands => return None,
@@ -203,6 +218,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
+        (Backend::Addmm, _) => return None, // a Linear's
         // channels_last input is copied to NCHW first
         (Backend::NnpackSpatial, _) => {
             let l1_kib = machine.nnpack_l1? >> 10;

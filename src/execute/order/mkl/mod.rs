@@ -48,14 +48,21 @@ pub enum Caller {
     Slow2dNhwc,
     /// SlowDilated2d of channels_last input.
     SlowDilated2dNhwc,
+    /// A Linear (`addmm`): the images are the vectors of its input.
+    Linear,
+    /// The same where PyTorch multiplies first and adds the bias afterwards (`matmul`): an input that is not contiguous
+    /// and has more axes than two.
+    Matmul,
 }
 
 impl Caller {
-    const ALL: [(Caller, &'static str); 4] = [
+    const ALL: [(Caller, &'static str); 6] = [
         (Caller::Slow2d, "mkl-slow2d"),
         (Caller::SlowDilated2d, "mkl-slow-dilated2d"),
         (Caller::Slow2dNhwc, "mkl-slow2d-nhwc"),
         (Caller::SlowDilated2dNhwc, "mkl-slow-dilated2d-nhwc"),
+        (Caller::Linear, "mkl-linear"),
+        (Caller::Matmul, "mkl-matmul"),
     ];
 
     /// The family's name.
@@ -68,12 +75,17 @@ impl Caller {
 
     /// Whether every image has a buffer of its own.
     fn keeps_buffers(self) -> bool {
-        matches!(self, Caller::Slow2d | Caller::Slow2dNhwc)
+        !matches!(self, Caller::SlowDilated2d | Caller::SlowDilated2dNhwc)
     }
 
     /// Whether the product is weight * rows instead of columns * weight.
     fn is_channels_last(self) -> bool {
-        matches!(self, Caller::Slow2dNhwc | Caller::SlowDilated2dNhwc)
+        !matches!(self, Caller::Slow2d | Caller::SlowDilated2d)
+    }
+
+    /// Whether it is one product of all images.
+    fn is_linear(self) -> bool {
+        matches!(self, Caller::Linear | Caller::Matmul)
     }
 }
 
@@ -102,6 +114,20 @@ impl fmt::Display for Variant {
 }
 
 impl Variant {
+    /// The steps of a product, and what comes before and after them.
+    ///
+    /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
+    /// unless it is only to multiply.
+    fn around(&self, product: &Product, steps: Vec<Step>) -> Vec<Step> {
+        let negative = product.is_outer() && self.caller.keeps_buffers();
+        let (before, after) = match self.caller {
+            Caller::Matmul => (None, Some(Step::Bias)),
+            _ => (Some(Step::Bias), None),
+        };
+        let begin = before.into_iter().chain([Step::Begin { negative }]);
+        begin.chain(steps).chain(after).collect()
+    }
+
     /// Reads what `Display` writes: the family, and the words after its slash.
     pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
         let (double, words) = match words {
@@ -123,8 +149,49 @@ impl Variant {
     }
 }
 
+/// One product for all vectors of a Linear's input: the weight times the input, unless there is one output feature only,
+/// for which PyTorch has them the other way round.
+fn linear(g: &Geometry, variant: &Variant) -> Plan {
+    let (features, vectors) = (g.out_channels, g.batch);
+    let swapped = features == 1;
+    let [rows, columns] = if swapped {
+        [vectors, features]
+    } else {
+        [features, vectors]
+    };
+    let product = Product {
+        form: Form::Transposed,
+        blocks: variant.blocks,
+        double: variant.double,
+        cnr: variant.cnr,
+        threads: variant.threads,
+        rows,
+        columns,
+        k: g.taps(),
+        offsets: [0; 3],
+    };
+    let mut plan = Plan::default();
+    for part in product.parts() {
+        let (features, vectors) = if swapped {
+            (part.columns, part.rows)
+        } else {
+            (part.rows, part.columns)
+        };
+        let recipe = Recipe {
+            walk: Walk::CHANNELS_LAST,
+            padding: PaddingTaps::Zero,
+            steps: variant.around(&product, part.steps),
+        };
+        plan.add(vectors, features, 0..1, recipe);
+    }
+    plan
+}
+
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    if variant.caller.is_linear() && g.groups == 1 && g.pixels() == 1 {
+        return linear(g, variant);
+    }
     let mut plan = Plan::default();
     for group in 0..g.groups {
         for image in 0..g.batch {
@@ -183,7 +250,7 @@ impl Layer<'_> {
             true => self.image * k * g.pixels(),
             false => 0,
         };
-        let pointwise = g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == [0, 0];
+        let pointwise = g.is_pointwise();
         // a single image is not unfolded and not copied, the input itself is narrowed to the group; of channels_last
         // input that is only so where channels are all there is
         let narrowed = pointwise && g.batch == 1;
@@ -195,17 +262,12 @@ impl Layer<'_> {
     }
 
     /// Adds a part of the product to the plan.
-    ///
-    /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
-    /// unless it is only to multiply.
     fn add(&self, plan: &mut Plan, product: &Product, part: Part) {
         let (channels, pixels, walk) = if self.variant.caller.is_channels_last() {
             (part.rows, part.columns, Walk::CHANNELS_LAST)
         } else {
             (part.columns, part.rows, Walk::IM2COL)
         };
-        let negative = product.is_outer() && self.variant.caller.keeps_buffers();
-        let start = [Step::Bias, Step::Begin { negative }];
         let first = self.group * self.g.group_out();
         plan.add(
             self.image..self.image + 1,
@@ -214,7 +276,7 @@ impl Layer<'_> {
             Recipe {
                 walk,
                 padding: PaddingTaps::Zero,
-                steps: start.into_iter().chain(part.steps).collect(),
+                steps: self.variant.around(product, part.steps),
             },
         );
     }
