@@ -186,7 +186,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (library, Order::Mkl(variant))
     };
     match call.op {
-        Op::Conv2d | Op::Conv1d => {}
+        Op::Conv2d | Op::Conv1d | Op::Conv3d => {}
         Op::Linear => {
             let (implementation, order) = mkl(mkl::Caller::Linear, machine.threads);
             return Some(Prediction {
@@ -195,7 +195,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
                 order,
             });
         }
-        Op::Conv3d | Op::ConvTranspose2d => return None,
+        Op::ConvTranspose2d => return None,
     }
     let backend = match double {
         false => {
@@ -205,7 +205,14 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         true => backend::select_double(g),
     };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
-    let (implementation, order) = match (backend, call.memory_format) {
+    // ConvolutionMM3d.cpp hands out images in lots of 20
+    let per_volume = if g.batch <= 20 { machine.threads } else { 1 };
+    // a Conv1d's input is made contiguous before it is taken for an image
+    let memory_format = match call.op {
+        Op::Conv1d => MemoryFormat::Contiguous,
+        _ => call.memory_format,
+    };
+    let (implementation, order) = match (backend, memory_format) {
         (Backend::Mkldnn, _) if machine.rounds_operands => return None,
         (Backend::Mkldnn, MemoryFormat::Contiguous) => onednn::contiguous(g, machine)?,
         (Backend::Mkldnn, MemoryFormat::ChannelsLast) => onednn::channels_last(g, machine)?,
@@ -218,7 +225,9 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
-        (Backend::Addmm, _) => return None, // a Linear's
+        (Backend::Slow3d, _) => mkl(mkl::Caller::Slow2d, per_volume),
+        (Backend::SlowDilated3d, _) => mkl(mkl::Caller::SlowDilated2d, machine.threads),
+        (Backend::SlowTranspose2d | Backend::Addmm, _) => return None, // never a convolution's
         // channels_last input is copied to NCHW first
         (Backend::NnpackSpatial, _) => {
             let l1_kib = machine.nnpack_l1? >> 10;

@@ -215,23 +215,33 @@ impl Planner<'_> {
             let rest = thread - in_larger;
             (larger_teams + rest / small, rest % small, small)
         };
+        // volumes are dealt out by whole slices
+        let pixels = match self.layer.volumes {
+            false => even_share(self.layer.images_pixels(), members, member),
+            true => {
+                let slices = even_share(self.layer.images(), members, member);
+                slices.start * self.layer.pixels..slices.end * self.layer.pixels
+            }
+        };
         (
-            even_share(self.layer.images_pixels(), members, member),
+            pixels,
             even_share(self.layer.out_channels, teams, team),
         )
     }
 
-    /// One block; `image_group` counts the groups of all images.
+    /// One block; `image_group` counts the slices of the groups of all images.
     fn add_block(&mut self, image_group: i64, pixels: Range<i64>, channels: Range<i64>) {
         let size = (pixels.end - pixels.start, channels.end - channels.start);
         let cells = match self.cells.remove(&size) {
             Some(cells) => cells,
             None => self.block_cells(size.0, size.1),
         };
-        let image = image_group as usize / self.g.groups;
-        let group = image_group as usize % self.g.groups;
+        let slices = self.layer.slices as usize;
+        let (image_group, slice) = (image_group as usize / slices, image_group as usize % slices);
+        let image = image_group / self.g.groups;
+        let group = image_group % self.g.groups;
         let first_channel = group * self.g.group_out() + channels.start as usize;
-        let first_pixel = pixels.start as usize;
+        let first_pixel = slice * self.layer.pixels as usize + pixels.start as usize;
         let shifted =
             |range: &Range<i64>, by: usize| range.start as usize + by..range.end as usize + by;
         for cell in &cells {
@@ -265,9 +275,9 @@ impl Planner<'_> {
                     k: in_channels * layer.kernel,
                 },
                 transposed: false,
-                lda: if layer.gathers { m } else { layer.pixels },
+                lda: if layer.gathers { m } else { layer.slices * layer.pixels },
                 ldb: layer.products(),
-                ldc: layer.pixels,
+                ldc: layer.slices * layer.pixels,
                 first_tap: first * layer.kernel,
             }
         });
