@@ -76,6 +76,14 @@ fn native(g: &Geometry, nnpack: bool) -> Backend {
     }
 }
 
+/// Whether a transposed convolution's output padding is as large as its stride, which oneDNN is not asked for.
+pub fn has_large_output_padding(g: &Geometry) -> bool {
+    (0..2).any(|axis| {
+        let plain = g.input[axis].saturating_sub(1) * g.stride[axis] + g.extent()[axis];
+        (g.output[axis] + 2 * g.padding[axis]).saturating_sub(plain) >= g.stride[axis]
+    })
+}
+
 fn is_dilated(g: &Geometry) -> bool {
     g.dilation != [1, 1] || g.depth().dilation != 1
 }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::Op;
+use crate::execute::order;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
 use crate::execute::order::nnpack;
@@ -195,7 +196,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
                 order,
             });
         }
-        Op::ConvTranspose2d => return None,
+        Op::ConvTranspose2d => return transposed(call, machine, blocks, double),
     }
     let backend = match double {
         false => {
@@ -225,6 +226,7 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
+        (Backend::Slow3d, _) if g.groups > 1 => slow3d_groups(g, mkl, per_volume),
         (Backend::Slow3d, _) => mkl(mkl::Caller::Slow2d, per_volume),
         (Backend::SlowDilated3d, _) => mkl(mkl::Caller::SlowDilated2d, machine.threads),
         (Backend::SlowTranspose2d | Backend::Addmm, _) => return None, // never a convolution's
@@ -239,6 +241,64 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         backend,
         implementation,
         order,
+    })
+}
+
+/// Slow3d multiplies all groups at once (`baddbmm`), small ones by a plain loop (`bmm_out_or_baddbmm_` in
+/// aten/src/ATen/native/LinearAlgebra.cpp).
+fn slow3d_groups(
+    g: &Geometry,
+    mkl: impl Fn(mkl::Caller, usize) -> onednn::Choice,
+    threads: usize,
+) -> onednn::Choice {
+    const SMALL: usize = 400;
+    let products = g.taps().saturating_mul(g.pixels());
+    if products.saturating_mul(g.group_out()) < SMALL {
+        let order = Order::Sequential {
+            channels_last: false,
+            fused: false,
+            bias_last: true,
+        };
+        return ("native baddbmm", order);
+    }
+    mkl(mkl::Caller::Slow3dGroups, threads)
+}
+
+/// The same for a transposed convolution.
+fn transposed(
+    call: &Call,
+    machine: &Machine,
+    blocks: mkl::KBlocks,
+    double: bool,
+) -> Option<Prediction> {
+    let g = &call.geometry;
+    let selected = backend::select(g, machine.threads, machine.mkldnn, false);
+    if !double && selected == Backend::Mkldnn && !backend::has_large_output_padding(g) {
+        let (implementation, order) = match call.memory_format {
+            _ if machine.rounds_operands => return None,
+            MemoryFormat::Contiguous => onednn::transposed::contiguous(g, machine)?,
+            MemoryFormat::ChannelsLast => return None, // not measured
+        };
+        return Some(Prediction {
+            backend: Backend::Mkldnn,
+            implementation,
+            order,
+        });
+    }
+    if call.memory_format == MemoryFormat::ChannelsLast {
+        return None; // not measured
+    }
+    // several images run in parallel, one thread each
+    let library = mkl::Library {
+        blocks,
+        double,
+        cnr: machine.mkl_cnr,
+        threads: if g.batch == 1 { machine.threads } else { 1 },
+    };
+    Some(Prediction {
+        backend: Backend::SlowTranspose2d,
+        implementation: if double { "mkl dgemm" } else { "mkl sgemm" },
+        order: Order::Transposed(order::transposed::Variant::Mkl(library)),
     })
 }
 

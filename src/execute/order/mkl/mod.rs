@@ -26,6 +26,7 @@ use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::name::number;
+use crate::execute::order::transposed;
 
 mod blocks;
 mod edges;
@@ -48,6 +49,8 @@ pub enum Caller {
     Slow2dNhwc,
     /// SlowDilated2d of channels_last input.
     SlowDilated2dNhwc,
+    /// Slow3d with groups: one unfolded volume for all of them (`baddbmm`).
+    Slow3dGroups,
     /// A Linear (`addmm`): the images are the vectors of its input.
     Linear,
     /// The same where PyTorch multiplies first and adds the bias afterwards (`matmul`): an input that is not contiguous
@@ -56,11 +59,12 @@ pub enum Caller {
 }
 
 impl Caller {
-    const ALL: [(Caller, &'static str); 6] = [
+    const ALL: [(Caller, &'static str); 7] = [
         (Caller::Slow2d, "mkl-slow2d"),
         (Caller::SlowDilated2d, "mkl-slow-dilated2d"),
         (Caller::Slow2dNhwc, "mkl-slow2d-nhwc"),
         (Caller::SlowDilated2dNhwc, "mkl-slow-dilated2d-nhwc"),
+        (Caller::Slow3dGroups, "mkl-slow3d-groups"),
         (Caller::Linear, "mkl-linear"),
         (Caller::Matmul, "mkl-matmul"),
     ];
@@ -80,7 +84,10 @@ impl Caller {
 
     /// Whether the product is weight * rows instead of columns * weight.
     fn is_channels_last(self) -> bool {
-        !matches!(self, Caller::Slow2d | Caller::SlowDilated2d)
+        !matches!(
+            self,
+            Caller::Slow2d | Caller::SlowDilated2d | Caller::Slow3dGroups
+        )
     }
 
     /// Whether it is one product of all images.
@@ -106,10 +113,7 @@ pub struct Variant {
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let double = if self.double { "f64-" } else { "" };
-        let cnr = if self.cnr { "-cnr" } else { "" };
-        let (caller, blocks, threads) = (self.caller.name(), self.blocks, self.threads);
-        write!(f, "{caller}/{double}{blocks}{cnr}-t{threads}")
+        write!(f, "{}/{}", self.caller.name(), self.library())
     }
 }
 
@@ -119,7 +123,8 @@ impl Variant {
     /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
     /// unless it is only to multiply.
     fn around(&self, product: &Product, steps: Vec<Step>) -> Vec<Step> {
-        let negative = product.is_outer() && self.caller.keeps_buffers();
+        let multiplies = self.caller.keeps_buffers() && self.caller != Caller::Slow3dGroups;
+        let negative = product.is_outer() && multiplies;
         let (before, after) = match self.caller {
             Caller::Matmul => (None, Some(Step::Bias)),
             _ => (Some(Step::Bias), None),
@@ -130,6 +135,50 @@ impl Variant {
 
     /// Reads what `Display` writes: the family, and the words after its slash.
     pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
+        let library = Library::parse(words)?;
+        Some(Self {
+            caller: Caller::ALL.iter().find(|(_, name)| *name == family)?.0,
+            blocks: library.blocks,
+            double: library.double,
+            cnr: library.cnr,
+            threads: library.threads,
+        })
+    }
+
+    fn library(&self) -> Library {
+        Library {
+            blocks: self.blocks,
+            double: self.double,
+            cnr: self.cnr,
+            threads: self.threads,
+        }
+    }
+}
+
+/// MKL, whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Library {
+    /// Its kernels, known by their blocks of K.
+    pub blocks: KBlocks,
+    /// dgemm instead of sgemm.
+    pub double: bool,
+    /// Conditional numerical reproducibility: `MKL_CBWR` is set, to whatever.
+    pub cnr: bool,
+    /// Threads that one product runs with.
+    pub threads: usize,
+}
+
+impl fmt::Display for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let double = if self.double { "f64-" } else { "" };
+        let cnr = if self.cnr { "-cnr" } else { "" };
+        write!(f, "{double}{}{cnr}-t{}", self.blocks, self.threads)
+    }
+}
+
+impl Library {
+    /// Reads what `Display` writes.
+    pub(super) fn parse(words: &[&str]) -> Option<Self> {
         let (double, words) = match words {
             ["f64", rest @ ..] => (true, rest),
             words => (false, words),
@@ -140,12 +189,45 @@ impl Variant {
             _ => return None,
         };
         Some(Self {
-            caller: Caller::ALL.iter().find(|(_, name)| *name == family)?.0,
             blocks: KBlocks::parse(blocks)?,
             double,
             cnr,
             threads: number(threads, "t")?,
         })
+    }
+
+    /// What a transposed convolution has it multiply: the input's pixels, and for each of them every output channel's taps.
+    pub(super) fn transposed(
+        &self,
+        g: &Geometry,
+        image: usize,
+        group: usize,
+    ) -> Vec<transposed::Part> {
+        let pixels = g.input[0] * g.input[1];
+        let columns = g.group_out() * g.kernel[0] * g.kernel[1];
+        let k = g.group_in();
+        // a group of a single image is a part of it, of several images a copy
+        let input = match g.batch {
+            1 => group * k * pixels,
+            _ => image * k * pixels,
+        };
+        let product = Product {
+            form: Form::Plain,
+            blocks: self.blocks,
+            double: self.double,
+            cnr: self.cnr,
+            threads: self.threads,
+            rows: pixels,
+            columns,
+            k,
+            offsets: [input, group * k * columns, image * columns * pixels],
+        };
+        let part = |part: Part| transposed::Part {
+            pixels: part.rows,
+            columns: part.columns,
+            steps: part.steps,
+        };
+        product.parts().into_iter().map(part).collect()
     }
 }
 
@@ -250,6 +332,9 @@ impl Layer<'_> {
             true => self.image * k * g.pixels(),
             false => 0,
         };
+        if self.variant.caller == Caller::Slow3dGroups {
+            return (self.image * g.groups + self.group) * k * g.pixels();
+        }
         let pointwise = g.is_pointwise();
         // a single image is not unfolded and not copied, the input itself is narrowed to the group; of channels_last
         // input that is only so where channels are all there is

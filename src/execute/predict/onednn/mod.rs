@@ -20,6 +20,7 @@ mod direct_avx512;
 mod inner_product;
 mod pointwise;
 mod sizes;
+pub(super) mod transposed;
 
 use brgemm::Brgemm;
 use brgemm::Outcome;

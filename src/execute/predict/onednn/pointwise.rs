@@ -80,13 +80,17 @@ impl Pointwise {
         }
     }
 
-    pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
-        let reduce = match self.simd {
+    /// Input channels per reduce block.
+    pub(super) fn reduce(&self, s: &Sizes, machine: &Machine) -> usize {
+        match self.simd {
             16 => reduce_block(s, machine.threads as i64, &FLOAT) as usize,
             _ => REDUCE_BLOCK,
-        };
+        }
+    }
+
+    pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
         Order::Onednn1x1 {
-            reduce,
+            reduce: self.reduce(s, machine),
             simd: self.simd as usize,
             fused: self.fused,
         }
