@@ -3,9 +3,9 @@
 
 mod support;
 
+use pthinspect::execute::Addressing;
 use pthinspect::execute::Call;
 use pthinspect::execute::FloatType;
-use pthinspect::execute::Addressing;
 use pthinspect::execute::Geometry;
 use pthinspect::execute::MemoryFormat;
 use pthinspect::execute::Op;

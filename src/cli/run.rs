@@ -403,7 +403,9 @@ fn note(layer: &Runnable) -> Option<String> {
     let laid_out = match layer.op {
         Op::Conv2d => None,
         Op::Conv1d => Some("a Conv1d is a Conv2d of one row".to_owned()),
-        Op::Linear => Some("a Linear is a 1 x 1 Conv2d of one-pixel images, its vectors".to_owned()),
+        Op::Linear => {
+            Some("a Linear is a 1 x 1 Conv2d of one-pixel images, its vectors".to_owned())
+        }
         Op::ConvTranspose2d => {
             Some("the weight is that of [O, C/groups, KH, KW], its axes swapped".to_owned())
         }

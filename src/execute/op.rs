@@ -67,7 +67,13 @@ impl Default for LayerArguments {
 
 /// Names: the golden file's, the module's class, the axes of input and weight.
 const NAMES: [(Op, &str, &str, &str, &str); 5] = [
-    (Op::Conv2d, "conv2d", "Conv2d", "N, C, H, W", "O, C/groups, KH, KW"),
+    (
+        Op::Conv2d,
+        "conv2d",
+        "Conv2d",
+        "N, C, H, W",
+        "O, C/groups, KH, KW",
+    ),
     (Op::Conv1d, "conv1d", "Conv1d", "N, C, L", "O, C/groups, K"),
     (
         Op::Conv3d,
@@ -370,7 +376,10 @@ mod tests {
     fn a_transposed_weight_is_turned_within_its_groups() {
         // 4 input channels, 2 groups, 3 filters each, kernel of one
         let elements: Vec<usize> = (0..12).collect();
-        let shape = Op::ConvTranspose2d.weight(&[4, 3, 1, 1], 2).unwrap().unwrap();
+        let shape = Op::ConvTranspose2d
+            .weight(&[4, 3, 1, 1], 2)
+            .unwrap()
+            .unwrap();
         assert_eq!(shape, [6, 2, 1, 1]);
         assert_eq!(
             Op::ConvTranspose2d.weight_elements(elements, shape, 2),

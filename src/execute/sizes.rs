@@ -159,7 +159,8 @@ impl Geometry {
         match self.addressing {
             Addressing::Volumes { depth, output } if axis == 0 => {
                 let rows = self.input[0] / depth.input.max(1);
-                let (slice_rows, kernel_rows) = (self.output[0] / output, self.kernel[0] / depth.kernel);
+                let (slice_rows, kernel_rows) =
+                    (self.output[0] / output, self.kernel[0] / depth.kernel);
                 let across = [depth.stride, depth.dilation, depth.padding, depth.input];
                 let within = [stride, dilation, self.padding[0], rows];
                 let slice = plain(across, o / slice_rows, k / kernel_rows)?;

@@ -184,12 +184,7 @@ fn judge_as<R: Tiled>(
     let bias = tensors.bias.as_ref().map(Vec::len);
     let arguments = &tensors.arguments;
     // the shape first: only then is anything as large as the arguments say
-    let geometry = conv2d::resolve(
-        tensors.input_shape,
-        tensors.weight_shape,
-        bias,
-        arguments,
-    )?;
+    let geometry = conv2d::resolve(tensors.input_shape, tensors.weight_shape, bias, arguments)?;
     let shape = call.op.output(&tensors.given_shape, &geometry);
     let raw = Raw {
         input: &tensors.input,

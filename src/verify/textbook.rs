@@ -173,9 +173,7 @@ impl Textbook {
         for (y, x) in (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x))) {
             let at = g.input_at(0, oh, y).zip(g.input_at(1, ow, x));
             let image = [input[2], input[3]];
-            let source = |(row, column)| {
-                conv2d::source(image, [kh, kw], arguments, [row, column])
-            };
+            let source = |(row, column)| conv2d::source(image, [kh, kw], arguments, [row, column]);
             let Some([row, column]) = at.and_then(source) else {
                 continue;
             };

@@ -105,9 +105,7 @@ impl Padded {
             Addressing::Images => {
                 row * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
             }
-            Addressing::Transposed => {
-                (last_tap(g, 0) - row) * self.row + last_tap(g, 1) - column
-            }
+            Addressing::Transposed => (last_tap(g, 0) - row) * self.row + last_tap(g, 1) - column,
             Addressing::Volumes { depth, .. } => {
                 let rows = g.kernel[0] / depth.kernel;
                 let slice = tap.row / rows * depth.dilation;

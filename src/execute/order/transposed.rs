@@ -315,7 +315,9 @@ fn shifted(steps: &[Step], by: usize) -> Vec<Step> {
 fn direct(g: &Geometry, channels: usize, block: usize, fused: bool) -> Recipe {
     let walk = Walk::blocked(block);
     let taps = walk.channels(g) * g.kernel[0] * g.kernel[1];
-    let per_chain = channels.max(block).saturating_mul(g.kernel[0] * g.kernel[1]);
+    let per_chain = channels
+        .max(block)
+        .saturating_mul(g.kernel[0] * g.kernel[1]);
     let mut steps: Vec<Step> = blocks(taps, per_chain)
         .map(|len| Step::fresh_chain(len, fused))
         .collect();
@@ -379,8 +381,12 @@ fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usi
 fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Recipe {
     let mut calls = Calls::new(g.kernel, 0..g.group_in());
     let height = if rows { g.stride[0] } else { g.kernel[0] };
-    let before = singles.iter().filter(|&&k| k < full.start || full.is_empty());
-    let after = singles.iter().filter(|&&k| k >= full.end && !full.is_empty());
+    let before = singles
+        .iter()
+        .filter(|&&k| k < full.start || full.is_empty());
+    let after = singles
+        .iter()
+        .filter(|&&k| k >= full.end && !full.is_empty());
     let kernel_rows = |from: usize| from..g.kernel[0].min(from + height);
     for row in (0..g.kernel[0]).step_by(height) {
         for &column in before.clone() {

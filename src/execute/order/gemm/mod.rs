@@ -278,10 +278,7 @@ impl Planner<'_> {
                 slices.start * self.layer.pixels..slices.end * self.layer.pixels
             }
         };
-        (
-            pixels,
-            even_share(self.layer.out_channels, teams, team),
-        )
+        (pixels, even_share(self.layer.out_channels, teams, team))
     }
 
     /// One block; `image_group` counts the slices of the groups of all images.
@@ -330,7 +327,11 @@ impl Planner<'_> {
                     k: in_channels * layer.kernel,
                 },
                 transposed: false,
-                lda: if layer.gathers { m } else { layer.slices * layer.pixels },
+                lda: if layer.gathers {
+                    m
+                } else {
+                    layer.slices * layer.pixels
+                },
                 ldb: layer.products(),
                 ldc: layer.slices * layer.pixels,
                 first_tap: first * layer.kernel,

@@ -62,7 +62,13 @@ impl Depth {
     }
 
     fn is_one(&self) -> bool {
-        [self.input, self.output, self.kernel, self.stride, self.dilation] == [1; 5]
+        [
+            self.input,
+            self.output,
+            self.kernel,
+            self.stride,
+            self.dilation,
+        ] == [1; 5]
             && self.padding == 0
     }
 }

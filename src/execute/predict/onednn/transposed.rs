@@ -51,8 +51,12 @@ fn avx512(s: &Sizes, machine: &Machine) -> Option<Taken> {
         return Some(("conv:any+jit_1x1:avx512_core", chains(reduce, reduce)));
     }
     let block = channel_block(s, &[16, 8, 4])?;
-    accepts_avx512(s, machine, block)
-        .then(|| ("conv:any+jit:avx512_core", chains(block as usize, block as usize)))
+    accepts_avx512(s, machine, block).then(|| {
+        (
+            "conv:any+jit:avx512_core",
+            chains(block as usize, block as usize),
+        )
+    })
 }
 
 fn avx2(s: &Sizes) -> Option<Taken> {
@@ -118,10 +122,12 @@ fn is_slow(s: &Sizes) -> bool {
         [1, 64, 28, 28, 14, 14, 4],
     ];
     let ([h, w], [oh, ow]) = (s.output, s.input);
-    SLOW.iter().any(|&[made, read, rows, columns, from, across, kernel]| {
-        let sizes = [s.group_out, s.group_in, h, w, oh, ow] == [made, read, rows, columns, from, across];
-        sizes && (kernel == 0 || (s.kernel == [kernel; 2] && s.stride == [2, 2]))
-    })
+    SLOW.iter()
+        .any(|&[made, read, rows, columns, from, across, kernel]| {
+            let sizes = [s.group_out, s.group_in, h, w, oh, ow]
+                == [made, read, rows, columns, from, across];
+            sizes && (kernel == 0 || (s.kernel == [kernel; 2] && s.stride == [2, 2]))
+        })
 }
 
 fn is_depthwise(s: &Sizes) -> bool {
@@ -180,9 +186,10 @@ fn accepts_avx512(s: &Sizes, machine: &Machine, block: i64) -> bool {
     let [kernel_rows, kernel] = s.kernel;
     let out_blocks = (s.group_out + block - 1) / block;
     let (unroll, together) = {
-        let working = 4 * (columns * block * 2 * kernel_rows
-            + s.input[COLUMNS] * block
-            + kernel_rows * kernel * block * block * 2);
+        let working = 4
+            * (columns * block * 2 * kernel_rows
+                + s.input[COLUMNS] * block
+                + kernel_rows * kernel * block * block * 2);
         let cache = machine.caches[0].min(1 << 40) as i64;
         let narrow = columns <= 5 || (columns > 8 && columns <= 13);
         let from_memory = !(kernel == 1
