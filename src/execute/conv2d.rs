@@ -252,12 +252,11 @@ fn check_transposed(arguments: &Arguments, output_padding: Pair) -> Result<()> {
             "a transposed convolution takes numbers as padding, of zeros only, as in PyTorch",
         ));
     }
-    for axis in 0..2 {
+    for (axis, &padding) in output_padding.iter().enumerate() {
         let most = arguments.stride[axis].max(arguments.dilation[axis]);
-        if output_padding[axis] >= most {
+        if padding >= most {
             return Err(Error::usage(format!(
-                "output_padding is {}, it must be smaller than stride or dilation, as in PyTorch",
-                output_padding[axis]
+                "output_padding is {padding}, it must be smaller than stride or dilation, as in PyTorch"
             )));
         }
     }

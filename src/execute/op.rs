@@ -238,6 +238,23 @@ impl Op {
         out
     }
 
+    /// Whether a Linear's input has as many features as its weight takes; the other layers' channels are looked at where
+    /// they are laid out.
+    ///
+    /// # Errors
+    ///
+    /// Both numbers.
+    pub fn check_features(self, input: &[usize], weight: &[usize]) -> Result<()> {
+        match (self, input.last(), weight.last()) {
+            (Op::Linear, Some(found), Some(wanted)) if found != wanted => {
+                Err(Error::usage(format!(
+                    "the input {input:?} has {found} features, the weight {weight:?} takes {wanted}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The arguments, laid out. `input` and `weight` are the shapes as they are.
     ///
     /// # Errors
@@ -249,6 +266,7 @@ impl Op {
         input: &[usize],
         weight: &[usize],
     ) -> Result<Arguments> {
+        self.check_features(input, weight)?;
         let axes = self.axes();
         let all = |what: &str, sizes: &[usize]| -> Result<Vec<usize>> {
             match sizes {

@@ -323,6 +323,7 @@ pub const FAMILIES: &[Family] = &[
             "onednn-backward/ic16-block8",
             "onednn-backward/ic8-block8",
             "onednn-backward/ic4-block4",
+            "onednn-backward/ic64-block64",
             "onednn-backward/ic128-block128",
             "onednn-backward/ic256-block256",
             "onednn-backward/ic512-block512",

@@ -206,6 +206,14 @@ impl Library {
         let pixels = g.input[0] * g.input[1];
         let columns = g.group_out() * g.kernel[0] * g.kernel[1];
         let k = g.group_in();
+        if pixels == 1 {
+            // the weight times a vector, row after row
+            return vec![transposed::Part {
+                pixels: 0..1,
+                columns: 0..columns,
+                steps: vec![Step::chain(k, false)],
+            }];
+        }
         // a group of a single image is a part of it, of several images a copy
         let input = match g.batch {
             1 => group * k * pixels,
@@ -306,7 +314,10 @@ impl Layer<'_> {
         let (pixels, channels, k) = (self.g.pixels(), self.g.group_out(), self.g.taps());
         let weight = self.group * channels * k;
         let unfolded = self.unfolded();
-        let output = self.image * channels * pixels;
+        let output = match self.variant.caller {
+            Caller::Slow3dGroups => (self.image * self.g.groups + self.group) * channels * pixels,
+            _ => self.image * channels * pixels,
+        };
         let (form, [rows, columns], [a, b]) = if self.variant.caller.is_channels_last() {
             (Form::Transposed, [channels, pixels], [weight, unfolded])
         } else {

@@ -67,7 +67,7 @@ fn avx2(s: &Sizes) -> Option<Taken> {
         return Some(("conv:any+jit_dw:avx2", chains(8, 8)));
     }
     if is_pointwise(s) {
-        return Some(("conv:any+jit_1x1:avx2", chains(128, 128)));
+        return Some(("conv:any+jit_1x1:avx2", chains(64, 64)));
     }
     channel_block(s, &[8])?;
     let blocks = match s.input[COLUMNS] {
