@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Record what PyTorch's Conv2d layers really computed, for `pthinspect verify` to replay bit for bit.
+"""Record what PyTorch's convolutions and Linear layers really computed, for `pthinspect verify` to replay bit for bit.
 
 As a command:
 
@@ -14,7 +14,8 @@ As an import:
         model(x)
     print(golden.cases)
 
-Every call of every nn.Conv2d becomes a case named after its module; the second call of the same module is `NAME#2`.
+Every call of every nn.Conv2d, Conv1d, Conv3d, ConvTranspose2d and Linear becomes a case named after its module; the second
+call of the same module is `NAME#2`. --ops chooses.
 """
 from __future__ import annotations
 
@@ -31,13 +32,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from golden_common import (OneDnnListener, UserError, check_folder, describe_call, one_line, origin, run_main,
-                           size_text, whole_file, write_golden)
+from golden_common import (AXES, OPS, OneDnnListener, UserError, check_folder, describe_call, one_line, op_of, origin,
+                           run_main, size_text, whole_file, write_golden)
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-#: Where a model that is itself a Conv2d, and so has no name, puts its one layer.
+#: Where a model that is itself a layer, and so has no name, puts its one layer.
 ROOT_NAME = "conv"
 
 
@@ -48,12 +50,13 @@ ROOT_NAME = "conv"
 class Capture:
     """The cases seen so far; `path` is written when the `with` block of `capture` ends well."""
 
-    def __init__(self, path, layers=None, distinct=False, with_weights=True):
+    def __init__(self, path, layers=None, distinct=False, with_weights=True, ops=None):
         self.path = path
         self.cases: list[dict] = []
         self.tensors: dict[str, torch.Tensor] = {}
         self.skipped: list[str] = []
         self.origin: dict | None = None
+        self._ops = list(OPS) if ops is None else ops
         self._layers = [layers] if isinstance(layers, str) else layers
         self._distinct = distinct
         self._with_weights = with_weights
@@ -66,16 +69,16 @@ class Capture:
         self._model = model
         hooks = []
         for name, module in model.named_modules():
-            if isinstance(module, nn.Conv2d) and self._wanted(name):
+            if op_of(module) in self._ops and self._wanted(name):
                 hooks += self.watch(module, name or ROOT_NAME)
         if not hooks:
-            names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-            raise UserError("the model has no Conv2d layer" if not names else
-                            f"no Conv2d layer is named {' or '.join(self._layers)}; there are {', '.join(names[:8])}"
+            names = [name for name, module in model.named_modules() if op_of(module) in self._ops]
+            raise UserError(f"the model has no {kinds(self._ops)} layer" if not names else
+                            f"no such layer is named {' or '.join(self._layers)}; there are {', '.join(names[:8])}"
                             + (", ..." if len(names) > 8 else ""))
         return hooks
 
-    def watch(self, conv: nn.Conv2d, name: str) -> list:
+    def watch(self, conv: nn.Module, name: str) -> list:
         """Record the calls of one layer as `name`; gives the hooks, to be removed at the end."""
         return [conv.register_forward_pre_hook(self._before), conv.register_forward_hook(self._after(name))]
 
@@ -98,9 +101,12 @@ class Capture:
         if torch.is_autocast_enabled():
             raise UserError(f"{name} runs under autocast, which hides the tensors that the convolution really gets",
                             "capture without autocast, in the dtype you want: model.to(torch.bfloat16)")
-        weight, bias = conv.weight, conv.bias
-        case = describe_call(name, x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups,
-                             conv.padding_mode)
+        weight, bias, op = conv.weight, conv.bias, op_of(conv)
+        if op == "linear":
+            case = describe_call(name, x, weight, bias, None, None, None, None, None, op)
+        else:
+            case = describe_call(name, x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups,
+                                 conv.padding_mode, op, output_padding_of(conv, x, output))
         if implementation:
             case["implementation"] = implementation
         here = origin(x.device.type)
@@ -113,14 +119,14 @@ class Capture:
                str({k: v for k, v in case.items() if k != "name"}))
         if self._distinct and key in self._seen:
             return
-        if does_more_than_conv2d(conv) and not repeats(conv, x, output):
+        if does_more(conv) and not repeats(conv, x, output):
             self.skipped.append(name)
-            print(f"warning: {name} ({type(conv).__name__}) computes more than a Conv2d of its weight; left out",
+            print(f"warning: {name} ({type(conv).__name__}) computes more than a {OPS[op][0]} of its weight; left out",
                   file=sys.stderr)
             return
         self._seen.add(key)
         self.cases.append(case)
-        batched = [t if t.dim() == 4 else t.unsqueeze(0) for t in (x, output)]
+        batched = [t if op == "linear" or t.dim() == AXES[op] + 2 else t.unsqueeze(0) for t in (x, output)]
         self._keep(f"{name}.input", batched[0])
         self._keep(f"{name}.output", batched[1])
         for part, tensor in (("weight", weight), ("bias", bias)):
@@ -137,37 +143,61 @@ class Capture:
 
     def write(self) -> None:
         if not self.cases:
-            raise UserError("no Conv2d ran" if not self.skipped else "no plain Conv2d ran", "call model(x) in the block")
+            plain = "plain " if self.skipped else ""
+            raise UserError(f"no {plain}{kinds(self._ops)} ran", "call model(x) in the block")
         if OneDnnListener.isa:
             self.origin["onednn_isa"] = OneDnnListener.isa
         write_golden(self.path, self.cases, self.tensors, self.origin)
 
 
-def does_more_than_conv2d(conv: nn.Conv2d) -> bool:
-    kind = type(conv)
-    return kind.forward is not nn.Conv2d.forward or kind._conv_forward is not nn.Conv2d._conv_forward
+def kinds(ops) -> str:
+    *first, last = [OPS[op][0] for op in ops]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
-def repeats(conv: nn.Conv2d, x, output) -> bool:
-    """Does a plain Conv2d of the module's weight give the same bits? Subclasses may do anything in between."""
+def output_padding_of(conv, x, output) -> list[int] | None:
+    """What a transposed convolution really took: `forward` may be given the output's size instead."""
+    if op_of(conv) != "conv_transpose2d":
+        return None
+    sizes = zip(x.shape[-2:], output.shape[-2:], conv.stride, conv.padding, conv.dilation, conv.kernel_size)
+    return [out - ((size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1)
+            for size, out, stride, padding, dilation, kernel in sizes]
+
+
+def does_more(conv: nn.Module) -> bool:
+    kind, plain = type(conv), getattr(nn, OPS[op_of(conv)][0])
+    inner = "_conv_forward"
+    return kind.forward is not plain.forward or getattr(kind, inner, None) is not getattr(plain, inner, None)
+
+
+def repeats(conv: nn.Module, x, output) -> bool:
+    """Does a plain layer of the module's weight give the same bits? Subclasses may do anything in between."""
+    op = op_of(conv)
     try:
-        again = nn.Conv2d._conv_forward(conv, x, conv.weight, conv.bias)
+        if op == "linear":
+            again = F.linear(x, conv.weight, conv.bias)
+        elif op == "conv_transpose2d":
+            again = F.conv_transpose2d(x, conv.weight, conv.bias, conv.stride, conv.padding,
+                                       output_padding_of(conv, x, output), conv.groups, conv.dilation)
+        else:
+            again = getattr(nn, OPS[op][0])._conv_forward(conv, x, conv.weight, conv.bias)
     except Exception:
         return False
     return isinstance(output, torch.Tensor) and again.shape == output.shape and torch.equal(again, output)
 
 
 @contextmanager
-def capture(model: nn.Module, path, layers=None, distinct=False, with_weights=True):
-    """Record every Conv2d call made inside the block and write `path` at its end.
+def capture(model: nn.Module, path, layers=None, distinct=False, with_weights=True, ops=None):
+    """Record every call of a layer made inside the block and write `path` at its end.
 
     layers        a glob or a list of globs over module names; all by default
     distinct      only one case per distinct call (shapes and hyperparameters)
+    ops           the golden file's words for the kinds of layers: a list of some of OPS; all by default
     with_weights  False: weights are left out where the model's state_dict holds them under the same names
     The block runs in inference mode.
     """
     check_folder(path)
-    seen = Capture(path, layers, distinct, with_weights)
+    seen = Capture(path, layers, distinct, with_weights, ops)
     hooks = seen.attach(model)
     try:
         with torch.inference_mode():
@@ -217,7 +247,7 @@ def randomize_norms(model: nn.Module, seed: int) -> None:
                 weight.data.uniform_(0.5, 1.5, generator=generator)
             if bias is not None:
                 bias.data.normal_(0, 0.2, generator=generator)
-        elif isinstance(module, nn.Conv2d) and bias is not None:
+        elif op_of(module) not in (None, "linear") and bias is not None:
             bias.data.normal_(0, 0.1, generator=generator)
 
 
@@ -346,13 +376,15 @@ def arguments(argv):
     given = parser.add_argument_group("the input")
     given.add_argument("--input", metavar="X.npy", help="instead of random numbers; cast to the model's dtype")
     given.add_argument("--batch", type=int, default=1, metavar="N")
-    given.add_argument("--channels", type=int, metavar="C", help="default: what the first Conv2d expects")
+    given.add_argument("--channels", type=int, metavar="C", help="default: what the first layer expects")
     given.add_argument("--image-size", default="224", metavar="S|H,W")
     given.add_argument("--channels-last", action="store_true", help="model and input in channels_last")
     how = parser.add_argument_group("what is kept")
     how.add_argument("--dtype", choices=["float32", "float64", "bfloat16", "float16"],
                      help="cast model and input; default: as they are")
     how.add_argument("--layers", action="append", metavar="GLOB", help="only these modules; may be given again")
+    how.add_argument("--ops", type=lambda text: text.split(","), metavar="A,B",
+                     help=f"only these kinds of layers, of {', '.join(OPS)}")
     how.add_argument("--distinct", action="store_true", help="one case per distinct call (shapes and hyperparameters)")
     how.add_argument("--without-weights", action="store_true",
                      help="verify then takes them from its --checkpoint, under the same names")
@@ -367,6 +399,9 @@ def arguments(argv):
         raise UserError("which model? give --model, --factory or --checkpoint")
     if args.model and args.factory:
         raise UserError("--model and --factory exclude each other")
+    for op in args.ops or []:
+        if op not in OPS:
+            raise UserError(f"--ops knows no {op!r}", f"it knows {', '.join(OPS)}")
     for name in ("batch", "threads", "channels"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name} must be at least 1")
@@ -391,15 +426,17 @@ def main(argv=None) -> int:
         torch.set_num_threads(args.threads)
     size = image_size(args.image_size)
     model = build_model(args, [args.channels or 3, *size]).eval()
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    first = next((module for module in model.modules() if op_of(module)), None)
     if first is None:
-        raise UserError("the model has no Conv2d layer")
+        raise UserError(f"the model has no {kinds(OPS)} layer")
     if args.dtype:
         model = model.to(getattr(torch, args.dtype))
     if args.input:
         x = read_input(args.input, first.weight.dtype)
     else:
-        shape = [args.batch, args.channels or first.in_channels, *size]
+        features = first.in_features if isinstance(first, nn.Linear) else first.in_channels
+        sides = {"conv1d": size[-1:], "conv3d": [size[0], *size], "linear": []}.get(op_of(first), size)
+        shape = [args.batch, args.channels or features, *sides]
         x = torch.randn(shape, generator=torch.Generator().manual_seed(args.seed)).to(first.weight.dtype)
     if args.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -411,7 +448,7 @@ def main(argv=None) -> int:
             torch.save(model.state_dict(), part)
     if args.no_mkldnn:
         torch._C._set_mkldnn_enabled(False)
-    with capture(model, args.output, args.layers, args.distinct, not args.without_weights) as golden:
+    with capture(model, args.output, args.layers, args.distinct, not args.without_weights, args.ops) as golden:
         try:
             model(x)
         except UserError:

@@ -229,70 +229,129 @@ def suggests_channels_last(tensor: torch.Tensor) -> bool:
     return True
 
 
+def as_images(tensor: torch.Tensor) -> torch.Tensor:
+    """A Conv1d's tensor as torch's convolution sees it: an image of one row."""
+    return tensor.unsqueeze(2) if tensor.dim() == 3 else tensor
+
+
+def suggests_channels_last_3d(tensor: torch.Tensor) -> bool:
+    """The same for five axes."""
+    if tensor.dim() != 5 or tensor.stride(1) == 0:
+        return False
+    least = 0
+    for axis in (1, 4, 3, 2, 0):
+        size, stride = tensor.size(axis), tensor.stride(axis)
+        if size == 0 or stride < least:
+            return False
+        if axis == 0 and least == tensor.stride(1):
+            return False
+        least = stride * size if size > 1 else stride
+    return True
+
+
 def layout_name(tensor: torch.Tensor) -> str:
     """`contiguous`, `channels_last`, or the strides where the tensor is neither."""
-    if suggests_channels_last(tensor):
+    if suggests_channels_last(tensor) or suggests_channels_last_3d(tensor):
         return "channels_last"
     return "contiguous" if tensor.is_contiguous() else "strided"
 
 
 def convolved_layout(x: torch.Tensor, weight: torch.Tensor) -> str:
     """The memory format torch's convolution works in: channels_last as soon as input or weight suggests it."""
-    either = suggests_channels_last(x) or suggests_channels_last(weight)
+    either = any(layout_name(tensor) == "channels_last" for tensor in (x, weight))
     return "channels_last" if either else "contiguous"
 
 
-def pair(value) -> list[int]:
-    return [int(value)] * 2 if isinstance(value, int) else [int(item) for item in value]
+#: torch.nn's class and torch.nn.functional's function, by the golden file's word.
+OPS = {"conv2d": ("Conv2d", F.conv2d), "conv1d": ("Conv1d", F.conv1d), "conv3d": ("Conv3d", F.conv3d),
+       "conv_transpose2d": ("ConvTranspose2d", F.conv_transpose2d), "linear": ("Linear", F.linear)}
+
+#: Axes of a kernel.
+AXES = {"conv2d": 2, "conv1d": 1, "conv3d": 3, "conv_transpose2d": 2, "linear": 0}
+
+
+def op_of(module) -> str | None:
+    """The golden file's word for a layer; None for a module that is not captured."""
+    return next((op for op, (name, _) in OPS.items() if isinstance(module, getattr(torch.nn, name))), None)
+
+
+def numbers(value, axes: int) -> list[int]:
+    return [int(value)] * axes if isinstance(value, int) else [int(item) for item in value]
 
 
 def inner_call(x, weight, stride, padding, dilation, padding_mode):
     """The input and padding that reach torch's convolution once F.pad or an uneven 'same' has padded by hand."""
     kernel = weight.shape[2:]
     if padding == "valid":
-        sides = [(0, 0), (0, 0)]
+        sides = [(0, 0)] * len(kernel)
     elif padding == "same":
         totals = [d * (k - 1) for d, k in zip(dilation, kernel)]
         sides = [(total // 2, total - total // 2) for total in totals]
     else:
         sides = [(side, side) for side in padding]
     if padding_mode != "zeros":
-        (top, bottom), (left, right) = sides
-        return F.pad(x, (left, right, top, bottom), mode=padding_mode), [0, 0]
+        flat = [side for pair in reversed(sides) for side in pair]
+        return F.pad(x, flat, mode=padding_mode), [0] * len(kernel)
     extra = [after - before for before, after in sides]
     if any(extra):
-        x = F.pad(x, (0, extra[1], 0, extra[0]))
+        x = F.pad(x, [side for more in reversed(extra) for side in (0, more)])
     return x, [before for before, _ in sides]
 
 
-def describe_call(name, x, weight, bias, stride, padding, dilation, groups, padding_mode) -> dict:
+def describe_call(name, x, weight, bias, stride, padding, dilation, groups, padding_mode, op="conv2d",
+                  output_padding=None) -> dict:
     """A golden's case: the contract's keys, then what else may help to understand the call."""
+    if op == "linear":
+        return describe_linear(name, x, weight, bias)
+    axes = AXES[op]
     case = {
-        "name": name, "op": "conv2d",
-        "stride": pair(stride), "padding": padding if isinstance(padding, str) else pair(padding),
-        "dilation": pair(dilation), "groups": int(groups), "padding_mode": padding_mode,
+        "name": name, "op": op,
+        "stride": numbers(stride, axes), "padding": padding if isinstance(padding, str) else numbers(padding, axes),
+        "dilation": numbers(dilation, axes), "groups": int(groups), "padding_mode": padding_mode,
     }
-    batched = x if x.dim() == 4 else x.unsqueeze(0)
-    inner, inner_padding = inner_call(batched, weight, case["stride"], case["padding"], case["dilation"], padding_mode)
-    case["memory_format"] = convolved_layout(inner, weight)
-    case["backend"] = select_backend(inner, weight, bias, case["stride"], inner_padding, case["dilation"], groups)
-    for key, tensor in (("input_layout", x), ("weight_layout", weight)):
+    if output_padding is not None:
+        case["output_padding"] = numbers(output_padding, axes)
+    batched = x if x.dim() == axes + 2 else x.unsqueeze(0)
+    if op == "conv_transpose2d":
+        inner, inner_padding = batched, case["padding"]
+    else:
+        inner, inner_padding = inner_call(batched, weight, case["stride"], case["padding"], case["dilation"],
+                                          padding_mode)
+    case["memory_format"] = convolved_layout(as_images(inner), as_images(weight))
+    if op == "conv1d":  # made contiguous before it is taken for an image
+        case["memory_format"] = "contiguous"
+    case["backend"] = select_backend(inner, weight, bias, case["stride"], inner_padding, case["dilation"], groups,
+                                     case.get("output_padding"))
+    for key, tensor in (("input_layout", as_images(batched)), ("weight_layout", as_images(weight))):
         if layout_name(tensor) != case["memory_format"]:
             case[key] = layout_name(tensor)
-    if x.dim() == 3:
+    if x.dim() == axes + 1:
         case["unbatched"] = True
-    # Small matrices in MKL are summed differently by the address of their first element.
-    misaligned = {key: tensor.data_ptr() % 64 for key, tensor in (("input", inner), ("weight", weight), ("bias", bias))
-                  if tensor is not None and tensor.is_contiguous() and tensor.data_ptr() % 64}
-    if misaligned:
-        case["alignment"] = misaligned
+    case["alignment"] = misaligned(input=inner, weight=weight, bias=bias)
     return {key: value for key, value in case.items() if value is not None}
 
 
-def select_backend(x, weight, bias, stride, padding, dilation, groups) -> str | None:
+def describe_linear(name, x, weight, bias) -> dict:
+    case = {"name": name, "op": "linear", "memory_format": "contiguous", "backend": "Addmm"}
+    for key, tensor in (("input_layout", x), ("weight_layout", weight)):
+        if not tensor.is_contiguous():
+            case[key] = "strided"
+    case["alignment"] = misaligned(input=x, weight=weight, bias=bias)
+    return {key: value for key, value in case.items() if value is not None}
+
+
+def misaligned(**tensors) -> dict | None:
+    """Small matrices in MKL are summed differently by the address of their first element."""
+    return {key: tensor.data_ptr() % 64 for key, tensor in tensors.items()
+            if tensor is not None and tensor.is_contiguous() and tensor.data_ptr() % 64} or None
+
+
+def select_backend(x, weight, bias, stride, padding, dilation, groups, output_padding=None) -> str | None:
     """torch's own name for the backend it would take, where this torch can be asked."""
+    transposed, output_padding = output_padding is not None, output_padding or [0] * len(stride)
     try:
-        chosen = torch._C._select_conv_backend(x, weight, bias, stride, padding, dilation, False, [0, 0], groups)
+        chosen = torch._C._select_conv_backend(x, weight, bias, stride, padding, dilation, transposed, output_padding,
+                                               groups)
     except Exception:
         return None
     return str(chosen).split(".")[-1]
@@ -338,7 +397,7 @@ class OneDnnListener:
         isa = re.search(r"info,cpu,isa:(.*)", text)
         if isa:
             OneDnnListener.isa = isa[1].strip()
-        ran = re.findall(r"exec,cpu,convolution,([^,]+),", text)
+        ran = re.findall(r"exec,cpu,(?:convolution|deconvolution|inner_product|matmul),([^,]+),", text)
         return ran[-1] if ran else None
 
 

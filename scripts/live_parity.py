@@ -8,6 +8,7 @@
     live_parity.py --isa AVX2 --threads 3 --only random.s7.311 --keep DIR
     live_parity.py --env MKL_CBWR=COMPATIBLE --no-mkldnn --random 300
     live_parity.py --python old/bin/python           another torch does the computing
+    live_parity.py --ops linear,conv1d --models '' --random 500      random layers beside Conv2d
     live_parity.py --flips --models '' --random 500  each layer again with one bit wrong: is it found?
     live_parity.py --no-origin                       nothing said about where the outputs come from: the order is searched
 
@@ -33,9 +34,10 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(SCRIPTS))
-from golden_common import KERNEL_ENVIRONMENT, UserError, cpu_model, inner_call, read_golden, run_main
+from golden_common import KERNEL_ENVIRONMENT, OPS, UserError, cpu_model, inner_call, read_golden, run_main
 from parity import report
 from parity.layers import random_call
+from parity.siblings import random_sibling
 from parity.report import forget_origin, golden_meta
 
 BINARY = SCRIPTS.parent / "target" / "release" / "pthinspect"
@@ -91,12 +93,21 @@ def plan(args, work: Path) -> list[Job]:
     jobs = []
     for layout in args.layouts:
         models = calls_of_models(args, layout, work)
+        siblings = [op for op in args.ops if op != "conv2d"]
+        rounds = args.random if "conv2d" in args.ops else 0
         for isa in args.isa:
             for place, threads in enumerate(args.threads):
                 sets = list(models.items())
-                mine = [random_call(args.seed, index, layout) for index in range(args.random)][place::len(args.threads)]
+                mine = [random_call(args.seed, index, layout) for index in range(rounds)][place::len(args.threads)]
                 sets += [(f"random.s{args.seed}.{first}", mine[first:first + JOB_CASES])
                          for first in range(0, len(mine), JOB_CASES)]
+                for op in siblings:
+                    drawn = [random_sibling(op, args.seed, index, layout) for index in range(args.random)]
+                    if layout == "channels_last" and op == "linear":
+                        continue  # it knows none
+                    drawn = drawn[place::len(args.threads)]
+                    sets += [(f"{op}.s{args.seed}.{first}", drawn[first:first + JOB_CASES])
+                             for first in range(0, len(drawn), JOB_CASES)]
                 jobs += [Job(args, isa, layout, threads, name, calls) for name, calls in packed(sets)]
     if args.only:
         for job in jobs:
@@ -112,8 +123,7 @@ def packed(sets: list) -> list:
     """Small sets together, so that not every handful of calls pays for the start of a process."""
     jobs, room = [], None
     for name, calls in sets:
-        work = sum(math.prod(call["input"]) * math.prod(call["weight"][1:]) * call["weight"][0] / call["input"][1]
-                   for call in calls)
+        work = sum(math.prod(call["input"]) * math.prod(call["weight"]) / channels_of(call) for call in calls)
         if not calls:
             continue
         if room and len(room[1]) + len(calls) <= JOB_CASES and room[2] + work <= JOB_WORK:
@@ -122,6 +132,10 @@ def packed(sets: list) -> list:
             room = [name, calls, work]
             jobs.append(room)
     return [(name, calls) for name, calls, _ in jobs]
+
+
+def channels_of(call: dict) -> int:
+    return call["input"][-1 if call.get("op") == "linear" else 1]
 
 
 def calls_of_models(args, layout: str, work: Path) -> dict[str, list]:
@@ -272,16 +286,22 @@ def check(args, job: Job, golden: Path) -> tuple[list[dict], dict]:
 def beyond_rounding(golden: Path, case: dict) -> int:
     """How many elements of a golden's output are further from the real sum than any order of additions can be."""
     import torch
-    import torch.nn.functional as F
 
     tensors = read_golden(golden)[1]
     x, weight, output = (tensors[f"{case['name']}.{part}"] for part in ("input", "weight", "output"))
     bias = tensors.get(f"{case['name']}.bias")
-    x, padding = inner_call(x, weight, case["stride"], case["padding"], case["dilation"], case["padding_mode"])
-    rest = dict(stride=case["stride"], padding=padding, dilation=case["dilation"], groups=case["groups"])
+    op = case.get("op", "conv2d")
+    rest = {}
+    if op == "conv_transpose2d":
+        rest = dict(stride=case["stride"], padding=case["padding"], dilation=case["dilation"], groups=case["groups"],
+                    output_padding=case["output_padding"])
+    elif op != "linear":
+        x, padding = inner_call(x, weight, case["stride"], case["padding"], case["dilation"], case["padding_mode"])
+        rest = dict(stride=case["stride"], padding=padding, dilation=case["dilation"], groups=case["groups"])
+    layer = OPS[op][1]
     wide = [None if tensor is None else tensor.double() for tensor in (x, weight, bias)]
-    exact = F.conv2d(*wide, **rest)
-    size = F.conv2d(*(None if tensor is None else tensor.abs() for tensor in wide), **rest)
+    exact = layer(*wide, **rest)
+    size = layer(*(None if tensor is None else tensor.abs() for tensor in wide), **rest)
     terms = weight[0].numel() + 2
     allowed = 2 * terms * torch.finfo(output.dtype).eps * size + terms * torch.finfo(output.dtype).tiny
     finite = exact.isfinite() & output.isfinite() & (size < torch.finfo(output.dtype).max)
@@ -316,6 +336,8 @@ def arguments():
     what = parser.add_argument_group("what is computed")
     what.add_argument("--full", action="store_true", help="everything that is not said otherwise below")
     what.add_argument("--models", type=words, metavar="A,B", help="torchvision's names; '' for none")
+    what.add_argument("--ops", type=words, default=["conv2d"], metavar="A,B", help="of the random layers: conv2d (the "
+                      "default), linear, conv1d, conv_transpose2d, conv3d")
     what.add_argument("--batches", type=numbers, metavar="N,N")
     what.add_argument("--random", type=int, metavar="N", help="random layers, dealt out over --threads")
     what.add_argument("--seed", type=int, default=0, help="of the random layers")
@@ -349,6 +371,9 @@ def arguments():
 
 def main() -> int:
     args = arguments()
+    for op in args.ops:
+        if op not in OPS:
+            raise UserError(f"--ops knows no {op!r}", f"it knows {', '.join(OPS)}")
     args.binary = args.binary.resolve()
     if not args.binary.is_file():
         raise UserError(f"{args.binary} does not exist", "cargo build --release, or --binary PATH")

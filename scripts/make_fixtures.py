@@ -38,6 +38,8 @@ GOLDENS = [
     ("avx2_t2", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "threads_matter {} --threads 2"),
     ("avx2_channels_last", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "channels_last {} --threads 1 --channels-last"),
     ("avx2_blocks_t1", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "blocks {} --threads 1"),
+    ("siblings_avx512_t1", "AVX512", {}, "siblings {} --threads 1"),
+    ("siblings_avx2_t2", "AVX2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, "siblings {} --threads 2"),
     ("mkl_t1", "AVX2", {}, "mkl {} --threads 1"),
     ("mkl_t2", "AVX2", {}, "mkl {} --threads 2"),
     ("without_mkldnn_t1", "AVX2", {}, "without_mkldnn {} --threads 1 --no-mkldnn"),

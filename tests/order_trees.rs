@@ -7,6 +7,7 @@ use pthinspect::execute::Arguments;
 use pthinspect::execute::Call;
 use pthinspect::execute::FloatType;
 use pthinspect::execute::MemoryFormat;
+use pthinspect::execute::Op;
 use pthinspect::execute::Origin;
 use pthinspect::execute::Padding;
 use pthinspect::execute::conv2d;
@@ -36,6 +37,7 @@ fn call(line: &str) -> Call {
         ..Arguments::default()
     };
     Call {
+        op: Op::Conv2d,
         geometry: conv2d::resolve(sizes(value("input")), weight, Some(weight[0]), &arguments)
             .unwrap(),
         memory_format: match value("memory_format") {

@@ -3,10 +3,12 @@
 
 mod support;
 
+use pthinspect::execute::Addressing;
 use pthinspect::execute::Call;
 use pthinspect::execute::FloatType;
 use pthinspect::execute::Geometry;
 use pthinspect::execute::MemoryFormat;
+use pthinspect::execute::Op;
 use pthinspect::execute::order::mkl::KBlocks;
 use pthinspect::execute::predict::Backend;
 use pthinspect::execute::predict::Isa;
@@ -72,6 +74,7 @@ fn recorded(file: &str) -> Vec<Recorded> {
             dilation,
             groups: size("groups"),
             output,
+            addressing: Addressing::Images,
         };
         let memory_format = match cell("memory_format").as_str().unwrap() {
             "contiguous" => MemoryFormat::Contiguous,
@@ -79,6 +82,7 @@ fn recorded(file: &str) -> Vec<Recorded> {
         };
         Recorded {
             call: Call {
+                op: Op::Conv2d,
                 dtype: FloatType::Float32,
                 geometry,
                 memory_format,

@@ -143,7 +143,7 @@ fn refusals_name_what_is_wrong_and_leave_nothing_behind() {
     let nowhere = corner("/nonexistent/y.npy", &[]).refusal();
     assert!(nowhere.contains("/nonexistent/y.npy: cannot be written"));
     let fc = run(["run", "fc", Q1, "--input", CORNER, "--output", output]).refusal();
-    assert!(fc.contains("four axes"), "{fc}");
+    assert!(fc.contains("the weight [10, 256] takes 256"), "{fc}");
     let unknown = run(["run", "conv9", Q1, "--input", CORNER, "--output", output]).refusal();
     assert!(unknown.contains("hint: "), "{unknown}");
     for entry in std::fs::read_dir(fixture("malformed")).unwrap() {

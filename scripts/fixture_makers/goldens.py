@@ -28,6 +28,46 @@ def conv(x, c_out, kernel, scale=1.0, **options):
     return layer, x, scale
 
 
+def layer_of(kind, x, *sizes, **options):
+    """A case of another layer than Conv2d."""
+    return kind(*sizes, **options), x, 1.0
+
+
+def siblings():
+    """Layers beside Conv2d, each with the kernels that it is given to."""
+    linear, line, volume, back = nn.Linear, nn.Conv1d, nn.Conv3d, nn.ConvTranspose2d
+    return {
+        "linear": layer_of(linear, (5, 40), 40, 14),
+        "linear_two_k_blocks": layer_of(linear, (6, 210), 210, 13, bias=False),
+        "linear_one_vector": layer_of(linear, (1, 70), 70, 11),
+        "linear_one_feature": layer_of(linear, (9, 37), 37, 1),
+        "linear_few_features": layer_of(linear, (7, 33), 33, 5),
+        "linear_three_axes": layer_of(linear, (2, 3, 25), 25, 16),
+        "linear_without_batch": layer_of(linear, (30,), 30, 9),
+        "conv1d": layer_of(line, (2, 20, 17), 20, 9, 5, padding=2),
+        "conv1d_slow": layer_of(line, (1, 13, 21), 13, 10, 3, stride=2),
+        "conv1d_dilated": layer_of(line, (1, 11, 19), 11, 7, 3, dilation=2, padding="same"),
+        "conv1d_depthwise": layer_of(line, (1, 9, 20), 9, 9, 4, groups=9),
+        "conv1d_reflect": layer_of(line, (2, 6, 12), 6, 5, 3, padding=1, padding_mode="reflect"),
+        "transpose": layer_of(back, (2, 20, 4, 3), 20, 9, 3, padding=1),
+        "transpose_stride_2": layer_of(back, (2, 18, 3, 4), 18, 6, 4, stride=2, padding=1),
+        "transpose_output_padding": layer_of(back, (2, 10, 3, 4), 10, 7, 3, stride=2, padding=1, output_padding=1),
+        "transpose_groups": layer_of(back, (1, 12, 4, 4), 12, 9, 3, stride=2, groups=3),
+        "transpose_depthwise": layer_of(back, (1, 8, 5, 4), 8, 8, 3, stride=2, padding=1, groups=8),
+        "transpose_dilated": layer_of(back, (2, 9, 4, 4), 9, 5, 2, stride=2, dilation=3, bias=False),
+        "transpose_slow": layer_of(back, (1, 14, 4, 5), 14, 6, 3, stride=2, padding=1),
+        "transpose_slow_few_pixels": layer_of(back, (1, 17, 2, 3), 17, 2, 2),
+        "conv3d": layer_of(volume, (2, 18, 3, 4, 5), 18, 7, 3, padding=1),
+        "conv3d_slow": layer_of(volume, (1, 7, 3, 5, 4), 7, 9, 2),
+        "conv3d_dilated": layer_of(volume, (1, 5, 5, 5, 4), 5, 6, (3, 2, 2), dilation=(2, 1, 2)),
+        "conv3d_depthwise": layer_of(volume, (1, 9, 3, 4, 5), 9, 9, 3, padding=1, groups=9),
+        "conv3d_groups": layer_of(volume, (2, 9, 4, 4, 3), 9, 6, (3, 3, 2), stride=(2, 1, 1), padding=1, groups=3),
+        "conv3d_pointwise": layer_of(volume, (2, 24, 2, 3, 3), 24, 10, 1),
+        "conv3d_same": layer_of(volume, (2, 4, 3, 4, 5), 4, 5, (2, 4, 3), padding="same"),
+        "conv3d_circular": layer_of(volume, (1, 3, 4, 4, 3), 3, 5, 3, padding=1, padding_mode="circular"),
+    }
+
+
 def onednn():
     """Mkldnn whatever the number of threads: batch > 1, kernels over 3x3, or groups."""
     return {
@@ -222,6 +262,11 @@ def narrow():
     }
 
 
+def values(seed, *shape):
+    """An image, or noise where the input is none."""
+    return image(seed, *shape) if len(shape) == 4 else torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 class Residual(nn.Module):
     """ResNet's basic block with a strided shortcut."""
 
@@ -265,7 +310,7 @@ def blocks():
 
 SETS = {make.__name__: make for make in
         (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, products, nnpack, nnpack_short, channels_last,
-         narrow)}
+         narrow, siblings)}
 
 
 def float64_rounded(path):
@@ -305,7 +350,7 @@ def main():
     net = nn.ModuleDict({name: layer for name, (layer, _, _) in cases.items()})
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     dtype = getattr(torch, args.dtype)
-    inputs = {name: image(200 + index, *shape) for index, (name, (_, shape)) in enumerate(cases.items())}
+    inputs = {name: values(200 + index, *shape) for index, (name, (_, shape, _)) in enumerate(cases.items())}
     if dtype in (torch.bfloat16, torch.float16):
         generator = torch.Generator().manual_seed(300)
         for name, x in inputs.items():

@@ -13,6 +13,8 @@ import random
 import torch
 from torch import nn
 
+from parity.siblings import bare_module, memory_form, with_channels_last
+
 #: Values that test more than rounding. A few of them suffice to reach every output; many NaN would hide the rest.
 SPECIAL_SHARES = {"zero": (0.5, 0.1), "-zero": (0.5, 0.1), "subnormal": (0.5, 0.1), "tiny": (0.5,), "huge": (0.02,),
                   "inf": (0.002, 0.02), "-inf": (0.002,), "nan": (0.002,), "all zero": (1.0,), "all -zero": (1.0,)}
@@ -30,7 +32,7 @@ def random_call(seed: int, index: int, layout: str = "contiguous") -> dict:
         if call is not None:
             break
     call.update(name=f"random.s{seed}.{index}", layout=layout, weight_layout=layout, stride_of_input=None, offset=0,
-                seed=draw.randrange(1 << 30), special=_specials(draw))
+                seed=draw.randrange(1 << 30), special=draw_specials(draw))
     return call
 
 
@@ -94,7 +96,7 @@ def _drawn(draw) -> dict | None:
                 groups=groups, padding_mode=mode)
 
 
-def _specials(draw) -> list:
+def draw_specials(draw) -> list:
     if draw.random() < 0.65:
         return []
     chosen = []
@@ -177,17 +179,15 @@ def identity(call: dict) -> str:
 # Their tensors
 
 
-def module_and_input(call: dict, dtype) -> tuple[nn.Conv2d, torch.Tensor]:
+def module_and_input(call: dict, dtype) -> tuple[nn.Module, torch.Tensor]:
     """The layer and the input of a call, in the memory layout it says."""
     generator = torch.Generator().manual_seed(call["seed"])
-    c_out, per_group, *kernel = call["weight"]
-    c_in = call["input"][1]
-    conv = nn.utils.skip_init(nn.Conv2d, c_in, c_out, tuple(kernel), stride=tuple(call["stride"]),
-                              padding=call["padding"] if isinstance(call["padding"], str) else tuple(call["padding"]),
-                              dilation=tuple(call["dilation"]), groups=call["groups"], bias=call["bias"],
-                              padding_mode=call["padding_mode"])
-    scale = 1.0 / math.sqrt(per_group * math.prod(kernel))
-    tensors = {"weight": torch.randn(call["weight"], generator=generator) * scale}
+    conv = bare_module(call)
+    first, per_group, *kernel = call["weight"]
+    terms, c_out = per_group * math.prod(kernel), first
+    if call.get("op") == "conv_transpose2d":
+        terms, c_out = first // call["groups"] * math.prod(kernel), per_group * call["groups"]
+    tensors = {"weight": torch.randn(call["weight"], generator=generator) * (1.0 / math.sqrt(terms))}
     if call["bias"]:
         tensors["bias"] = torch.randn(c_out, generator=generator) * 0.3
     x = torch.randn(call["input"], generator=generator)
@@ -200,7 +200,7 @@ def module_and_input(call: dict, dtype) -> tuple[nn.Conv2d, torch.Tensor]:
     if dtype in (torch.bfloat16, torch.float16) and call["seed"] % 4:
         cancel(tensors["input"], tensors["weight"], call["groups"], generator)
     tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
-    form = torch.channels_last if call["weight_layout"] == "channels_last" else torch.contiguous_format
+    form = memory_form(len(call["weight"]), call["weight_layout"])
     conv.weight = nn.Parameter(tensors["weight"].to(memory_format=form))
     if call["bias"]:
         conv.bias = nn.Parameter(tensors["bias"])
@@ -227,7 +227,9 @@ def cancel(x, weight, groups: int, generator) -> None:
 
 def _laid_out(x, call):
     if call["stride_of_input"] is None:
-        x = x.to(memory_format=torch.channels_last if call["layout"] == "channels_last" else torch.contiguous_format)
+        x = x.to(memory_format=memory_form(x.dim(), call["layout"]))
+        if call.get("op") == "conv1d" and call["layout"] == "channels_last":
+            x = with_channels_last(x)
         return x[0] if call["unbatched"] else x
     stride, offset = call["stride_of_input"], call["offset"]
     last = sum((size - 1) * step for size, step in zip(x.shape, stride))

@@ -105,7 +105,8 @@ def exception(one: dict) -> str:
     setting, case, call = one["setting"], one["case"], one["call"]
     shape = lambda sizes: "x".join(map(str, sizes))
     pair = lambda value: value if isinstance(value, str) else shape(value)
-    words = [f"input {shape(call['input'])}", f"weight {shape(call['weight'])}", f"stride {pair(call['stride'])}",
+    words = [call["op"]] if call.get("op") else []
+    words += [f"input {shape(call['input'])}", f"weight {shape(call['weight'])}", f"stride {pair(call['stride'])}",
              f"padding {pair(call['padding'])}", f"dilation {pair(call['dilation'])}", f"groups {call['groups']}"]
     if call["padding_mode"] != "zeros":
         words.append(call["padding_mode"])
@@ -131,7 +132,10 @@ def exception(one: dict) -> str:
         flags.append("--flips")
         verdict.insert(0, "{}[{}] bit {}, which {}".format(*case["flipped"], "shows" if case["shows"] else "does not show"))
     model, _, _ = name.partition(".")
-    if model == "random":
+    if call.get("op"):
+        op, seed, index = name.split(".")
+        flags.append(f"--ops {op} --models '' --random {int(index) + 1} --seed {seed[1:]} --only {name}")
+    elif model == "random":
         _, seed, index = name.split(".")
         flags.append(f"--models '' --random {int(index) + 1} --seed {seed[1:]} --only {name}")
     else:

@@ -116,7 +116,7 @@ pub enum Command {
     Layer(super::layer::Args),
     /// Weights to raw binary or .npy, with a manifest
     Export(super::export::Args),
-    /// Execute one Conv2d layer in the order in which PyTorch adds
+    /// Execute one layer (Conv2d, its siblings, Linear) in the order in which PyTorch adds
     Run(super::run::Args),
     /// Filters, feature maps and histograms as pictures, in the terminal or as PNG
     Plot(super::plot::Args),

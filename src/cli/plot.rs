@@ -12,8 +12,8 @@ use super::exit::Outcome;
 use super::io::Io;
 use super::picture::InputFile;
 use super::picture::PictureFlags;
-use super::run::Conv2d;
 use super::run::Execution;
+use super::run::Runnable;
 use super::run::output_of;
 use super::values::Numbers;
 use crate::bytes::output::write_whole;
@@ -98,9 +98,6 @@ pub struct Args {
     /// Input channels of the layer; the groups follow
     #[arg(long, value_name = "C", conflicts_with_all = ["groups", "input"])]
     in_channels: Option<usize>,
-    /// The weight is a transposed convolution's
-    #[arg(long, conflicts_with = "input")]
-    transposed: bool,
     #[command(flatten, next_help_heading = "Execution, with --input (as in `run`)")]
     execution: Execution,
     #[command(flatten)]
@@ -288,7 +285,6 @@ fn options(args: &Args) -> Result<FigureOptions> {
     Ok(FigureOptions {
         layer: LayerOptions {
             in_channels: args.in_channels,
-            transposed: args.transposed,
             ..args.execution.layer_options()
         },
         filters: indices(&args.filter),
@@ -309,8 +305,9 @@ fn maps(
     checkpoint: &Checkpoint,
     io: &mut Io<'_>,
 ) -> Result<(Figure, About)> {
-    let layer = Conv2d::of(checkpoint, &args.name, &args.execution)
+    let layer = Runnable::of(checkpoint, &args.name, &args.execution)
         .map_err(|e| e.in_file(checkpoint.path()))?;
+    layer.check_maps()?;
     let array = input.read(&layer.input(), &args.picture, io)?;
     let (output, order) = output_of(&layer, &array, input.path(), &args.execution)?;
     let Array {

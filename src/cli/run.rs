@@ -25,6 +25,7 @@ use crate::execute::Call;
 use crate::execute::FloatType;
 use crate::execute::Geometry;
 use crate::execute::MemoryFormat;
+use crate::execute::Op;
 use crate::execute::Order;
 use crate::execute::Origin;
 use crate::execute::PaddingMode;
@@ -32,10 +33,10 @@ use crate::execute::conv2d;
 use crate::execute::kernel;
 use crate::execute::kernel::Operands;
 use crate::execute::kernel::Tiled;
+use crate::execute::op::LayerArguments;
 use crate::execute::order::trace::Trace;
 use crate::execute::predict;
 use crate::execute::real;
-use crate::explain;
 use crate::explain::Convolution;
 use crate::explain::LayerOptions;
 use crate::export::array::Array;
@@ -61,7 +62,7 @@ pub struct Args {
     name: String,
     /// Checkpoint
     file: Option<PathBuf>,
-    /// Input [N, C, H, W] or [C, H, W], of the layer's dtype: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]; or a picture:
+    /// Input [N, C, H, W] or [C, H, W] (as its layer takes it), of the layer's dtype: .npy, .npz:KEY, .safetensors:KEY, .pt[:KEY]; or a picture:
     /// .png, .jpg
     #[arg(long, value_name = "X")]
     input: InputFile,
@@ -99,6 +100,12 @@ pub(super) struct Execution {
     /// zeros, reflect, replicate or circular
     #[arg(long, value_name = "MODE")]
     padding_mode: Option<String>,
+    /// The weight is a transposed convolution's
+    #[arg(long)]
+    transposed: bool,
+    /// Output padding of a transposed convolution
+    #[arg(long, value_name = "P")]
+    output_padding: Option<Sizes>,
     /// What the input's memory format is to be taken as
     #[arg(long, value_name = "FORMAT", value_parser = ["contiguous", "channels_last"], default_value = "contiguous")]
     memory_format: String,
@@ -116,7 +123,7 @@ pub(super) struct Execution {
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     super::layer::check_order(&args.name, args.file.as_deref())?;
     let checkpoint = super::file::open(io, args.file.as_deref())?;
-    let layer = Conv2d::of(&checkpoint, &args.name, &args.execution)
+    let layer = Runnable::of(&checkpoint, &args.name, &args.execution)
         .map_err(|e| e.in_file(checkpoint.path()))?;
     let input = args.input.read(&layer.input(), &args.picture, io)?;
     let dtype = layer
@@ -132,13 +139,13 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
 
 /// The layer's output for this input, and the order in which it was summed; for `plot`.
 pub(super) fn output_of(
-    layer: &Conv2d,
+    layer: &Runnable,
     input: &Array,
     from: &Path,
     execution: &Execution,
 ) -> Result<(Array, Order)> {
     fn of<R: Tiled>(
-        layer: &Conv2d,
+        layer: &Runnable,
         dtype: FloatType,
         input: &Array,
         execution: &Execution,
@@ -165,6 +172,10 @@ struct Ready<'a, R: Copy> {
     bias: Option<Vec<R>>,
     dtype: FloatType,
     order: Order,
+    /// The layer's arguments for this input.
+    arguments: Arguments,
+    /// `[O, C/groups, KH, KW]`, laid out.
+    shape: [usize; 4],
     /// Rows and columns of the input.
     image: [usize; 2],
     /// `[N, O, H, W]`, or without N as the input was.
@@ -174,27 +185,30 @@ struct Ready<'a, R: Copy> {
 impl<'a, R: Tiled> Ready<'a, R> {
     /// `elements` of the input, whose shape is `[N, C, H, W]` or `[C, H, W]`.
     fn new(
-        layer: &Conv2d,
+        layer: &Runnable,
         dtype: FloatType,
         elements: &'a [R],
         shape: &[usize],
         execution: &Execution,
     ) -> Result<Self> {
-        let batched = match *shape {
-            [n, c, h, w] => [n, c, h, w],
-            [c, h, w] => [1, c, h, w],
-            _ => {
-                return Err(Error::usage(format!(
-                    "the input has shape {shape:?}, expected [N, C, H, W] or [C, H, W]"
-                )));
-            }
-        };
+        let op = layer.op;
+        let batched = op.input(shape)?.ok_or_else(|| {
+            Error::usage(format!(
+                "the input has shape {shape:?}, expected {}",
+                op.input_axes()
+            ))
+        })?;
+        let given = &layer.arguments;
+        let arguments = op.arguments(given, shape, &layer.shape)?;
+        let filters = op.weight(&layer.shape, given.groups)?;
+        let filters = filters.ok_or_else(|| layer.refused(&layer.shape))?;
         let input = ArrayView4::from_shape(batched, elements)
             .map_err(|e| Error::malformed(format!("the input's shape does not fit: {e}")))?;
         let bias = layer.bias.as_ref().map(|bias| R::decode(dtype, bias));
         let biases = bias.as_ref().map(Vec::len);
-        let prepared = conv2d::prepare(input, layer.shape, biases, &layer.arguments)?;
+        let prepared = conv2d::prepare(input, filters, biases, &arguments)?;
         let call = Call {
+            op,
             geometry: prepared.geometry,
             memory_format: match execution.memory_format.as_str() {
                 "channels_last" => MemoryFormat::ChannelsLast,
@@ -203,17 +217,16 @@ impl<'a, R: Tiled> Ready<'a, R> {
             dtype,
         };
         let order = choose(&call, execution)?;
-        let mut output = prepared.geometry.output_shape().to_vec();
-        if shape.len() == 3 {
-            output.remove(0);
-        }
+        let weight = R::decode(dtype, &layer.weight);
         Ok(Self {
-            weight: R::decode(dtype, &layer.weight),
+            weight: op.weight_elements(weight, filters, given.groups),
             bias,
             dtype,
             order,
+            arguments,
+            shape: filters,
             image: [batched[2], batched[3]],
-            output,
+            output: op.output(shape, &prepared.geometry),
             prepared,
         })
     }
@@ -245,7 +258,7 @@ impl<'a, R: Tiled> Ready<'a, R> {
 
 /// Executes the layer in sums of `R`.
 fn execute<R: Tiled>(
-    layer: &Conv2d,
+    layer: &Runnable,
     dtype: FloatType,
     input: &Array,
     args: &Args,
@@ -273,7 +286,10 @@ fn execute<R: Tiled>(
             geometry: &ready.prepared.geometry,
             operands: &ready.operands(),
             index,
+            arguments: &ready.arguments,
+            kernel: [ready.shape[2], ready.shape[3]],
             image: ready.image,
+            output: &ready.output,
         };
         let against = args.against.map(|other| element.trace(other));
         let whole = match args.against {
@@ -292,7 +308,7 @@ fn execute<R: Tiled>(
             first: element.trace(order)?,
             against: against.transpose()?,
             whole,
-            note: note(&layer.arguments),
+            note: note(layer),
         };
         if io.json {
             document["explain"] = explain_output::json(&explained);
@@ -313,14 +329,20 @@ fn execute<R: Tiled>(
 
 /// The output element that is to be explained.
 struct Wanted<'a, R> {
-    layer: &'a Conv2d,
+    layer: &'a Runnable,
     dtype: FloatType,
     geometry: &'a Geometry,
     operands: &'a Operands<'a, R>,
-    /// Image, filter, row, column; without the image where the input had none.
+    /// Image, filter, row, column; without the image where the input had none. Of other layers as many as their output
+    /// has axes.
     index: &'a [usize],
+    arguments: &'a Arguments,
+    /// Rows and columns of the kernel.
+    kernel: [usize; 2],
     /// Rows and columns of the input.
     image: [usize; 2],
+    /// The output's shape.
+    output: &'a [usize],
 }
 
 impl<R: Tiled> Wanted<'_, R> {
@@ -337,44 +359,68 @@ impl<R: Tiled> Wanted<'_, R> {
         let trace = Trace::of(&order, self.geometry, self.operands, self.dtype, at);
         let mut trace = trace.ok_or_else(|| self.refused())?;
         trace.relocate(|[n, c, y, x]| {
-            let kernel = [self.layer.shape[2], self.layer.shape[3]];
-            let [y, x] = conv2d::source(self.image, kernel, &self.layer.arguments, [y, x])?;
+            let [y, x] = conv2d::source(self.image, self.kernel, self.arguments, [y, x])?;
             Some([n, c, y, x])
         });
         Ok((order, trace))
     }
 
     fn place(&self) -> Result<[usize; 3]> {
-        let [_, _, rows, columns] = self.geometry.output_shape();
-        let (image, channel, y, x) = match *self.index {
-            [n, o, y, x] => (n, o, y, x),
-            [o, y, x] if self.geometry.batch == 1 => (0, o, y, x),
-            _ => return Err(self.refused()),
+        let (g, index) = (self.geometry, self.index);
+        let leading = self.output.len().saturating_sub(index.len());
+        // an image's number may be left out where there is one only
+        let single = leading == 1 && g.batch == 1 && self.layer.op != Op::Linear;
+        let shape = match single {
+            true => &self.output[1..],
+            false => self.output,
         };
-        if y >= rows || x >= columns {
+        let inside = shape.len() == index.len() && index.iter().zip(shape).all(|(at, n)| at < n);
+        if !inside {
             return Err(self.refused());
         }
-        Ok([image, channel, y * columns + x])
+        let flat = index.iter().zip(shape).fold(0, |at, (i, n)| at * n + i);
+        let (row, pixel) = (flat / g.pixels(), flat % g.pixels());
+        Ok([row / g.out_channels, row % g.out_channels, pixel])
     }
 
     fn refused(&self) -> Error {
-        let shape = self.geometry.output_shape();
+        let axes = match self.layer.op {
+            Op::Conv2d | Op::ConvTranspose2d => "image, filter, row, column",
+            Op::Conv1d => "image, filter, place",
+            Op::Conv3d => "image, filter, slice, row, column",
+            Op::Linear => "the output's, the feature last",
+        };
         Error::usage(format!(
-            "--explain-output {:?} is not in the output, whose shape is {shape:?}",
-            self.index
+            "--explain-output {:?} is not in the output, whose shape is {:?}",
+            self.index, self.output
         ))
-        .with_hint("the index is image, filter, row, column, all from 0 on")
+        .with_hint(format!("the index is {axes}, all from 0 on"))
     }
 }
 
-/// What the coordinates of the input mean where the padding holds copies.
-fn note(arguments: &Arguments) -> Option<String> {
-    match arguments.padding_mode {
+/// What the coordinates mean where the padding holds copies, and where the layer is laid out as another.
+fn note(layer: &Runnable) -> Option<String> {
+    let laid_out = match layer.op {
+        Op::Conv2d => None,
+        Op::Conv1d => Some("a Conv1d is a Conv2d of one row".to_owned()),
+        Op::Linear => {
+            Some("a Linear is a 1 x 1 Conv2d of one-pixel images, its vectors".to_owned())
+        }
+        Op::ConvTranspose2d => {
+            Some("the weight is that of [O, C/groups, KH, KW], its axes swapped".to_owned())
+        }
+        Op::Conv3d => Some("rows are those of all slices, one slice after the other".to_owned()),
+    };
+    let padding = match layer.arguments.padding_mode {
         PaddingMode::Zeros => None,
         mode => Some(format!(
             "padding_mode={}: taps outside the image have the coordinates of the pixel they copy",
             mode.name()
         )),
+    };
+    match (laid_out, padding) {
+        (Some(laid_out), Some(padding)) => Some(format!("{laid_out}; {padding}")),
+        (laid_out, padding) => laid_out.or(padding),
     }
 }
 
@@ -404,11 +450,12 @@ fn choose(call: &Call, execution: &Execution) -> Result<Order> {
 }
 
 /// A layer ready to run.
-pub(super) struct Conv2d {
+pub(super) struct Runnable {
     pub(super) name: String,
-    arguments: Arguments,
-    /// `[O, C/groups, KH, KW]`
-    shape: [usize; 4],
+    op: Op,
+    arguments: LayerArguments,
+    /// The weight's, as PyTorch has it.
+    shape: Vec<usize>,
     /// Of all its tensors.
     dtype: DType,
     /// Little-endian, in C order.
@@ -416,7 +463,7 @@ pub(super) struct Conv2d {
     bias: Option<Vec<u8>>,
 }
 
-impl Conv2d {
+impl Runnable {
     pub(super) fn of(checkpoint: &Checkpoint, name: &str, execution: &Execution) -> Result<Self> {
         let name = checkpoint.find_layer(name)?;
         let part = |part: &str| {
@@ -431,20 +478,21 @@ impl Conv2d {
                 .with_hint("`pthinspect ls` lists the tensors")
         })?;
         let module = checkpoint.module(&name);
-        if let Some(module) = module
-            && !module.class.ends_with("Conv2d")
-        {
-            return Err(Error::unsupported(format!(
-                "{name:?} is a {}, `run` executes Conv2d",
-                module.class
-            )));
-        }
-        let &[o, i, kh, kw] = weight.layout.shape() else {
-            return Err(Error::unsupported(format!(
-                "the weight of {name:?} has shape {:?}; `run` executes Conv2d, whose weight has four axes",
-                weight.layout.shape()
-            )));
+        let shape = weight.layout.shape();
+        let op = match module {
+            Some(module) => Op::of_class(&module.class).ok_or_else(|| {
+                let known = Op::ALL.map(Op::class).join(", ");
+                Error::unsupported(format!(
+                    "{name:?} is a {}, `run` executes {known}",
+                    module.class
+                ))
+            })?,
+            None if execution.transposed => Op::ConvTranspose2d,
+            None => Op::of_weight(shape.len()).ok_or_else(|| refused(&name, None, shape))?,
         };
+        if shape.len() != op.axes() + 2 {
+            return Err(refused(&name, Some(op), shape));
+        }
         let bias = part("bias");
         if let Some(bias) = bias.filter(|bias| bias.dtype != weight.dtype) {
             return Err(Error::unsupported(format!(
@@ -453,16 +501,23 @@ impl Conv2d {
             )));
         }
         let attributes = module.map(|module| &module.attributes);
-        let convolution = Convolution::of(
-            false,
-            weight.layout.shape(),
-            bias.map(|bias| bias.layout.numel()),
-            attributes,
-            &execution.layer_options(),
-        )?;
+        let arguments = match op {
+            Op::Linear => LayerArguments::default(),
+            _ => {
+                let convolution = Convolution::of(
+                    op == Op::ConvTranspose2d,
+                    shape,
+                    bias.map(|bias| bias.layout.numel()),
+                    attributes,
+                    &execution.layer_options(),
+                )?;
+                arguments(&convolution, execution)?
+            }
+        };
         Ok(Self {
-            arguments: arguments(&convolution, execution)?,
-            shape: [o, i, kh, kw],
+            op,
+            arguments,
+            shape: shape.to_vec(),
             dtype: weight.dtype,
             weight: elements(checkpoint, weight)?,
             bias: bias.map(|bias| elements(checkpoint, bias)).transpose()?,
@@ -470,11 +525,30 @@ impl Conv2d {
         })
     }
 
+    /// Whether its output is maps.
+    pub(super) fn check_maps(&self) -> Result<()> {
+        match self.op.axes() {
+            2 => Ok(()),
+            _ => Err(Error::unsupported(format!(
+                "{:?} is a {}, whose output has no maps to plot",
+                self.name,
+                self.op.class()
+            ))),
+        }
+    }
+
+    fn refused(&self, shape: &[usize]) -> Error {
+        refused(&self.name, Some(self.op), shape)
+    }
+
     /// What its input must be like.
     pub(super) fn input(&self) -> WantedInput<'_> {
         WantedInput {
             layer: &self.name,
-            channels: self.shape[1] * self.arguments.groups,
+            channels: match self.op {
+                Op::ConvTranspose2d => self.shape[0],
+                _ => self.shape[1].saturating_mul(self.arguments.groups),
+            },
             dtype: self.dtype,
         }
     }
@@ -494,33 +568,37 @@ impl Conv2d {
 impl Execution {
     /// What the flags say about the layer.
     pub(super) fn layer_options(&self) -> LayerOptions {
+        let output_padding = self.output_padding.as_ref();
         LayerOptions {
             groups: self.groups,
+            transposed: self.transposed,
+            output_padding: output_padding.map(|Sizes(sizes)| sizes.clone()),
             ..self.convolution.options()
         }
     }
 }
 
-fn arguments(convolution: &Convolution, execution: &Execution) -> Result<Arguments> {
-    let hyper = &convolution.hyper;
-    let pair = |values: &[usize]| match *values {
-        [a, b] => Ok([a, b]),
-        _ => Err(Error::usage(
-            "a Conv2d takes one number or two per argument",
-        )),
+fn refused(name: &str, op: Option<Op>, shape: &[usize]) -> Error {
+    let expected = match op {
+        Some(op) => format!("a {}'s is {}", op.class(), op.weight_axes()),
+        None => "`run` executes layers whose weight has two to five axes".to_owned(),
     };
+    Error::unsupported(format!(
+        "the weight of {name:?} has shape {shape:?}; {expected}"
+    ))
+}
+
+fn arguments(convolution: &Convolution, execution: &Execution) -> Result<LayerArguments> {
+    let hyper = &convolution.hyper;
     let mode = execution
         .padding_mode
         .as_deref()
         .unwrap_or(&hyper.padding_mode.value);
-    Ok(Arguments {
-        stride: pair(&hyper.stride.value)?,
-        padding: match &hyper.padding.value {
-            explain::Padding::Same => conv2d::Padding::Same,
-            explain::Padding::Valid => conv2d::Padding::Valid,
-            explain::Padding::Sizes(sizes) => conv2d::Padding::Sizes(pair(sizes)?),
-        },
-        dilation: pair(&hyper.dilation.value)?,
+    Ok(LayerArguments {
+        stride: hyper.stride.value.clone(),
+        padding: hyper.padding.value.clone(),
+        dilation: hyper.dilation.value.clone(),
+        output_padding: hyper.output_padding.value.clone(),
         groups: convolution.groups.value,
         padding_mode: PaddingMode::parse(mode)?,
     })

@@ -1,9 +1,12 @@
-//! What `torch.nn.Conv2d`'s arguments mean: sizes, padding modes, and the textbook formula.
+//! What the arguments of `torch.nn.Conv2d` and its siblings mean: sizes, padding modes, and the textbook formula.
 //!
 //! PyTorch does not hand every argument to the backend. `padding_mode` other than zeros is `F.pad` followed by a
 //! convolution without padding, and `padding='same'` with an odd total pads one more zero row or column at the
 //! bottom or right first (torch/nn/modules/conv.py, aten/src/ATen/native/Convolution.cpp). [`prepare`] does the same,
 //! so that the [`Geometry`] that the orders see has symmetric zero padding only, as the backends do.
+//!
+//! Every layer is laid out as a convolution of images, see [`crate::execute::op`]; what else it is says its [`Form`].
+//! Inside, there are always three axes: slices, rows, columns. An image is one slice.
 
 use std::borrow::Cow;
 
@@ -12,6 +15,9 @@ use ndarray::ArrayView4;
 use crate::error::Error;
 use crate::error::Result;
 use crate::execute::Real;
+use crate::execute::sizes::Addressing;
+use crate::execute::sizes::Depth;
+use crate::execute::sizes::Geometry;
 use crate::geometry::{Misfit, Window, WindowKind};
 
 /// `padding` as given to Conv2d: sizes are rows at top and bottom, columns at left and right.
@@ -89,6 +95,24 @@ pub struct Arguments {
     pub groups: usize,
     /// What the padding holds.
     pub padding_mode: PaddingMode,
+    /// Images, volumes, or a transposed convolution.
+    pub form: Form,
+}
+
+/// What is convolved, and in which direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Images.
+    #[default]
+    Images,
+    /// Volumes. The rows of input, weight and output are those of all slices, one slice after the other; stride,
+    /// padding and dilation are those of rows within a slice.
+    Volumes(Depth),
+    /// A transposed convolution of images; the weight is `[O, C/G, KH, KW]` all the same.
+    Transposed {
+        /// Rows, columns that the output has more at its far sides.
+        output_padding: [usize; 2],
+    },
 }
 
 impl Default for Arguments {
@@ -100,74 +124,8 @@ impl Default for Arguments {
             dilation: [1, 1],
             groups: 1,
             padding_mode: PaddingMode::Zeros,
+            form: Form::Images,
         }
-    }
-}
-
-/// One convolution as a backend sees it: every size, symmetric zero padding. All in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Geometry {
-    /// Images in the batch.
-    pub batch: usize,
-    /// Input channels, all groups.
-    pub in_channels: usize,
-    /// Input rows, columns.
-    pub input: [usize; 2],
-    /// Output channels, all groups.
-    pub out_channels: usize,
-    /// Kernel rows, columns.
-    pub kernel: [usize; 2],
-    /// Stride.
-    pub stride: [usize; 2],
-    /// Zero padding on each side.
-    pub padding: [usize; 2],
-    /// Dilation.
-    pub dilation: [usize; 2],
-    /// Groups.
-    pub groups: usize,
-    /// Output rows, columns.
-    pub output: [usize; 2],
-}
-
-impl Geometry {
-    /// Input channels that one filter sees: C/G.
-    pub fn group_in(&self) -> usize {
-        self.in_channels / self.groups
-    }
-    /// Filters per group: O/G.
-    pub fn group_out(&self) -> usize {
-        self.out_channels / self.groups
-    }
-    /// Products per output element, padding taps included: K = (C/G)*KH*KW.
-    pub fn taps(&self) -> usize {
-        self.group_in() * self.kernel[0] * self.kernel[1]
-    }
-    /// Output pixels per channel: M = OH*OW.
-    pub fn pixels(&self) -> usize {
-        self.output[0] * self.output[1]
-    }
-    /// Output elements.
-    pub fn output_len(&self) -> usize {
-        self.batch * self.out_channels * self.pixels()
-    }
-    /// Rows, columns that the dilated kernel spans: dilation*(k-1)+1.
-    pub fn extent(&self) -> [usize; 2] {
-        [0, 1].map(|a| self.dilation[a] * (self.kernel[a] - 1) + 1)
-    }
-    /// `[N, O, OH, OW]`
-    pub fn output_shape(&self) -> [usize; 4] {
-        [
-            self.batch,
-            self.out_channels,
-            self.output[0],
-            self.output[1],
-        ]
-    }
-    /// Input coordinate that tap `k` of output coordinate `o` reads on `axis`; `None` in the padding.
-    pub fn input_at(&self, axis: usize, o: usize, k: usize) -> Option<usize> {
-        let at =
-            (o * self.stride[axis] + k * self.dilation[axis]).checked_sub(self.padding[axis])?;
-        (at < self.input[axis]).then_some(at)
     }
 }
 
@@ -192,17 +150,16 @@ pub fn resolve(
     bias: Option<usize>,
     arguments: &Arguments,
 ) -> Result<Geometry> {
-    check_arguments(input, weight, bias, arguments)?;
-    let [_, _, h, w] = input;
-    let (before, after, padding) = split_padding([weight[2], weight[3]], arguments)?;
-    let padded = |axis: usize, size: usize| {
-        let sum = before[axis].checked_add(after[axis])?;
-        sum.checked_add(size)
-    };
-    let (Some(rows), Some(columns)) = (padded(0, h), padded(1, w)) else {
-        return Err(Error::usage("the padding overflows"));
-    };
-    geometry(input, [rows, columns], weight, padding, arguments)
+    let axes = Axes::of(input, weight, arguments)?;
+    check_arguments(input, weight, bias, arguments, &axes)?;
+    let (before, after, padding) = axes.split_padding(arguments)?;
+    let mut padded = axes.input;
+    for axis in 0..3 {
+        let sum = before[axis].checked_add(after[axis]);
+        let sum = sum.and_then(|sum| sum.checked_add(padded[axis]));
+        padded[axis] = sum.ok_or_else(|| Error::usage("the padding overflows"))?;
+    }
+    geometry(input, weight, arguments, &axes, padded, padding)
 }
 
 /// Applies what PyTorch applies before the backend; see [`resolve`] for the shapes.
@@ -213,34 +170,38 @@ pub fn prepare<'a, R: Real>(
     arguments: &Arguments,
 ) -> Result<Prepared<'a, R>> {
     let (n, c, h, w) = input.dim();
-    let geometry = resolve([n, c, h, w], weight, bias, arguments)?;
-    let (before, after, _) = split_padding([weight[2], weight[3]], arguments)?;
-    let input = if before == [0, 0] && after == [0, 0] {
+    let shape = [n, c, h, w];
+    let geometry = resolve(shape, weight, bias, arguments)?;
+    let axes = Axes::of(shape, weight, arguments)?;
+    let (before, after, _) = axes.split_padding(arguments)?;
+    let input = if before == [0; 3] && after == [0; 3] {
         match input.to_slice() {
             Some(slice) => Cow::Borrowed(slice),
             None => Cow::Owned(input.iter().copied().collect()),
         }
     } else {
-        Cow::Owned(pad(input, before, after, arguments.padding_mode))
+        Cow::Owned(pad(input, &axes, before, after, arguments.padding_mode))
     };
     Ok(Prepared { input, geometry })
 }
 
 fn check_arguments(
-    [_, c, h, w]: [usize; 4],
+    [_, c, _, _]: [usize; 4],
     [o, i, kh, kw]: [usize; 4],
     bias: Option<usize>,
     arguments: &Arguments,
+    axes: &Axes,
 ) -> Result<()> {
     let groups = arguments.groups;
-    for (name, pair) in [
-        ("stride", arguments.stride),
-        ("dilation", arguments.dilation),
-    ] {
-        if pair.contains(&0) {
+    for (name, sizes) in [("stride", axes.stride), ("dilation", axes.dilation)] {
+        if sizes.contains(&0) {
+            let [depth, rows, columns] = sizes;
+            let (shown, all) = match arguments.form {
+                Form::Volumes(_) => (format!("({depth}, {rows}, {columns})"), "all"),
+                _ => (format!("({rows}, {columns})"), "both"),
+            };
             return Err(Error::usage(format!(
-                "{name} is ({}, {}); it must be at least 1 on both axes",
-                pair[0], pair[1]
+                "{name} is {shown}; it must be at least 1 on {all} axes"
             )));
         }
     }
@@ -274,12 +235,38 @@ fn check_arguments(
             "the bias has {length} elements, but the weight has {o} filters"
         )));
     }
-    if arguments.padding == Padding::Same && arguments.stride != [1, 1] {
+    if arguments.padding == Padding::Same && axes.stride != [1; 3] {
         return Err(Error::usage("padding='same' needs stride 1, as in PyTorch"));
     }
-    let pads = total_padding([kh, kw], arguments)?;
-    for axis in 0..2 {
-        let size = [h, w][axis];
+    if let Form::Transposed { output_padding } = arguments.form {
+        check_transposed(arguments, output_padding)?;
+    }
+    check_padding_mode(arguments, axes)
+}
+
+fn check_transposed(arguments: &Arguments, output_padding: Pair) -> Result<()> {
+    if !matches!(arguments.padding, Padding::Sizes(_))
+        || arguments.padding_mode != PaddingMode::Zeros
+    {
+        return Err(Error::usage(
+            "a transposed convolution takes numbers as padding, of zeros only, as in PyTorch",
+        ));
+    }
+    for (axis, &padding) in output_padding.iter().enumerate() {
+        let most = arguments.stride[axis].max(arguments.dilation[axis]);
+        if padding >= most {
+            return Err(Error::usage(format!(
+                "output_padding is {padding}, it must be smaller than stride or dilation, as in PyTorch"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_padding_mode(arguments: &Arguments, axes: &Axes) -> Result<()> {
+    let pads = axes.total_padding(arguments)?;
+    for (axis, pad) in pads.iter().enumerate() {
+        let size = axes.input[axis];
         let most = match arguments.padding_mode {
             PaddingMode::Zeros => continue,
             PaddingMode::Reflect => size.saturating_sub(1),
@@ -287,7 +274,7 @@ fn check_arguments(
             PaddingMode::Replicate => usize::MAX,
             PaddingMode::Circular => size,
         };
-        let widest = pads[axis][0].max(pads[axis][1]);
+        let widest = pad[0].max(pad[1]);
         if widest > most {
             return Err(Error::usage(format!(
                 "padding_mode={} can pad an axis of {size} by {most} at most, not by {widest}",
@@ -298,87 +285,148 @@ fn check_arguments(
     Ok(())
 }
 
-/// `[before, after]` per axis, all modes alike.
-fn total_padding(kernel: [usize; 2], arguments: &Arguments) -> Result<[[usize; 2]; 2]> {
-    let mut pads = [[0; 2]; 2];
-    for axis in 0..2 {
-        let (stride, dilation) = (arguments.stride[axis], arguments.dilation[axis]);
-        let (before, after) = arguments
-            .padding
-            .on(axis, kernel[axis], dilation, stride)
-            .map_err(|misfit| Error::usage(misfit.to_string()))?;
-        pads[axis] = [before, after];
-    }
-    Ok(pads)
+type Pair = [usize; 2];
+type Triple = [usize; 3];
+
+/// Slices, rows, columns.
+struct Axes {
+    input: Triple,
+    kernel: Triple,
+    stride: Triple,
+    dilation: Triple,
+    /// Padding of the slices, where it is given in numbers.
+    depth_padding: usize,
 }
 
-type Pair = [usize; 2];
+impl Axes {
+    fn of(input: [usize; 4], weight: [usize; 4], arguments: &Arguments) -> Result<Self> {
+        let ([_, _, h, w], [_, _, kh, kw]) = (input, weight);
+        let Arguments {
+            stride, dilation, ..
+        } = *arguments;
+        let depth = match arguments.form {
+            Form::Volumes(depth) => depth,
+            Form::Images | Form::Transposed { .. } => Depth::ONE,
+        };
+        let rows = |all: usize, slices: usize| {
+            let rows = all.checked_div(slices).unwrap_or(0);
+            match rows.checked_mul(slices) {
+                Some(product) if product == all => Ok(rows),
+                _ => Err(Error::usage(format!(
+                    "{all} rows are not those of {slices} slices"
+                ))),
+            }
+        };
+        Ok(Self {
+            input: [depth.input, rows(h, depth.input)?, w],
+            kernel: [depth.kernel, rows(kh, depth.kernel)?, kw],
+            stride: [depth.stride, stride[0], stride[1]],
+            dilation: [depth.dilation, dilation[0], dilation[1]],
+            depth_padding: depth.padding,
+        })
+    }
 
-/// What is padded beforehand (before, after), and what is left for the backend.
-fn split_padding(kernel: Pair, arguments: &Arguments) -> Result<(Pair, Pair, Pair)> {
-    let pads = total_padding(kernel, arguments)?;
-    Ok(match arguments.padding_mode {
-        PaddingMode::Zeros => {
-            // 'same' with an odd total: one zero row or column more at the far side, by constant_pad_nd
-            let extra = pads.map(|[before, after]| after - before);
-            ([0, 0], extra, pads.map(|[before, _]| before))
+    /// `[before, after]` per axis, all modes alike.
+    fn total_padding(&self, arguments: &Arguments) -> Result<[[usize; 2]; 3]> {
+        let padding = match arguments.padding {
+            Padding::Sizes([rows, columns]) => {
+                crate::geometry::Padding::Sizes([self.depth_padding, rows, columns])
+            }
+            Padding::Same => crate::geometry::Padding::Same,
+            Padding::Valid => crate::geometry::Padding::Valid,
+        };
+        let mut pads = [[0; 2]; 3];
+        for (axis, pad) in pads.iter_mut().enumerate() {
+            let (stride, dilation) = (self.stride[axis], self.dilation[axis]);
+            let (before, after) = padding
+                .on(axis, self.kernel[axis], dilation, stride)
+                .map_err(|misfit| Error::usage(misfit.to_string()))?;
+            *pad = [before, after];
         }
-        PaddingMode::Reflect | PaddingMode::Replicate | PaddingMode::Circular => (
-            pads.map(|[before, _]| before),
-            pads.map(|[_, after]| after),
-            [0, 0],
-        ),
-    })
+        Ok(pads)
+    }
+
+    /// What is padded beforehand (before, after), and what is left for the backend.
+    fn split_padding(&self, arguments: &Arguments) -> Result<(Triple, Triple, Triple)> {
+        let pads = self.total_padding(arguments)?;
+        Ok(match arguments.padding_mode {
+            PaddingMode::Zeros => {
+                // 'same' with an odd total: one zero row or column more at the far side, by constant_pad_nd
+                let extra = pads.map(|[before, after]| after - before);
+                ([0; 3], extra, pads.map(|[before, _]| before))
+            }
+            PaddingMode::Reflect | PaddingMode::Replicate | PaddingMode::Circular => (
+                pads.map(|[before, _]| before),
+                pads.map(|[_, after]| after),
+                [0; 3],
+            ),
+        })
+    }
 }
 
 /// The pixel (row, column) of the input that pixel `at` of the padded input was copied from; `None` for a zero.
 ///
 /// `input` is `[H, W]`, `kernel` is `[KH, KW]`; both as [`prepare`] got them.
 pub fn source(input: Pair, kernel: Pair, arguments: &Arguments, at: Pair) -> Option<Pair> {
-    let (before, _, _) = split_padding(kernel, arguments).ok()?;
+    let [(h, w), (kh, kw)] = [input, kernel].map(|[rows, columns]| (rows, columns));
+    let axes = Axes::of([1, 1, h, w], [1, 1, kh, kw], arguments).ok()?;
+    let (before, after, _) = axes.split_padding(arguments).ok()?;
     let mode = arguments.padding_mode;
-    let on = |axis: usize| mode.source(at[axis], before[axis], input[axis]);
-    Some([on(0)?, on(1)?])
+    let rows = axes.input[1] + before[1] + after[1];
+    let at = [at[0] / rows.max(1), at[0] % rows.max(1), at[1]];
+    let on = |axis: usize| mode.source(at[axis], before[axis], axes.input[axis]);
+    Some([on(0)? * axes.input[1] + on(1)?, on(2)?])
 }
 
 /// Sizes with overflow checked; `H_out = floor((H + 2*pad - dilation*(k-1) - 1)/stride + 1)`.
 fn geometry(
     [n, c, _, _]: [usize; 4],
-    input: Pair,
     weight: [usize; 4],
-    padding: Pair,
     arguments: &Arguments,
+    axes: &Axes,
+    input: Triple,
+    padding: Triple,
 ) -> Result<Geometry> {
-    let mut output = [0; 2];
-    for axis in 0..2 {
-        let (size, k) = (input[axis], weight[2 + axis]);
-        let (s, p, d) = (
-            arguments.stride[axis],
+    let mut output = [0; 3];
+    for axis in 0..3 {
+        let kind = match arguments.form {
+            Form::Transposed { output_padding } if axis > 0 => {
+                WindowKind::Transposed(output_padding[axis - 1])
+            }
+            _ => WindowKind::Floor,
+        };
+        let (size, k, p, d) = (
+            input[axis],
+            axes.kernel[axis],
             padding[axis],
-            arguments.dilation[axis],
+            axes.dilation[axis],
         );
         let window = Window {
             input: size,
             padding: (p, p),
             dilation: d,
             kernel: k,
-            stride: s,
-            kind: WindowKind::Floor,
+            stride: axes.stride[axis],
+            kind,
         };
         output[axis] = window.output().map_err(|misfit| match misfit {
             Misfit::TooSmall(extent, padded) => {
-                let name = ["height", "width"][axis];
+                let name = ["depth", "height", "width"][axis];
                 Error::usage(format!(
                     "the input's {name} {size} with padding {p} is {padded}, smaller than the kernel's extent {extent} (= dilation {d} * (kernel {k} - 1) + 1)"
                 ))
             }
+            Misfit::Nothing => Error::usage(misfit.to_string()),
             _ => Error::usage("padding or dilation overflows"),
         })?;
     }
-    for (what, sizes) in [
-        ("output", [n, weight[0], output[0], output[1]]),
-        ("padded input", [n, c, input[0], input[1]]),
-    ] {
+    for (what, channels, [depth, rows, columns]) in
+        [("output", weight[0], output), ("padded input", c, input)]
+    {
+        let sizes = match arguments.form {
+            Form::Volumes(_) => vec![n, channels, depth, rows, columns],
+            _ => vec![n, channels, rows, columns],
+        };
         let elements = sizes
             .iter()
             .try_fold(1usize, |product, &size| product.checked_mul(size));
@@ -391,31 +439,48 @@ fn geometry(
     Ok(Geometry {
         batch: n,
         in_channels: c,
-        input,
+        input: [input[0] * input[1], input[2]],
         out_channels: weight[0],
         kernel: [weight[2], weight[3]],
         stride: arguments.stride,
-        padding,
+        padding: [padding[1], padding[2]],
         dilation: arguments.dilation,
         groups: arguments.groups,
-        output,
+        output: [output[0] * output[1], output[2]],
+        addressing: match arguments.form {
+            Form::Images => Addressing::Images,
+            Form::Transposed { .. } => Addressing::Transposed,
+            Form::Volumes(depth) => Addressing::Volumes {
+                depth: Depth {
+                    input: input[0],
+                    padding: padding[0],
+                    ..depth
+                },
+                output: output[0],
+            },
+        },
     })
 }
 
-/// `F.pad`: `[N, C, H, W]` to `[N, C, before+H+after, ...]`.
-fn pad<R: Real>(input: ArrayView4<'_, R>, before: Pair, after: Pair, mode: PaddingMode) -> Vec<R> {
-    let (n, c, h, w) = input.dim();
-    let (rows, columns) = (h + before[0] + after[0], w + before[1] + after[1]);
-    let mut out = Vec::with_capacity(n * c * rows * columns);
-    for image in 0..n {
-        for channel in 0..c {
-            for y in 0..rows {
-                for x in 0..columns {
-                    let at = mode
-                        .source(y, before[0], h)
-                        .zip(mode.source(x, before[1], w));
-                    out.push(at.map_or(R::ZERO, |(y, x)| input[[image, channel, y, x]]));
-                }
+/// `F.pad`: `[N, C, H, W]` to `[N, C, before+H+after, ...]`, slice by slice.
+fn pad<R: Real>(
+    input: ArrayView4<'_, R>,
+    axes: &Axes,
+    before: Triple,
+    after: Triple,
+    mode: PaddingMode,
+) -> Vec<R> {
+    let (n, c, _, _) = input.dim();
+    let [depth, h, w] = axes.input;
+    let [slices, rows, columns] = [0, 1, 2].map(|a| axes.input[a] + before[a] + after[a]);
+    let mut out = Vec::with_capacity(n * c * slices * rows * columns);
+    for (image, channel) in (0..n).flat_map(|image| (0..c).map(move |channel| (image, channel))) {
+        for (z, y) in (0..slices).flat_map(|z| (0..rows).map(move |y| (z, y))) {
+            let z = mode.source(z, before[0], depth);
+            let row = z.zip(mode.source(y, before[1], h));
+            for x in 0..columns {
+                let at = row.zip(mode.source(x, before[2], w));
+                out.push(at.map_or(R::ZERO, |((z, y), x)| input[[image, channel, z * h + y, x]]));
             }
         }
     }
@@ -462,7 +527,8 @@ mod tests {
     #[test]
     fn padding_modes_read_what_torch_reads() {
         let row = Array4::from_shape_vec((1, 1, 1, 4), vec![1f32, 2., 3., 4.]).unwrap();
-        let padded = |mode| pad(row.view(), [0, 3], [0, 3], mode);
+        let axes = Axes::of([1, 1, 1, 4], [1; 4], &Arguments::default()).unwrap();
+        let padded = |mode| pad(row.view(), &axes, [0, 0, 3], [0, 0, 3], mode);
         assert_eq!(
             padded(PaddingMode::Reflect),
             [4., 3., 2., 1., 2., 3., 4., 3., 2., 1.]

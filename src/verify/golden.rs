@@ -14,11 +14,12 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::Error;
 use crate::error::Result;
-use crate::execute::Arguments;
 use crate::execute::MemoryFormat;
+use crate::execute::Op;
 use crate::execute::Origin;
-use crate::execute::Padding;
 use crate::execute::PaddingMode;
+use crate::execute::op::LayerArguments;
+use crate::execute::op::Padding;
 
 /// The metadata key.
 const KEY: &str = "pthinspect.golden";
@@ -40,16 +41,18 @@ pub struct Case {
     /// Name; its tensors are `NAME.input`, `NAME.output`, `NAME.weight`, `NAME.bias`.
     pub name: String,
     /// What was called; `Err` says why this case cannot be replayed.
-    pub call: std::result::Result<Conv2dCall, String>,
+    pub call: std::result::Result<LayerCall, String>,
     /// Where: the file's origin, the case's own laid over it. Cases without one of their own share the file's.
     pub origin: Arc<Origin>,
 }
 
-/// A call of Conv2d, without its tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conv2dCall {
+/// A call of a layer, without its tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCall {
+    /// Which layer.
+    pub op: Op,
     /// stride, padding, ...
-    pub arguments: Arguments,
+    pub arguments: LayerArguments,
     /// How the input lay in memory.
     pub memory_format: MemoryFormat,
 }
@@ -173,14 +176,15 @@ fn origin(value: Option<&Value>) -> std::result::Result<Origin, String> {
     })
 }
 
-fn call(case: &Map<String, Value>) -> std::result::Result<Conv2dCall, String> {
-    match case.get("op").and_then(Value::as_str) {
-        Some("conv2d") | None => {}
-        Some(op) => {
-            return Err(format!("the op is {op:?}, this program replays \"conv2d\""));
-        }
-    }
-    let defaults = Arguments::default();
+fn call(case: &Map<String, Value>) -> std::result::Result<LayerCall, String> {
+    let op = match case.get("op").and_then(Value::as_str) {
+        None => Op::Conv2d,
+        Some(name) => Op::parse(name).ok_or_else(|| {
+            let known = Op::ALL.map(|op| format!("{:?}", op.name())).join(", ");
+            format!("the op is {name:?}, this program replays {known}")
+        })?,
+    };
+    let defaults = LayerArguments::default();
     let groups = match case.get("groups") {
         None => 1,
         Some(value) => number(value).ok_or("\"groups\" is not a whole number")?,
@@ -192,34 +196,35 @@ fn call(case: &Map<String, Value>) -> std::result::Result<Conv2dCall, String> {
     };
     let memory_format = match case.get("memory_format").and_then(Value::as_str) {
         None | Some("contiguous") => MemoryFormat::Contiguous,
-        Some("channels_last") => MemoryFormat::ChannelsLast,
+        Some("channels_last" | "channels_last_3d") => MemoryFormat::ChannelsLast,
         Some(other) => {
             return Err(format!(
                 "memory_format is {other:?}, expected \"contiguous\" or \"channels_last\""
             ));
         }
     };
-    Ok(Conv2dCall {
-        arguments: Arguments {
-            stride: pair(case, "stride")?.unwrap_or(defaults.stride),
-            padding: padding(case)?,
-            dilation: pair(case, "dilation")?.unwrap_or(defaults.dilation),
+    let sizes = |key: &str| sizes(case, key, op);
+    Ok(LayerCall {
+        op,
+        arguments: LayerArguments {
+            stride: sizes("stride")?.unwrap_or(defaults.stride),
+            padding: match case.get("padding").and_then(Value::as_str) {
+                Some("same") => Padding::Same,
+                Some("valid") => Padding::Valid,
+                Some(other) => {
+                    return Err(format!(
+                        "padding is {other:?}, expected numbers, \"same\" or \"valid\""
+                    ));
+                }
+                None => sizes("padding")?.map_or(defaults.padding, Padding::Sizes),
+            },
+            dilation: sizes("dilation")?.unwrap_or(defaults.dilation),
+            output_padding: sizes("output_padding")?.unwrap_or(defaults.output_padding),
             groups,
             padding_mode,
         },
         memory_format,
     })
-}
-
-fn padding(case: &Map<String, Value>) -> std::result::Result<Padding, String> {
-    match case.get("padding").and_then(Value::as_str) {
-        Some("same") => Ok(Padding::Same),
-        Some("valid") => Ok(Padding::Valid),
-        Some(other) => Err(format!(
-            "padding is {other:?}, expected numbers, \"same\" or \"valid\""
-        )),
-        None => Ok(Padding::Sizes(pair(case, "padding")?.unwrap_or([0, 0]))),
-    }
 }
 
 fn number(value: &Value) -> Option<usize> {
@@ -230,19 +235,24 @@ fn number(value: &Value) -> Option<usize> {
         .filter(|&n| n <= 1 << 30)
 }
 
-/// A pair, or one number for both axes.
-fn pair(case: &Map<String, Value>, key: &str) -> std::result::Result<Option<[usize; 2]>, String> {
-    let wrong = || format!("{key:?} is not a whole number or a pair of them");
+/// One number per axis, or one for all of them.
+fn sizes(
+    case: &Map<String, Value>,
+    key: &str,
+    op: Op,
+) -> std::result::Result<Option<Vec<usize>>, String> {
+    let wrong = || match op.axes() {
+        2 => format!("{key:?} is not a whole number or a pair of them"),
+        axes => format!("{key:?} is not a whole number or a list of {axes} of them"),
+    };
     match case.get(key) {
         None => Ok(None),
-        Some(Value::Array(items)) => match items.as_slice() {
-            [a, b] => {
-                let both = number(a).zip(number(b)).ok_or_else(wrong)?;
-                Ok(Some([both.0, both.1]))
-            }
-            _ => Err(wrong()),
-        },
-        Some(value) => number(value).map(|n| Some([n, n])).ok_or_else(wrong),
+        Some(Value::Array(items)) if items.len() == op.axes() => {
+            let sizes: Option<Vec<usize>> = items.iter().map(number).collect();
+            sizes.map(Some).ok_or_else(wrong)
+        }
+        Some(Value::Array(_)) => Err(wrong()),
+        Some(value) => number(value).map(|n| Some(vec![n])).ok_or_else(wrong),
     }
 }
 
@@ -255,16 +265,20 @@ mod tests {
         let text = r#"{"version": 1, "origin": {"torch": "2.15.0", "threads": 2, "future": [1]},
             "cases": [{"name": "a", "op": "conv2d", "stride": [2, 1], "padding": "same", "dilation": [1, 1],
             "groups": 1, "padding_mode": "zeros", "memory_format": "contiguous", "origin": {"threads": 1}},
-            {"name": "b", "op": "linear"}, {"name": "c"}]}"#;
+            {"name": "b", "op": "einsum"}, {"name": "c"},
+            {"name": "d", "op": "conv3d", "stride": [1, 2, 3]}, {"name": "e", "op": "linear"}]}"#;
         let cases = parse(text).unwrap();
         let a = cases[0].call.clone().unwrap();
         assert_eq!(
             (a.arguments.stride, a.arguments.padding),
-            ([2, 1], Padding::Same)
+            (vec![2, 1], Padding::Same)
         );
         assert_eq!(cases[0].origin.threads, Some(1), "the case's own goes over");
         assert_eq!(cases[0].origin.torch.as_deref(), Some("2.15.0"));
-        assert!(cases[1].call.clone().unwrap_err().contains("linear"));
+        assert!(cases[1].call.clone().unwrap_err().contains("einsum"));
+        let d = cases[3].call.clone().unwrap();
+        assert_eq!((d.op, d.arguments.stride), (Op::Conv3d, vec![1, 2, 3]));
+        assert_eq!(cases[4].call.clone().unwrap().op, Op::Linear);
         assert_eq!(cases[2].origin.threads, Some(2));
     }
 

@@ -9,9 +9,11 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
 use crate::error::Error;
 use crate::error::Result;
+use crate::execute::Arguments;
 use crate::execute::Call;
 use crate::execute::FloatType;
 use crate::execute::Kernel;
+use crate::execute::Op;
 use crate::execute::Order;
 use crate::execute::Real;
 use crate::execute::conv2d;
@@ -24,8 +26,8 @@ use crate::verify::diagnose::Diagnosis;
 use crate::verify::diagnose::Raw;
 use crate::verify::diagnose::Scene;
 use crate::verify::golden::Case;
-use crate::verify::golden::Conv2dCall;
 use crate::verify::golden::Golden;
+use crate::verify::golden::LayerCall;
 use crate::verify::search::Problem;
 use crate::verify::trial::Trial;
 use crate::verify::words;
@@ -118,7 +120,7 @@ pub struct CaseReport {
     pub order: Option<Order>,
     /// How it was chosen.
     pub chosen_by: ChosenBy,
-    /// Output shape: `[N, O, OH, OW]`, or `[O, OH, OW]` where the input had no batch axis.
+    /// Output shape, as PyTorch gives it: `[N, O, OH, OW]` of a Conv2d, without N where the input had no batch axis.
     pub shape: Vec<usize>,
     /// The comparison; absent on errors.
     pub comparison: Option<Box<Comparison>>,
@@ -163,16 +165,16 @@ fn judge(
     let tensors = Tensors::find(golden, case, checkpoint)?;
     let dtype = tensors.dtype()?;
     match dtype {
-        FloatType::Float64 => judge_as(case, call, dtype, tensors.read::<f64>()?, options),
+        FloatType::Float64 => judge_as(case, call, dtype, tensors.read::<f64>(call)?, options),
         FloatType::Float32 | FloatType::BFloat16 | FloatType::Float16 => {
-            judge_as(case, call, dtype, tensors.read::<f32>()?, options)
+            judge_as(case, call, dtype, tensors.read::<f32>(call)?, options)
         }
     }
 }
 
 fn judge_as<R: Tiled>(
     case: &Case,
-    call: &Conv2dCall,
+    call: &LayerCall,
     dtype: FloatType,
     tensors: Arrays<R>,
     options: &Options,
@@ -180,18 +182,10 @@ fn judge_as<R: Tiled>(
     let input = ArrayView4::from_shape(tensors.input_shape, &tensors.input)
         .map_err(|e| Error::malformed(format!("the input's shape does not fit its data: {e}")))?;
     let bias = tensors.bias.as_ref().map(Vec::len);
+    let arguments = &tensors.arguments;
     // the shape first: only then is anything as large as the arguments say
-    let geometry = conv2d::resolve(
-        tensors.input_shape,
-        tensors.weight_shape,
-        bias,
-        &call.arguments,
-    )?;
-    let batched = geometry.output_shape();
-    let shape = match tensors.has_batch {
-        true => batched.to_vec(),
-        false => batched[1..].to_vec(),
-    };
+    let geometry = conv2d::resolve(tensors.input_shape, tensors.weight_shape, bias, arguments)?;
+    let shape = call.op.output(&tensors.given_shape, &geometry);
     let raw = Raw {
         input: &tensors.input,
         input_shape: tensors.input_shape,
@@ -199,8 +193,11 @@ fn judge_as<R: Tiled>(
         weight_shape: tensors.weight_shape,
         bias: tensors.bias.as_deref(),
         expected: &tensors.output,
-        output_shape: batched_output(&tensors.output_shape),
-        arguments: call.arguments,
+        output_shape: match shape == tensors.output_shape {
+            true => geometry.output_shape(),
+            false => call.op.laid_out(&tensors.output_shape),
+        },
+        arguments: *arguments,
     };
     if shape != tensors.output_shape {
         let finding = diagnose::shape(dtype, &raw);
@@ -211,7 +208,7 @@ fn judge_as<R: Tiled>(
         ))
         .with_hint(hint));
     }
-    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, &call.arguments)?;
+    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, arguments)?;
     let problem = Problem {
         operands: Operands {
             input: &prepared.input,
@@ -228,6 +225,7 @@ fn judge_as<R: Tiled>(
         tried: 0,
     };
     let call = Call {
+        op: call.op,
         geometry: prepared.geometry,
         memory_format: call.memory_format,
         dtype,
@@ -274,15 +272,6 @@ fn judge_as<R: Tiled>(
     })
 }
 
-/// `[N, O, OH, OW]` of an output with or without its batch axis; zeros where it has other axes.
-fn batched_output(shape: &[usize]) -> [usize; 4] {
-    match *shape {
-        [n, o, h, w] => [n, o, h, w],
-        [o, h, w] => [1, o, h, w],
-        _ => [0; 4],
-    }
-}
-
 /// A case's tensors, each in the file that holds it.
 struct Tensors<'a> {
     input: Located<'a>,
@@ -291,16 +280,19 @@ struct Tensors<'a> {
     output: Located<'a>,
 }
 
-/// The same as numbers in C order.
+/// The same as numbers in C order, laid out as images.
 struct Arrays<R> {
     input: Vec<R>,
     /// `[N, C, H, W]`; N is 1 where the input has no batch axis, as PyTorch allows.
     input_shape: [usize; 4],
-    has_batch: bool,
+    /// Its shape as it is saved.
+    given_shape: Vec<usize>,
+    arguments: Arguments,
     weight: Vec<R>,
     weight_shape: [usize; 4],
     bias: Option<Vec<R>>,
     output: Vec<R>,
+    /// As it is saved.
     output_shape: Vec<usize>,
 }
 
@@ -357,15 +349,24 @@ impl<'a> Tensors<'a> {
         Ok(dtype)
     }
 
-    fn read<R: Real>(&self) -> Result<Arrays<R>> {
+    fn read<R: Real>(&self, call: &LayerCall) -> Result<Arrays<R>> {
         let (_, input) = self.input;
         let (_, output) = self.output;
+        let groups = call.arguments.groups;
+        let input_shape = images(call.op, input)?;
+        let weight_shape = filters(call.op, self.weight.1, groups)?;
+        let weight = numbers(self.weight)?;
+        let given_shape = input.layout.shape().to_vec();
+        let weight_axes = self.weight.1.layout.shape();
         Ok(Arrays {
+            arguments: call
+                .op
+                .arguments(&call.arguments, &given_shape, weight_axes)?,
             input: numbers(self.input)?,
-            input_shape: batched(input)?,
-            has_batch: input.layout.shape().len() == 4,
-            weight: numbers(self.weight)?,
-            weight_shape: filters(self.weight.1)?,
+            input_shape,
+            given_shape,
+            weight: call.op.weight_elements(weight, weight_shape, groups),
+            weight_shape,
             bias: self.bias.map(vector).transpose()?,
             output: numbers(self.output)?,
             output_shape: output.layout.shape().to_vec(),
@@ -412,23 +413,24 @@ fn vector<R: Real>((file, tensor): Located<'_>) -> Result<Vec<R>> {
 }
 
 /// `[N, C, H, W]` of an input with or without its batch axis.
-fn batched(tensor: &TensorEntry) -> Result<[usize; 4]> {
-    match *tensor.layout.shape() {
-        [n, c, h, w] => Ok([n, c, h, w]),
-        [c, h, w] => Ok([1, c, h, w]),
-        ref shape => Err(Error::usage(format!(
-            "the input {:?} has shape {shape:?}, expected [N, C, H, W] or [C, H, W]",
-            tensor.name
-        ))),
-    }
+fn images(op: Op, tensor: &TensorEntry) -> Result<[usize; 4]> {
+    let shape = tensor.layout.shape();
+    op.input(shape)?.ok_or_else(|| {
+        Error::usage(format!(
+            "the input {:?} has shape {shape:?}, expected {}",
+            tensor.name,
+            op.input_axes()
+        ))
+    })
 }
 
-fn filters(tensor: &TensorEntry) -> Result<[usize; 4]> {
+fn filters(op: Op, tensor: &TensorEntry, groups: usize) -> Result<[usize; 4]> {
     let shape = tensor.layout.shape();
-    shape.try_into().map_err(|_| {
+    op.weight(shape, groups)?.ok_or_else(|| {
         Error::usage(format!(
-            "the weight {:?} has shape {shape:?}, expected [O, C/groups, KH, KW]",
-            tensor.name
+            "the weight {:?} has shape {shape:?}, expected {}",
+            tensor.name,
+            op.weight_axes()
         ))
     })
 }

@@ -5,9 +5,11 @@
 //! tells two kinds of difference apart: those that another order can explain, and those that it cannot. The readings
 //! ([`Reading`]) are all that a mistaken call may have done to the same tensors.
 
+use crate::execute::Arguments;
 use crate::execute::FloatType;
 use crate::execute::PaddingMode;
 use crate::execute::Real;
+use crate::execute::conv2d;
 
 /// The tensors of a call, as numbers.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Reading {
     pub groups: usize,
     /// What the tensors' axes are taken for.
     pub twist: Twist,
+    /// Of volumes and transposed convolutions: these arguments, and nothing of the above.
+    pub laid_out: Option<Arguments>,
 }
 
 /// Axes taken for others.
@@ -94,6 +98,9 @@ impl Textbook {
 
     /// The output element (image, filter, row, column).
     pub fn sum(&self, reading: &Reading, [n, o, oh, ow]: [usize; 4]) -> Sum {
+        if let Some(arguments) = &reading.laid_out {
+            return self.sum_laid_out(arguments, [n, o, oh, ow]);
+        }
         let [filters, group_in, kh, kw] = self.weight_shape;
         let [_, channels, h, w] = self.input_shape;
         let group_out = (filters / reading.groups.max(1)).max(1);
@@ -142,6 +149,40 @@ impl Textbook {
                     sum.value += product;
                     sum.magnitude += product.abs();
                 }
+            }
+        }
+        sum
+    }
+
+    /// The same by the sizes that a backend sees. NaN where these arguments make no output.
+    fn sum_laid_out(&self, arguments: &Arguments, [n, o, oh, ow]: [usize; 4]) -> Sum {
+        let (input, weight) = (self.input_shape, self.weight_shape);
+        let Ok(g) = conv2d::resolve(input, weight, None, arguments) else {
+            return Sum {
+                value: f64::NAN,
+                magnitude: f64::NAN,
+            };
+        };
+        let [_, group_in, kh, kw] = weight;
+        let bias = self.bias.as_ref().map_or(0.0, |bias| bias[o]);
+        let mut sum = Sum {
+            value: bias,
+            magnitude: bias.abs(),
+        };
+        let first = o / g.group_out() * group_in;
+        for (y, x) in (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x))) {
+            let at = g.input_at(0, oh, y).zip(g.input_at(1, ow, x));
+            let image = [input[2], input[3]];
+            let source = |(row, column)| conv2d::source(image, [kh, kw], arguments, [row, column]);
+            let Some([row, column]) = at.and_then(source) else {
+                continue;
+            };
+            for i in 0..group_in {
+                let plane = n * input[1] + first + i;
+                let product = self.input[(plane * input[2] + row) * input[3] + column]
+                    * self.weight[((o * group_in + i) * kh + y) * kw + x];
+                sum.value += product;
+                sum.magnitude += product.abs();
             }
         }
         sum

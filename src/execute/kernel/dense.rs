@@ -70,7 +70,7 @@ fn parts<R: Tiled>(
 ) -> (Vec<Part>, Vec<Run>) {
     let g = layer.g;
     let (mut parts, mut runs) = (Vec::new(), Vec::new());
-    let in_line = layer.padded.pixel(g, 1, 0) == g.output[1];
+    let in_line = layer.padded.in_line(g);
     let mut pixel = pixels.start;
     while pixel < pixels.end {
         // long rows that are read in place, several times, are cut into tiles of their own

@@ -222,12 +222,13 @@ impl<R: Real> Strips<'_, R> {
         ow: usize,
     ) -> tile::Rows<'t, R, I, P, FUSED> {
         let (g, padded) = (self.layer.g, &self.layer.padded);
-        let first = padded.pixel(g, oh, ow);
-        let step = padded.pixel(g, 1, 0);
         tile::Rows {
             simd,
             offsets: &self.program.offsets,
-            inputs: Pieces::new(self.input, std::array::from_fn(|p| first + p * step)),
+            inputs: Pieces::new(
+                self.input,
+                std::array::from_fn(|p| padded.pixel(g, oh + p, ow)),
+            ),
             weights: &self.weights[..self.program.weights.len()],
             bias: self.bias(0),
         }

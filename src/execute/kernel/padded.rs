@@ -1,8 +1,10 @@
 //! The input with its padding made real, so that no inner loop asks where the image ends.
 
 use super::vector::Simd;
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 use crate::execute::Real;
+use crate::execute::order::Tap;
 
 /// Elements that a reader may take past the last one it needs.
 pub(super) const SLACK: usize = 64;
@@ -12,6 +14,8 @@ const AFFORDABLE: usize = if cfg!(test) { 1 << 11 } else { 1 << 25 };
 
 /// Columns are sorted by their remainder modulo the stride, so that neighbouring output pixels of a row read
 /// neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`, N being as many images as fit.
+/// Of a volume all slices follow each other, padded as well. Of a transposed convolution there are `stride - 1` zeros between
+/// neighbouring elements, and what is read from it is read with stride 1 and backwards.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Padded {
     /// Elements of one row: stride * ceil(...).
@@ -20,6 +24,8 @@ pub(super) struct Padded {
     pub(super) phase: usize,
     /// Elements of one channel.
     pub(super) plane: usize,
+    /// Rows of one slice of a volume; of an image all of them.
+    slice: usize,
     /// Of rows and columns, the remainders modulo the stride that any tap reads, as bits; the others are not filled.
     read: [u64; 2],
 }
@@ -28,15 +34,31 @@ impl Padded {
     /// `None` where one image's padding would cost far more memory than the image and its output: such layers, which
     /// read next to nothing but zeros, are the interpreter's.
     pub(super) fn new(g: &Geometry) -> Option<Self> {
-        let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
-        let phase = size(1)?.div_ceil(g.stride[1]);
-        let row = phase.checked_mul(g.stride[1])?;
-        let plane = row.checked_mul(size(0)?)?;
+        let around = |size: usize, padding: usize| padding.checked_mul(2)?.checked_add(size);
+        let depth = g.depth();
+        let [rows, columns, stride] = match g.addressing {
+            Addressing::Images | Addressing::Volumes { .. } => {
+                let rows = g.input[0] / depth.input.max(1);
+                let columns = around(g.input[1], g.padding[1])?;
+                [around(rows, g.padding[0])?, columns, g.stride[1]]
+            }
+            Addressing::Transposed => {
+                let size = |axis: usize| g.output[axis].checked_add(last_tap(g, axis));
+                [size(0)?, size(1)?, 1]
+            }
+        };
+        let phase = columns.div_ceil(stride);
+        let row = phase.checked_mul(stride)?;
+        let slices = around(depth.input, depth.padding)?;
+        let plane = row.checked_mul(rows.checked_mul(slices)?)?;
         let elements = plane.checked_mul(g.in_channels)?;
         let input = g.in_channels * g.input[0] * g.input[1];
         let output = g.out_channels * g.pixels();
         let affordable = (input + output).saturating_mul(8).max(AFFORDABLE);
         let read = [0, 1].map(|axis| {
+            if axis == 0 && g.addressing != Addressing::Images {
+                return u64::MAX;
+            }
             let remainders = (0..g.kernel[axis]).map(|k| k * g.dilation[axis] % g.stride[axis]);
             remainders.fold(0, |bits, r| bits | 1u64.checked_shl(r as u32).unwrap_or(0))
         });
@@ -44,6 +66,7 @@ impl Padded {
             row,
             phase,
             plane,
+            slice: rows,
             read,
         })
     }
@@ -60,18 +83,46 @@ impl Padded {
 
     /// What output row `oh`, column `ow` adds to a tap's offset.
     pub(super) fn pixel(&self, g: &Geometry, oh: usize, ow: usize) -> usize {
-        oh * g.stride[0] * self.row + ow
+        let row = match g.addressing {
+            Addressing::Images => oh * g.stride[0],
+            Addressing::Transposed => oh,
+            Addressing::Volumes { depth, .. } => {
+                let [_, rows, _] = g.output_slices();
+                oh / rows * depth.stride * self.slice + oh % rows * g.stride[0]
+            }
+        };
+        row * self.row + ow
     }
 
-    /// Offset of a kernel row and column from a pixel's place.
-    pub(super) fn tap(&self, g: &Geometry, row: usize, column: usize) -> usize {
-        let column = column * g.dilation[1];
-        row * g.dilation[0] * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+    /// Whether output pixels that follow each other, from row to row as well, read elements that do.
+    pub(super) fn in_line(&self, g: &Geometry) -> bool {
+        let last = g.output[0].max(1) - 1;
+        [last.min(1), last]
+            .into_iter()
+            .all(|oh| self.pixel(g, oh, 0) == oh * g.output[1])
+    }
+
+    /// Offset of a tap from a pixel's place.
+    pub(super) fn tap(&self, g: &Geometry, tap: &Tap) -> usize {
+        let (row, column) = (tap.row * g.dilation[0], tap.column * g.dilation[1]);
+        let within = match g.addressing {
+            Addressing::Images => {
+                row * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+            }
+            Addressing::Transposed => (last_tap(g, 0) - row) * self.row + last_tap(g, 1) - column,
+            Addressing::Volumes { depth, .. } => {
+                let rows = g.kernel[0] / depth.kernel;
+                let slice = tap.row / rows * depth.dilation;
+                let row = slice * self.slice + tap.row % rows * g.dilation[0];
+                row * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+            }
+        };
+        tap.channel * self.plane + within
     }
 
     /// Whether the input can be read as it is: nothing is put around it, and its columns are in order.
     pub(super) fn is_input(g: &Geometry) -> bool {
-        g.padding == [0, 0] && g.stride[1] == 1
+        !g.may_miss() && g.stride[1] == 1
     }
 
     fn reads(&self, axis: usize, remainder: usize) -> bool {
@@ -88,7 +139,16 @@ impl Padded {
         to: &mut [R],
     ) {
         let width = g.input[1];
+        if g.addressing == Addressing::Transposed {
+            return self.fill_apart(g, from, to);
+        }
+        let depth = g.depth();
+        let rows = (g.input[0] / depth.input.max(1)).max(1);
         for (y, row) in from.chunks_exact(width).enumerate() {
+            let y = match g.addressing {
+                Addressing::Images => y,
+                _ => (y / rows + depth.padding) * self.slice + y % rows,
+            };
             if g.stride[0] > 1 && !self.reads(0, (y + g.padding[0]) % g.stride[0]) {
                 continue;
             }
@@ -100,6 +160,21 @@ impl Padded {
                 2 => self.fill_few_pairs(g, row, out),
                 _ => self.fill_phases(g, row, out),
             }
+        }
+    }
+
+    /// One channel with zeros between its elements; what no output reads is left out.
+    fn fill_apart<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
+        // where the first element lies
+        let first = [0, 1].map(|axis| last_tap(g, axis) - g.padding[axis]);
+        for (y, row) in from.chunks_exact(g.input[1]).enumerate() {
+            let y = y * g.stride[0] + first[0];
+            if y >= self.slice {
+                break;
+            }
+            let out = &mut to[y * self.row..][..self.row];
+            let columns = out.iter_mut().skip(first[1]).step_by(g.stride[1]);
+            columns.zip(row).for_each(|(to, &from)| *to = from);
         }
     }
 
@@ -166,6 +241,12 @@ impl Padded {
             out[even + pairs] = row[2 * pairs];
         }
     }
+}
+
+/// Of a transposed convolution: how far before an output's own place its last tap may read, in elements and the zeros
+/// between them; no less than the padding, so that the first element has a place.
+fn last_tap(g: &Geometry, axis: usize) -> usize {
+    (g.dilation[axis] * (g.kernel[axis] - 1)).max(g.padding[axis])
 }
 
 /// Copies slices of one length, mostly short ones: in eights or fours, the last of which goes back over the one before. A

@@ -165,7 +165,7 @@ impl Program {
             single: None,
             source: None,
             fused,
-            skips: recipe.padding != PaddingTaps::Zero && g.padding != [0, 0],
+            skips: recipe.padding != PaddingTaps::Zero && g.may_miss(),
             fills: recipe.walk.channels(g) != g.group_in(),
         };
         program.place_taps(g, padded, &recipe.walk, &mut compiler.real)?;
@@ -200,7 +200,7 @@ impl Program {
             if tap.channel >= g.group_in() {
                 continue;
             }
-            let offset = tap.channel * padded.plane + padded.tap(g, tap.row, tap.column);
+            let offset = padded.tap(g, &tap);
             let weight = (tap.channel * g.kernel[0] + tap.row) * g.kernel[1] + tap.column;
             self.offsets.push(u32::try_from(offset).ok()?);
             self.weights.push(u32::try_from(weight).ok()?);

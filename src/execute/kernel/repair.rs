@@ -98,10 +98,7 @@ impl<'a, R: Tiled> Repair<'a, R> {
 
     fn reads_padding(&self, pixel: usize) -> bool {
         let g = self.layer.g;
-        let beyond = |axis: usize, o: usize| {
-            g.input_at(axis, o, 0).is_none() || g.input_at(axis, o, g.kernel[axis] - 1).is_none()
-        };
-        beyond(0, pixel / g.output[1]) || beyond(1, pixel % g.output[1])
+        !g.reaches_all(0, pixel / g.output[1]) || !g.reaches_all(1, pixel % g.output[1])
     }
 
     #[cold]

@@ -217,12 +217,7 @@ fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached:
     // oneDNN compares the width of a call with the kernel's height here
     let edge_rows = if together >= all_rows { all_rows } else { 1 };
     let full_rows = if variant.rows { 1 } else { all_rows };
-    let mut calls = Calls {
-        kernel,
-        channels: 0..0,
-        at: 0,
-        steps: Vec::new(),
-    };
+    let mut calls = Calls::new(kernel, 0..0);
     let mut first = 0;
     for channels in blocks(all_channels(g, variant), channel_block(g, variant)) {
         calls.channels = first..first + channels;
@@ -287,16 +282,25 @@ impl Reach {
 }
 
 /// Steps, call by call, for one block of input channels after the other.
-struct Calls {
+pub(super) struct Calls {
     /// Rows, columns.
     kernel: [usize; 2],
     channels: Range<usize>,
     /// Tap that comes next.
     at: usize,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
 impl Calls {
+    pub(super) fn new(kernel: [usize; 2], channels: Range<usize>) -> Self {
+        Self {
+            kernel,
+            channels,
+            at: 0,
+            steps: Vec::new(),
+        }
+    }
+
     /// A call for each `rows` kernel rows and each `together` of these `columns`.
     fn add_all(&mut self, rows: usize, columns: Range<usize>, together: usize) {
         for row in (0..self.kernel[0]).step_by(rows) {
@@ -308,7 +312,10 @@ impl Calls {
     }
 
     /// One call: a chain over kernel rows, columns, channels.
-    fn add(&mut self, rows: Range<usize>, columns: Range<usize>) {
+    pub(super) fn add(&mut self, rows: Range<usize>, columns: Range<usize>) {
+        if rows.is_empty() || columns.is_empty() {
+            return;
+        }
         let width = self.channels.len();
         let first = self.channels.start * self.kernel[0] * self.kernel[1];
         let mut runs: Vec<Range<usize>> = Vec::new();

@@ -30,6 +30,7 @@ pub mod nnpack;
 pub mod onednn;
 pub mod table;
 pub mod trace;
+pub mod transposed;
 pub mod tree;
 
 #[cfg(test)]

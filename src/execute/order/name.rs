@@ -20,6 +20,7 @@ use crate::execute::order::mkl;
 use crate::execute::order::native;
 use crate::execute::order::nnpack;
 use crate::execute::order::onednn;
+use crate::execute::order::transposed;
 
 /// A named rule that makes a [`Plan`] for every geometry. [`super::table::FAMILIES`] describes each variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +98,8 @@ pub enum Order {
     },
     /// im2col + MKL's sgemm.
     Mkl(mkl::Variant),
+    /// Transposed convolutions'.
+    Transposed(transposed::Variant),
     /// Spelled out.
     Custom(custom::Variant),
     /// NNPACK: Winograd, Fourier or a matrix product, by kernel and output.
@@ -110,7 +113,7 @@ impl Order {
             Order::Sequential { .. } | Order::Custom(_) => true,
             Order::OnednnBf16(_) => dtype == FloatType::BFloat16,
             Order::NativeGemm { .. } | Order::NativeDot { .. } => dtype.is_narrow(),
-            Order::Mkl(_) => !dtype.is_narrow(),
+            Order::Mkl(_) | Order::Transposed(transposed::Variant::Mkl(_)) => !dtype.is_narrow(),
             _ => dtype == FloatType::Float32,
         }
     }
@@ -147,6 +150,7 @@ impl Order {
             Order::NativeGemm { lanes, fused } => native::interleaved(g, lanes, fused),
             Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
+            Order::Transposed(variant) => return transposed::plan(g, &variant),
             Order::Custom(variant) => variant.recipe(g),
             Order::Nnpack(variant) => return variant.plan(g),
         };
@@ -231,6 +235,7 @@ impl fmt::Display for Order {
             Order::NativeDot { sequential: false } => f.write_str("native-dot/avx2"),
             Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
+            Order::Transposed(variant) => write!(f, "{variant}"),
             Order::Custom(variant) => write!(f, "custom/{variant}"),
             Order::Nnpack(variant) => write!(f, "nnpack/{variant}"),
         }
@@ -334,6 +339,10 @@ fn parse(name: &str) -> Option<Order> {
             bf16::Variant::parse(family, words).map(Order::OnednnBf16)
         }
         ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
-        (family, words) => mkl::Variant::parse(family, words).map(Order::Mkl),
+        (family, words) => {
+            let mkl = || mkl::Variant::parse(family, words).map(Order::Mkl);
+            let variant = transposed::Variant::parse(family, words);
+            variant.map(Order::Transposed).or_else(mkl)
+        }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn geometry() -> impl Strategy<Value = Geometry> {
             dilation,
             groups,
             output,
+            addressing: crate::execute::Addressing::Images,
         };
         (g.output_len() <= 100_000).then_some(g)
     })

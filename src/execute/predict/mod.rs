@@ -10,6 +10,8 @@ use std::str::FromStr;
 use crate::error::Error;
 use crate::execute::FloatType;
 use crate::execute::Geometry;
+use crate::execute::Op;
+use crate::execute::order;
 use crate::execute::order::Order;
 use crate::execute::order::mkl;
 use crate::execute::order::nnpack;
@@ -44,9 +46,11 @@ impl MemoryFormat {
     }
 }
 
-/// A convolution call as the rules see it: not transposed.
+/// A call as the rules see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
+    /// Which layer.
+    pub op: Op,
     /// The sizes.
     pub geometry: Geometry,
     /// How the input lay in memory.
@@ -166,13 +170,6 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         FloatType::Float64 => true,
         _ => return None,
     };
-    let backend = match double {
-        false => {
-            let nnpack_runs = machine.nnpack_l1.is_some();
-            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
-        }
-        true => backend::select_double(g),
-    };
     let blocks = match machine.mkl_blocks {
         mkl::KBlocks::Even(_) if double => mkl::KBlocks::Even(256),
         mkl::KBlocks::Halves(_) if double => return None, // not measured
@@ -189,8 +186,34 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         let library = if double { "mkl dgemm" } else { "mkl sgemm" };
         (library, Order::Mkl(variant))
     };
+    match call.op {
+        Op::Conv2d | Op::Conv1d | Op::Conv3d => {}
+        Op::Linear => {
+            let (implementation, order) = mkl(mkl::Caller::Linear, machine.threads);
+            return Some(Prediction {
+                backend: Backend::Addmm,
+                implementation,
+                order,
+            });
+        }
+        Op::ConvTranspose2d => return transposed(call, machine, blocks, double),
+    }
+    let backend = match double {
+        false => {
+            let nnpack_runs = machine.nnpack_l1.is_some();
+            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
+        }
+        true => backend::select_double(g),
+    };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
-    let (implementation, order) = match (backend, call.memory_format) {
+    // ConvolutionMM3d.cpp hands out images in lots of 20
+    let per_volume = if g.batch <= 20 { machine.threads } else { 1 };
+    // a Conv1d's input is made contiguous before it is taken for an image
+    let memory_format = match call.op {
+        Op::Conv1d => MemoryFormat::Contiguous,
+        _ => call.memory_format,
+    };
+    let (implementation, order) = match (backend, memory_format) {
         (Backend::Mkldnn, _) if machine.rounds_operands => return None,
         (Backend::Mkldnn, MemoryFormat::Contiguous) => onednn::contiguous(g, machine)?,
         (Backend::Mkldnn, MemoryFormat::ChannelsLast) => onednn::channels_last(g, machine)?,
@@ -203,6 +226,10 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         (Backend::SlowDilated2d, MemoryFormat::ChannelsLast) => {
             mkl(mkl::Caller::SlowDilated2dNhwc, machine.threads)
         }
+        (Backend::Slow3d, _) if g.groups > 1 => slow3d_groups(g, mkl, per_volume),
+        (Backend::Slow3d, _) => mkl(mkl::Caller::Slow2d, per_volume),
+        (Backend::SlowDilated3d, _) => mkl(mkl::Caller::SlowDilated2d, machine.threads),
+        (Backend::SlowTranspose2d | Backend::Addmm, _) => return None, // never a convolution's
         // channels_last input is copied to NCHW first
         (Backend::NnpackSpatial, _) => {
             let l1_kib = machine.nnpack_l1? >> 10;
@@ -214,6 +241,64 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         backend,
         implementation,
         order,
+    })
+}
+
+/// Slow3d multiplies all groups at once (`baddbmm`), small ones by a plain loop (`bmm_out_or_baddbmm_` in
+/// aten/src/ATen/native/LinearAlgebra.cpp).
+fn slow3d_groups(
+    g: &Geometry,
+    mkl: impl Fn(mkl::Caller, usize) -> onednn::Choice,
+    threads: usize,
+) -> onednn::Choice {
+    const SMALL: usize = 400;
+    let products = g.taps().saturating_mul(g.pixels());
+    if products.saturating_mul(g.group_out()) < SMALL {
+        let order = Order::Sequential {
+            channels_last: false,
+            fused: false,
+            bias_last: true,
+        };
+        return ("native baddbmm", order);
+    }
+    mkl(mkl::Caller::Slow3dGroups, threads)
+}
+
+/// The same for a transposed convolution.
+fn transposed(
+    call: &Call,
+    machine: &Machine,
+    blocks: mkl::KBlocks,
+    double: bool,
+) -> Option<Prediction> {
+    let g = &call.geometry;
+    let selected = backend::select(g, machine.threads, machine.mkldnn, false);
+    if !double && selected == Backend::Mkldnn && !backend::has_large_output_padding(g) {
+        let (implementation, order) = match call.memory_format {
+            _ if machine.rounds_operands => return None,
+            MemoryFormat::Contiguous => onednn::transposed::contiguous(g, machine)?,
+            MemoryFormat::ChannelsLast => return None, // not measured
+        };
+        return Some(Prediction {
+            backend: Backend::Mkldnn,
+            implementation,
+            order,
+        });
+    }
+    if call.memory_format == MemoryFormat::ChannelsLast {
+        return None; // not measured
+    }
+    // several images run in parallel, one thread each
+    let library = mkl::Library {
+        blocks,
+        double,
+        cnr: machine.mkl_cnr,
+        threads: if g.batch == 1 { machine.threads } else { 1 },
+    };
+    Some(Prediction {
+        backend: Backend::SlowTranspose2d,
+        implementation: if double { "mkl dgemm" } else { "mkl sgemm" },
+        order: Order::Transposed(order::transposed::Variant::Mkl(library)),
     })
 }
 

@@ -10,6 +10,7 @@
 use crate::execute::Call;
 use crate::execute::FloatType;
 use crate::execute::MemoryFormat;
+use crate::execute::Op;
 use crate::execute::Origin;
 use crate::execute::Prediction;
 use crate::execute::order::Order;
@@ -46,6 +47,9 @@ pub enum Unit {
 
 /// Every order that the origin leaves open, the usual first; none where no rule covers the origin.
 pub(super) fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
+    if !matches!(call.op, Op::Conv2d | Op::Conv1d) {
+        return Vec::new(); // not measured
+    }
     let mut found: Vec<(Prediction, Plan)> = Vec::new();
     for machine in origin.machines() {
         for narrow in choices(origin, machine.isa) {

@@ -8,6 +8,7 @@ use super::Scene;
 use super::index;
 use super::spread;
 use crate::execute::Arguments;
+use crate::execute::Form;
 use crate::execute::Padding;
 use crate::execute::PaddingMode;
 use crate::execute::Real;
@@ -45,6 +46,7 @@ pub(super) fn of(arguments: &Arguments, weight: [usize; 4], channels: usize) -> 
         dilation: arguments.dilation,
         groups: (channels / weight[1].max(1)).max(1),
         twist: Twist::None,
+        laid_out: (arguments.form != Form::Images).then_some(*arguments),
     }
 }
 
@@ -101,7 +103,10 @@ fn arguments_that_fit<R>(raw: &super::Raw<'_, R>) -> Vec<Arguments> {
     let [_, _, kh, kw] = raw.weight_shape;
     let [_, _, h, w] = raw.input_shape;
     let [_, _, oh, ow] = raw.output_shape;
-    let (rows, columns) = (axis_fits(h, kh, oh), axis_fits(w, kw, ow));
+    let (mut rows, columns) = (axis_fits(h, kh, oh), axis_fits(w, kw, ow));
+    if [h, kh, oh] == [1; 3] {
+        rows.truncate(1); // a layer of one axis
+    }
     let groups = raw.input_shape[1] / raw.weight_shape[1].max(1);
     let mut pairs: Vec<(AxisFit, AxisFit)> = Vec::new();
     for row in &rows {
@@ -143,6 +148,7 @@ fn arguments_that_fit<R>(raw: &super::Raw<'_, R>) -> Vec<Arguments> {
                 dilation: [row.dilation, column.dilation],
                 groups: groups.max(1),
                 padding_mode: mode,
+                form: Form::Images,
             });
         }
     }
@@ -238,6 +244,9 @@ fn gives<R: Real>(
 /// Other arguments that give the saved output, or a twist that does.
 pub(super) fn other<R: Tiled>(scene: &Scene<'_, R>, book: &Textbook) -> Option<Finding> {
     let raw = &scene.raw;
+    if raw.arguments.form != Form::Images {
+        return None; // only images are read in other ways
+    }
     let flats = telling(raw.expected, raw.output_shape);
     let reading = scene.reading();
     let (found, _) = fitting(raw, book, &flats);
@@ -271,7 +280,8 @@ pub(super) fn shape<R: Real>(raw: &super::Raw<'_, R>, book: &Textbook) -> Option
     let [n, o, ..] = raw.output_shape;
     let [filters, group_in, kh, kw] = raw.weight_shape;
     let channels = raw.input_shape[1];
-    let possible = n == raw.input_shape[0]
+    let possible = raw.arguments.form == Form::Images
+        && n == raw.input_shape[0]
         && o == filters
         && group_in > 0
         && channels.is_multiple_of(group_in)

@@ -55,6 +55,9 @@ pub(super) fn all(g: &Geometry, dtype: FloatType) -> Vec<Order> {
         mkl::Caller::SlowDilated2d,
         mkl::Caller::Slow2dNhwc,
         mkl::Caller::SlowDilated2dNhwc,
+        mkl::Caller::Slow3dGroups,
+        mkl::Caller::Linear,
+        mkl::Caller::Matmul,
     ];
     for caller in callers {
         for threads in THREADS {

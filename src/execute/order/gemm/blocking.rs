@@ -5,6 +5,7 @@
 //! per way of dealing out the threads, each given an efficiency in float32, the first of the best taken. So the
 //! search must be followed to the last rounding.
 
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 use crate::execute::order::gemm::Variant;
 
@@ -16,8 +17,12 @@ pub(super) struct Layer {
     /// Input, output channels of a group.
     pub(super) in_channels: i64,
     pub(super) out_channels: i64,
-    /// Output pixels of an image.
+    /// Output pixels of an image, or of one slice of a volume.
     pub(super) pixels: i64,
+    /// Output slices; 1 of an image.
+    pub(super) slices: i64,
+    /// Whether volumes are convolved.
+    pub(super) volumes: bool,
     input_pixels: i64,
     /// Kernel taps: KH*KW.
     pub(super) kernel: i64,
@@ -31,23 +36,29 @@ impl Layer {
     pub(super) fn of(g: &Geometry) -> Option<Self> {
         let size = |value: usize| i64::try_from(value).ok();
         let [sh, sw] = [size(g.stride[0])?, size(g.stride[1])?];
+        let [slices, rows, columns] = g.output_slices();
         let layer = Self {
             batch: size(g.batch)?,
             groups: size(g.groups)?,
             in_channels: size(g.group_in())?,
             out_channels: size(g.group_out())?,
-            pixels: size(g.pixels())?,
+            pixels: size(rows.checked_mul(columns)?)?,
+            slices: size(slices)?,
+            volumes: matches!(g.addressing, Addressing::Volumes { .. }),
             input_pixels: size(g.input[0].checked_mul(g.input[1])?)?,
             kernel: size(g.kernel[0] * g.kernel[1])?,
             stride: [sh, sw],
-            gathers: g.kernel != [1, 1] || g.stride != [1, 1] || g.output != g.input,
+            gathers: g.kernel != [1, 1]
+                || g.stride != [1, 1]
+                || g.depth().stride != 1
+                || g.output != g.input,
         };
         let product = |factors: &[i64]| {
             let product = factors.iter().try_fold(1i64, |p, &f| p.checked_mul(f));
             product.filter(|&p| p < 1 << 56)
         };
         // the largest costs: a few accesses for each product of the columns' gathering, and of the result
-        let outputs = product(&[layer.batch, layer.groups, layer.pixels])?;
+        let outputs = product(&[layer.images(), layer.pixels])?;
         product(&[outputs + 16, layer.kernel, layer.in_channels, sh, sw])?;
         product(&[
             outputs + 16,
@@ -61,7 +72,12 @@ impl Layer {
 
     /// Output pixels of all images and groups: what is dealt out to threads.
     pub(super) fn images_pixels(&self) -> i64 {
-        self.batch * self.groups * self.pixels
+        self.images() * self.pixels
+    }
+
+    /// Slices of all images and groups.
+    pub(super) fn images(&self) -> i64 {
+        self.batch * self.groups * self.slices
     }
 
     /// Products of one output.
@@ -115,12 +131,12 @@ impl Blocking {
         let images = layer.batch * layer.groups;
         let input = images * layer.in_channels * layer.input_pixels;
         let weights = g.out_channels as i64 * layer.products();
-        let output = images * layer.out_channels * layer.pixels;
+        let output = layer.images() * layer.out_channels * layer.pixels;
         let limit = (15 * threads * FLOAT).saturating_mul(input + weights + output);
         let indexable = |elements: i64| elements * FLOAT <= i64::from(i32::MAX);
         booked <= limit.min(1 << 30)
             && indexable(layer.input_pixels * layer.in_channels)
-            && indexable(layer.pixels * layer.out_channels)
+            && indexable(layer.slices * layer.pixels * layer.out_channels)
     }
 }
 
@@ -170,7 +186,9 @@ impl<'a> Search<'a> {
     fn is_applicable(&self) -> bool {
         let l = self.layer;
         let spatial = l.images_pixels();
-        if l.gathers {
+        if l.volumes {
+            false
+        } else if l.gathers {
             spatial >= self.threads * self.simd
                 || l.pixels < l.batch * l.groups
                 || (l.stride[1] == 1 && l.products() as f64 <= 0.05 * l.out_channels as f64)
@@ -184,11 +202,11 @@ impl<'a> Search<'a> {
     fn outer_threading(&self) -> bool {
         let l = self.layer;
         let even = |work: i64| work as f32 / round_up(work, self.threads) as f32;
-        let outer = even(l.groups * l.batch);
+        let outer = even(l.images());
         let inner = even(div_up(l.pixels, self.simd) * div_up(l.out_channels, self.simd));
         let small = l.pixels * l.in_channels * l.out_channels / self.threads < 64 * 1024;
         l.pixels / self.threads < 512
-            && (l.batch != 1 || l.groups > 2)
+            && (l.slices != 1 || l.batch != 1 || l.groups > 2)
             && (outer / inner >= 1.0 || small)
     }
 

@@ -16,6 +16,7 @@ use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::name::number;
+use crate::execute::order::transposed;
 
 mod blocking;
 mod nhwc;
@@ -45,7 +46,7 @@ impl Kernels {
     /// All of them, poorest first.
     pub const ALL: [Kernels; 4] = [Kernels::Sse41, Kernels::Avx, Kernels::Avx2, Kernels::Avx512];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kernels::Sse41 => "sse41",
             Kernels::Avx => "avx",
@@ -61,6 +62,11 @@ impl Kernels {
             Kernels::Avx | Kernels::Avx2 => 8,
             Kernels::Avx512 => 16,
         }
+    }
+
+    /// Reads what [`Kernels::name`] gives.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Kernels::ALL.into_iter().find(|k| k.name() == name)
     }
 
     /// Whether they have fused multiply-add.
@@ -110,12 +116,61 @@ impl Variant {
             None => number(l2, "l2_").filter(|bytes| bytes % 1024 != 0)?,
         };
         Some(Self {
-            kernels: Kernels::ALL.into_iter().find(|k| k.name() == *kernels)?,
+            kernels: Kernels::parse(kernels)?,
             threads: number(threads, "t").filter(|&threads| threads <= MOST_THREADS)?,
             l2_bytes,
             nhwc: !layout.is_empty(),
         })
     }
+}
+
+/// What its backward pass gives for each tap of a transposed convolution `g`: `direct` where that is the output itself.
+/// (`execute_backward_data_ncsp` in src/cpu/gemm_convolution.cpp; where its threads work, in
+/// gemm_convolution_utils.cpp.)
+pub(super) fn backward(
+    g: &Geometry,
+    kernels: Kernels,
+    threads: usize,
+    direct: bool,
+) -> Vec<transposed::Part> {
+    const SMALL: i64 = 64 * 1024;
+    let threads = threads as i64;
+    let kernel = (g.kernel[0] * g.kernel[1]) as i64;
+    let [from, to] = [g.input[0] * g.input[1], g.pixels()].map(|pixels| pixels as i64);
+    let [read, made] = [g.group_in(), g.group_out()].map(|channels| channels as i64);
+    let images = (g.groups * g.batch) as i64;
+    let balance = |work: i64| {
+        let rounded = (work + threads - 1) / threads * threads;
+        work as f32 / rounded as f32
+    };
+    let lanes = kernels.lanes();
+    let blocks = |size: i64| (size + lanes - 1) / lanes;
+    let outer = balance(images) / balance(blocks(to) * blocks(made));
+    let outside = (from / threads < 512 || kernel < 64)
+        && (g.batch != 1 || g.groups > 2)
+        && (outer >= 1.0 || to.saturating_mul(read).saturating_mul(made) / threads < SMALL);
+    let columns = made * kernel;
+    let call = Call {
+        kernels,
+        threads: if outside { 1 } else { threads },
+        size: Size {
+            m: from,
+            n: columns,
+            k: read,
+        },
+        transposed: true,
+        lda: from,
+        ldb: columns,
+        ldc: if direct { to } else { from },
+        first_tap: 0,
+    };
+    let range = |range: &Range<i64>| range.start as usize..range.end as usize;
+    let part = |cell: Cell| transposed::Part {
+        pixels: range(&cell.rows),
+        columns: range(&cell.columns),
+        steps: cell.steps,
+    };
+    call.cells().into_iter().map(part).collect()
 }
 
 /// Whether the gemm convolution takes `g`; else the reference convolution has to.
@@ -215,23 +270,30 @@ impl Planner<'_> {
             let rest = thread - in_larger;
             (larger_teams + rest / small, rest % small, small)
         };
-        (
-            even_share(self.layer.images_pixels(), members, member),
-            even_share(self.layer.out_channels, teams, team),
-        )
+        // volumes are dealt out by whole slices
+        let pixels = match self.layer.volumes {
+            false => even_share(self.layer.images_pixels(), members, member),
+            true => {
+                let slices = even_share(self.layer.images(), members, member);
+                slices.start * self.layer.pixels..slices.end * self.layer.pixels
+            }
+        };
+        (pixels, even_share(self.layer.out_channels, teams, team))
     }
 
-    /// One block; `image_group` counts the groups of all images.
+    /// One block; `image_group` counts the slices of the groups of all images.
     fn add_block(&mut self, image_group: i64, pixels: Range<i64>, channels: Range<i64>) {
         let size = (pixels.end - pixels.start, channels.end - channels.start);
         let cells = match self.cells.remove(&size) {
             Some(cells) => cells,
             None => self.block_cells(size.0, size.1),
         };
-        let image = image_group as usize / self.g.groups;
-        let group = image_group as usize % self.g.groups;
+        let slices = self.layer.slices as usize;
+        let (image_group, slice) = (image_group as usize / slices, image_group as usize % slices);
+        let image = image_group / self.g.groups;
+        let group = image_group % self.g.groups;
         let first_channel = group * self.g.group_out() + channels.start as usize;
-        let first_pixel = pixels.start as usize;
+        let first_pixel = slice * self.layer.pixels as usize + pixels.start as usize;
         let shifted =
             |range: &Range<i64>, by: usize| range.start as usize + by..range.end as usize + by;
         for cell in &cells {
@@ -265,9 +327,13 @@ impl Planner<'_> {
                     k: in_channels * layer.kernel,
                 },
                 transposed: false,
-                lda: if layer.gathers { m } else { layer.pixels },
+                lda: if layer.gathers {
+                    m
+                } else {
+                    layer.slices * layer.pixels
+                },
                 ldb: layer.products(),
-                ldc: layer.pixels,
+                ldc: layer.slices * layer.pixels,
                 first_tap: first * layer.kernel,
             }
         });

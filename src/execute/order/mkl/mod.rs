@@ -26,6 +26,7 @@ use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::name::number;
+use crate::execute::order::transposed;
 
 mod blocks;
 mod edges;
@@ -48,14 +49,24 @@ pub enum Caller {
     Slow2dNhwc,
     /// SlowDilated2d of channels_last input.
     SlowDilated2dNhwc,
+    /// Slow3d with groups: one unfolded volume for all of them (`baddbmm`).
+    Slow3dGroups,
+    /// A Linear (`addmm`): the images are the vectors of its input.
+    Linear,
+    /// The same where PyTorch multiplies first and adds the bias afterwards (`matmul`): an input that is not contiguous
+    /// and has more axes than two.
+    Matmul,
 }
 
 impl Caller {
-    const ALL: [(Caller, &'static str); 4] = [
+    const ALL: [(Caller, &'static str); 7] = [
         (Caller::Slow2d, "mkl-slow2d"),
         (Caller::SlowDilated2d, "mkl-slow-dilated2d"),
         (Caller::Slow2dNhwc, "mkl-slow2d-nhwc"),
         (Caller::SlowDilated2dNhwc, "mkl-slow-dilated2d-nhwc"),
+        (Caller::Slow3dGroups, "mkl-slow3d-groups"),
+        (Caller::Linear, "mkl-linear"),
+        (Caller::Matmul, "mkl-matmul"),
     ];
 
     /// The family's name.
@@ -68,12 +79,20 @@ impl Caller {
 
     /// Whether every image has a buffer of its own.
     fn keeps_buffers(self) -> bool {
-        matches!(self, Caller::Slow2d | Caller::Slow2dNhwc)
+        !matches!(self, Caller::SlowDilated2d | Caller::SlowDilated2dNhwc)
     }
 
     /// Whether the product is weight * rows instead of columns * weight.
     fn is_channels_last(self) -> bool {
-        matches!(self, Caller::Slow2dNhwc | Caller::SlowDilated2dNhwc)
+        !matches!(
+            self,
+            Caller::Slow2d | Caller::SlowDilated2d | Caller::Slow3dGroups
+        )
+    }
+
+    /// Whether it is one product of all images.
+    fn is_linear(self) -> bool {
+        matches!(self, Caller::Linear | Caller::Matmul)
     }
 }
 
@@ -94,16 +113,72 @@ pub struct Variant {
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let double = if self.double { "f64-" } else { "" };
-        let cnr = if self.cnr { "-cnr" } else { "" };
-        let (caller, blocks, threads) = (self.caller.name(), self.blocks, self.threads);
-        write!(f, "{caller}/{double}{blocks}{cnr}-t{threads}")
+        write!(f, "{}/{}", self.caller.name(), self.library())
     }
 }
 
 impl Variant {
+    /// The steps of a product, and what comes before and after them.
+    ///
+    /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
+    /// unless it is only to multiply.
+    fn around(&self, product: &Product, steps: Vec<Step>) -> Vec<Step> {
+        let multiplies = self.caller.keeps_buffers() && self.caller != Caller::Slow3dGroups;
+        let negative = product.is_outer() && multiplies;
+        let (before, after) = match self.caller {
+            Caller::Matmul => (None, Some(Step::Bias)),
+            _ => (Some(Step::Bias), None),
+        };
+        let begin = before.into_iter().chain([Step::Begin { negative }]);
+        begin.chain(steps).chain(after).collect()
+    }
+
     /// Reads what `Display` writes: the family, and the words after its slash.
     pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
+        let library = Library::parse(words)?;
+        Some(Self {
+            caller: Caller::ALL.iter().find(|(_, name)| *name == family)?.0,
+            blocks: library.blocks,
+            double: library.double,
+            cnr: library.cnr,
+            threads: library.threads,
+        })
+    }
+
+    fn library(&self) -> Library {
+        Library {
+            blocks: self.blocks,
+            double: self.double,
+            cnr: self.cnr,
+            threads: self.threads,
+        }
+    }
+}
+
+/// MKL, whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Library {
+    /// Its kernels, known by their blocks of K.
+    pub blocks: KBlocks,
+    /// dgemm instead of sgemm.
+    pub double: bool,
+    /// Conditional numerical reproducibility: `MKL_CBWR` is set, to whatever.
+    pub cnr: bool,
+    /// Threads that one product runs with.
+    pub threads: usize,
+}
+
+impl fmt::Display for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let double = if self.double { "f64-" } else { "" };
+        let cnr = if self.cnr { "-cnr" } else { "" };
+        write!(f, "{double}{}{cnr}-t{}", self.blocks, self.threads)
+    }
+}
+
+impl Library {
+    /// Reads what `Display` writes.
+    pub(super) fn parse(words: &[&str]) -> Option<Self> {
         let (double, words) = match words {
             ["f64", rest @ ..] => (true, rest),
             words => (false, words),
@@ -114,17 +189,99 @@ impl Variant {
             _ => return None,
         };
         Some(Self {
-            caller: Caller::ALL.iter().find(|(_, name)| *name == family)?.0,
             blocks: KBlocks::parse(blocks)?,
             double,
             cnr,
             threads: number(threads, "t")?,
         })
     }
+
+    /// What a transposed convolution has it multiply: the input's pixels, and for each of them every output channel's taps.
+    pub(super) fn transposed(
+        &self,
+        g: &Geometry,
+        image: usize,
+        group: usize,
+    ) -> Vec<transposed::Part> {
+        let pixels = g.input[0] * g.input[1];
+        let columns = g.group_out() * g.kernel[0] * g.kernel[1];
+        let k = g.group_in();
+        if pixels == 1 {
+            // the weight times a vector, row after row
+            return vec![transposed::Part {
+                pixels: 0..1,
+                columns: 0..columns,
+                steps: vec![Step::chain(k, false)],
+            }];
+        }
+        // a group of a single image is a part of it, of several images a copy
+        let input = match g.batch {
+            1 => group * k * pixels,
+            _ => image * k * pixels,
+        };
+        let product = Product {
+            form: Form::Plain,
+            blocks: self.blocks,
+            double: self.double,
+            cnr: self.cnr,
+            threads: self.threads,
+            rows: pixels,
+            columns,
+            k,
+            offsets: [input, group * k * columns, image * columns * pixels],
+        };
+        let part = |part: Part| transposed::Part {
+            pixels: part.rows,
+            columns: part.columns,
+            steps: part.steps,
+        };
+        product.parts().into_iter().map(part).collect()
+    }
+}
+
+/// One product for all vectors of a Linear's input: the weight times the input, unless there is one output feature only,
+/// for which PyTorch has them the other way round.
+fn linear(g: &Geometry, variant: &Variant) -> Plan {
+    let (features, vectors) = (g.out_channels, g.batch);
+    let swapped = features == 1;
+    let [rows, columns] = if swapped {
+        [vectors, features]
+    } else {
+        [features, vectors]
+    };
+    let product = Product {
+        form: Form::Transposed,
+        blocks: variant.blocks,
+        double: variant.double,
+        cnr: variant.cnr,
+        threads: variant.threads,
+        rows,
+        columns,
+        k: g.taps(),
+        offsets: [0; 3],
+    };
+    let mut plan = Plan::default();
+    for part in product.parts() {
+        let (features, vectors) = if swapped {
+            (part.columns, part.rows)
+        } else {
+            (part.rows, part.columns)
+        };
+        let recipe = Recipe {
+            walk: Walk::CHANNELS_LAST,
+            padding: PaddingTaps::Zero,
+            steps: variant.around(&product, part.steps),
+        };
+        plan.add(vectors, features, 0..1, recipe);
+    }
+    plan
 }
 
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    if variant.caller.is_linear() && g.groups == 1 && g.pixels() == 1 {
+        return linear(g, variant);
+    }
     let mut plan = Plan::default();
     for group in 0..g.groups {
         for image in 0..g.batch {
@@ -157,7 +314,10 @@ impl Layer<'_> {
         let (pixels, channels, k) = (self.g.pixels(), self.g.group_out(), self.g.taps());
         let weight = self.group * channels * k;
         let unfolded = self.unfolded();
-        let output = self.image * channels * pixels;
+        let output = match self.variant.caller {
+            Caller::Slow3dGroups => (self.image * self.g.groups + self.group) * channels * pixels,
+            _ => self.image * channels * pixels,
+        };
         let (form, [rows, columns], [a, b]) = if self.variant.caller.is_channels_last() {
             (Form::Transposed, [channels, pixels], [weight, unfolded])
         } else {
@@ -183,7 +343,10 @@ impl Layer<'_> {
             true => self.image * k * g.pixels(),
             false => 0,
         };
-        let pointwise = g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == [0, 0];
+        if self.variant.caller == Caller::Slow3dGroups {
+            return (self.image * g.groups + self.group) * k * g.pixels();
+        }
+        let pointwise = g.is_pointwise();
         // a single image is not unfolded and not copied, the input itself is narrowed to the group; of channels_last
         // input that is only so where channels are all there is
         let narrowed = pointwise && g.batch == 1;
@@ -195,17 +358,12 @@ impl Layer<'_> {
     }
 
     /// Adds a part of the product to the plan.
-    ///
-    /// Without a bias the total begins as +0: SlowDilated2d fills the output with it, MKL does for Slow2d (beta = 0),
-    /// unless it is only to multiply.
     fn add(&self, plan: &mut Plan, product: &Product, part: Part) {
         let (channels, pixels, walk) = if self.variant.caller.is_channels_last() {
             (part.rows, part.columns, Walk::CHANNELS_LAST)
         } else {
             (part.columns, part.rows, Walk::IM2COL)
         };
-        let negative = product.is_outer() && self.variant.caller.keeps_buffers();
-        let start = [Step::Bias, Step::Begin { negative }];
         let first = self.group * self.g.group_out();
         plan.add(
             self.image..self.image + 1,
@@ -214,7 +372,7 @@ impl Layer<'_> {
             Recipe {
                 walk,
                 padding: PaddingTaps::Zero,
-                steps: start.into_iter().chain(part.steps).collect(),
+                steps: self.variant.around(product, part.steps),
             },
         );
     }

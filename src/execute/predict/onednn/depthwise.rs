@@ -48,6 +48,7 @@ impl Depthwise {
         let unroll = self.unroll.min(s.output[COLUMNS]);
         let in_blocks = layout == MemoryFormat::Contiguous;
         depthwise
+            && s.depth.is_none()
             && !s.kernel_leaves_image()
             && !(in_blocks && s.groups % self.channel_multiple != 0)
             && s.padding[COLUMNS] <= unroll

@@ -87,7 +87,7 @@ impl Direct {
         let usual = if left < 3 { self.unroll } else { UNROLL };
         let unroll = usual.min(columns);
         let wide = s.kernel[COLUMNS] > 7;
-        if left > unroll || (wide && !s.is_unpadded() && s.stride != [1, 1]) {
+        if left > unroll || (wide && s.padding != [0, 0] && s.stride != [1, 1]) {
             return false;
         }
         let right = s.right_padding_without_tail(unroll);

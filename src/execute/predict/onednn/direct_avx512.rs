@@ -177,7 +177,7 @@ impl<'a> Blocking<'a> {
     /// Bytes that the innermost loops touch (`ker_total_size`).
     fn working_set(&self) -> i64 {
         let s = self.s;
-        let rows = s.kernel[ROWS];
+        let rows = s.kernel_rows();
         let input = div_up(s.input[COLUMNS], s.stride[COLUMNS]) * self.in_block * rows;
         let output = s.output[COLUMNS] * self.out_block * 2;
         let weights = rows * s.kernel[COLUMNS] * self.in_block * self.out_block * 2;
@@ -189,6 +189,7 @@ impl<'a> Blocking<'a> {
         let s = self.s;
         s.groups == 1
             && s.batch == 1
+            && s.is_flat()
             && s.stride == [1, 1]
             && s.output[COLUMNS] == 1
             && s.output[ROWS] >= 60
@@ -279,7 +280,7 @@ impl<'a> Blocking<'a> {
     fn row_block(&self, out_blocks: i64, unroll: i64) -> i64 {
         let s = self.s;
         let columns = s.output[COLUMNS];
-        if self.flat {
+        if self.flat || s.depth.is_some() {
             return columns;
         }
         let mut width = unroll * self.unrolls_in_cache(out_blocks, unroll).max(2);

@@ -3,7 +3,6 @@
 use crate::execute::order::Order;
 use crate::execute::predict::Machine;
 use crate::execute::predict::onednn::sizes::COLUMNS;
-use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
 use crate::execute::predict::onednn::sizes::div_up;
 
@@ -11,11 +10,11 @@ use crate::execute::predict::onednn::sizes::div_up;
 pub(super) fn accepts(s: &Sizes) -> bool {
     s.groups == 1
         && s.batch > 1
-        && s.output == [1, 1]
-        && s.stride == [1, 1]
-        && s.dilation == [1, 1]
+        && s.pixels() == 1
+        && s.is_unstrided()
+        && s.is_undilated()
         && s.is_unpadded()
-        && s.kernel[ROWS] * s.kernel[COLUMNS] > 27
+        && s.kernel_rows() * s.kernel[COLUMNS] > 27
 }
 
 /// Implementation and order. One output channel makes it a matrix-vector product, which goes another way.
@@ -23,7 +22,7 @@ pub(super) fn choose(s: &Sizes, machine: &Machine) -> (&'static str, Order) {
     if s.out_channels == 1 {
         return ("ip:any+_matmul:avx2", Order::OnednnMatrixVector);
     }
-    let products = s.in_channels * s.kernel[ROWS] * s.kernel[COLUMNS];
+    let products = s.in_channels * s.kernel_rows() * s.kernel[COLUMNS];
     let block = if products > 1024 { 1024 } else { 512 };
     let order = Order::OnednnMatmul {
         block: block as usize,

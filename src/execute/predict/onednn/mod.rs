@@ -20,6 +20,7 @@ mod direct_avx512;
 mod inner_product;
 mod pointwise;
 mod sizes;
+pub(super) mod transposed;
 
 use brgemm::Brgemm;
 use brgemm::Outcome;
@@ -80,9 +81,20 @@ pub type Choice = (&'static str, Order);
 /// Implementation and order for contiguous input.
 pub fn contiguous(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
-    jit_avx512(s, machine)
+    volume(s, machine)
+        .or_else(|| jit_avx512(s, machine))
         .or_else(|| jit(s, machine, MemoryFormat::Contiguous))
         .or_else(|| gemm(g, machine, MemoryFormat::Contiguous))
+}
+
+/// A depthwise convolution of volumes, which `jit_dw` does not know: the kernel that is otherwise for channels_last.
+fn volume(s: &Sizes, machine: &Machine) -> Option<Choice> {
+    s.depth?;
+    match machine.isa {
+        Isa::Avx512 => brdgmm(s, "brdgmm_dw:avx512_core"),
+        Isa::Avx2 => brdgmm(s, "brdgmm_dw:avx2").filter(|_| machine.onednn >= Onednn(3, 1)),
+        Isa::Avx | Isa::Sse41 => None,
+    }
 }
 
 /// The first of the kernels for AVX-512 that accepts the layer.
@@ -171,6 +183,9 @@ fn gemm(g: &Geometry, machine: &Machine, layout: MemoryFormat) -> Option<Choice>
 /// layers with AVX-512 and AVX2, and all of them without.
 pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
+    if s.depth.is_some() {
+        return volume(s, machine); // how the other kernels cut volumes is not known
+    }
     let taken = match machine.isa {
         Isa::Avx512 => channels_last_avx512(s, machine),
         Isa::Avx2 => channels_last_avx2(s, machine),
@@ -186,7 +201,7 @@ pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
 fn brdgmm(s: &Sizes, name: &'static str) -> Option<Choice> {
     let depthwise = s.groups > 1 && s.group_in == 1 && s.group_out == 1;
     let order = Order::OnednnBrgemm(order::brgemm::Variant::WHOLE);
-    (depthwise && s.dilation == [1, 1]).then_some((name, order))
+    (depthwise && s.is_undilated()).then_some((name, order))
 }
 
 /// `None`: they decline; `Some(None)`: taken, in an order that cannot be told.

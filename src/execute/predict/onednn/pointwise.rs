@@ -62,13 +62,13 @@ impl Pointwise {
         let multiples = s.in_channels % self.simd == 0 && s.out_channels % self.simd == 0;
         let gathered = || {
             let whole = |axis: usize| s.output[axis] * s.stride[axis] == s.input[axis];
-            self.gathers && whole(ROWS) && whole(COLUMNS)
+            self.gathers && s.depth.is_none() && whole(ROWS) && whole(COLUMNS)
         };
         s.groups == 1
             && s.is_pointwise()
             && s.is_unpadded()
             && (self.fills_up || multiples)
-            && (s.stride == [1, 1] || gathered())
+            && (s.is_unstrided() || gathered())
     }
 
     /// The order without AVX-512 for channels_last input: one chain, nothing filled up.
@@ -80,13 +80,17 @@ impl Pointwise {
         }
     }
 
-    pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
-        let reduce = match self.simd {
+    /// Input channels per reduce block.
+    pub(super) fn reduce(&self, s: &Sizes, machine: &Machine) -> usize {
+        match self.simd {
             16 => reduce_block(s, machine.threads as i64, &FLOAT) as usize,
             _ => REDUCE_BLOCK,
-        };
+        }
+    }
+
+    pub(super) fn order(&self, s: &Sizes, machine: &Machine) -> Order {
         Order::Onednn1x1 {
-            reduce,
+            reduce: self.reduce(s, machine),
             simd: self.simd as usize,
             fused: self.fused,
         }

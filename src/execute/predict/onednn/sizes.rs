@@ -1,5 +1,6 @@
 //! The sizes that oneDNN's eligibility rules look at.
 
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 
 /// Index of the vertical axis in every pair.
@@ -30,6 +31,46 @@ pub(super) struct Sizes {
     pub(super) padding: [i64; 2],
     /// What the dilated kernel spans.
     pub(super) extent: [i64; 2],
+    /// The axis across slices, where volumes are convolved; rows are then those of one slice.
+    pub(super) depth: Option<Depth>,
+}
+
+/// The axis across slices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Depth {
+    pub(super) input: i64,
+    pub(super) output: i64,
+    pub(super) kernel: i64,
+    pub(super) stride: i64,
+    pub(super) dilation: i64,
+    pub(super) padding: i64,
+}
+
+impl Depth {
+    /// Padding behind the last slice that is really used.
+    fn far_padding(&self) -> i64 {
+        (self.output - 1) * self.stride + self.extent() - self.input - self.padding
+    }
+
+    fn extent(&self) -> i64 {
+        (self.kernel - 1) * self.dilation + 1
+    }
+
+    /// Whether a kernel may lie before or behind all slices.
+    fn kernel_leaves_volume(&self) -> bool {
+        self.extent() <= self.padding.max(self.far_padding())
+    }
+
+    fn is_one(&self) -> bool {
+        [
+            self.input,
+            self.output,
+            self.kernel,
+            self.stride,
+            self.dilation,
+        ] == [1; 5]
+            && self.padding == 0
+    }
 }
 
 impl Sizes {
@@ -37,16 +78,31 @@ impl Sizes {
     pub(super) fn of(g: &Geometry) -> Option<Self> {
         let size = |value: usize| i32::try_from(value).ok().map(i64::from);
         let pair = |[rows, columns]: [usize; 2]| Some([size(rows)?, size(columns)?]);
+        let across = g.depth();
+        let [slices, rows, columns] = g.output_slices();
+        let slice = |[rows, columns]: [usize; 2], slices: usize| [rows / slices.max(1), columns];
+        let depth = match g.addressing {
+            Addressing::Images | Addressing::Transposed => None,
+            Addressing::Volumes { .. } => Some(Depth {
+                input: size(across.input)?,
+                output: size(slices)?,
+                kernel: size(across.kernel)?,
+                stride: size(across.stride)?,
+                dilation: size(across.dilation)?,
+                padding: size(across.padding)?,
+            }),
+        };
         Some(Self {
+            depth,
             batch: size(g.batch)?,
             groups: size(g.groups)?,
             in_channels: size(g.in_channels)?,
             out_channels: size(g.out_channels)?,
             group_in: size(g.group_in())?,
             group_out: size(g.group_out())?,
-            input: pair(g.input)?,
-            output: pair(g.output)?,
-            kernel: pair(g.kernel)?,
+            input: pair(slice(g.input, across.input))?,
+            output: pair([rows, columns])?,
+            kernel: pair(slice(g.kernel, across.kernel))?,
             stride: pair(g.stride)?,
             dilation: pair(g.dilation)?,
             padding: pair(g.padding)?,
@@ -69,9 +125,9 @@ impl Sizes {
     /// Whether a kernel may lie in the padding altogether, which the direct kernels refuse.
     pub(super) fn kernel_leaves_image(&self) -> bool {
         let far = self.far_padding();
-        [ROWS, COLUMNS]
-            .iter()
-            .any(|&axis| self.extent[axis] <= self.padding[axis].max(far[axis]))
+        let leaves = |&axis: &usize| self.extent[axis] <= self.padding[axis].max(far[axis]);
+        [ROWS, COLUMNS].iter().any(leaves)
+            || self.depth.is_some_and(|depth| depth.kernel_leaves_volume())
     }
 
     /// Right padding under the last whole block of `unroll` outputs of a row.
@@ -81,16 +137,41 @@ impl Sizes {
     }
 
     pub(super) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1]
+        self.kernel == [1, 1] && self.depth.is_none_or(|depth| depth.kernel == 1)
     }
 
     pub(super) fn is_unpadded(&self) -> bool {
-        self.padding == [0, 0]
+        self.padding == [0, 0] && self.depth.is_none_or(|depth| depth.padding == 0)
+    }
+
+    /// Whether neighbouring outputs read neighbouring inputs.
+    pub(super) fn is_unstrided(&self) -> bool {
+        self.stride == [1, 1] && self.depth.is_none_or(|depth| depth.stride == 1)
+    }
+
+    /// Whether the taps stand side by side.
+    pub(super) fn is_undilated(&self) -> bool {
+        self.dilation == [1, 1] && self.depth.is_none_or(|depth| depth.dilation == 1)
+    }
+
+    /// Whether there is one slice, and nothing across slices.
+    pub(super) fn is_flat(&self) -> bool {
+        self.depth.is_none_or(|depth| depth.is_one())
+    }
+
+    /// Kernel rows of all slices.
+    pub(super) fn kernel_rows(&self) -> i64 {
+        self.kernel[ROWS] * self.depth.map_or(1, |depth| depth.kernel)
+    }
+
+    /// Output slices.
+    pub(super) fn slices(&self) -> i64 {
+        self.depth.map_or(1, |depth| depth.output)
     }
 
     /// Output pixels per channel.
     pub(super) fn pixels(&self) -> i64 {
-        self.output[ROWS] * self.output[COLUMNS]
+        self.slices() * self.output[ROWS] * self.output[COLUMNS]
     }
 }
 

@@ -1,0 +1,412 @@
+//! Transposed convolutions.
+//!
+//! Two ways lead to an output element. *Tap by tap*: a matrix product makes for each tap the sum over the input channels,
+//! and `col2im` adds up what falls onto the element, taps in the sequence kh, kw (PyTorch's SlowTranspose2d, oneDNN's gemm
+//! convolution backwards). Or as the backward pass of a convolution by kernels of their own, which read their input
+//! backwards: from +0, partial sums over blocks of channels and kernel columns, the bias last.
+//! (aten/src/ATen/native/NaiveConvolutionTranspose2d.cpp; oneDNN 3.13, src/cpu/ref_deconvolution.cpp,
+//! gemm_convolution.cpp, x64/jit_brgemm_conv_bwd_strided.cpp)
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+use crate::execute::Geometry;
+use crate::execute::order::PaddingTaps;
+use crate::execute::order::Plan;
+use crate::execute::order::Recipe;
+use crate::execute::order::Region;
+use crate::execute::order::Step;
+use crate::execute::order::Walk;
+use crate::execute::order::blocks;
+use crate::execute::order::brgemm::Calls;
+use crate::execute::order::gemm;
+use crate::execute::order::mkl;
+use crate::execute::order::name::number;
+
+/// What the order depends on besides the geometry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// Tap by tap, by MKL: SlowTranspose2d.
+    Mkl(mkl::Library),
+    /// Tap by tap, by oneDNN's sgemm.
+    Gemm {
+        /// sgemm kernels.
+        kernels: gemm::Kernels,
+        /// Threads.
+        threads: usize,
+    },
+    /// A chain from +0 per `channels` input channels, in blocks of `block` of them, in each kh, kw, channel.
+    Direct {
+        /// Input channels per chain.
+        channels: usize,
+        /// Input channels per block of the layout.
+        block: usize,
+        /// AVX2 and AVX-512 fuse, SSE4.1 does not.
+        fused: bool,
+    },
+    /// brgemm for strides: a chain per call, calls added.
+    Strided {
+        /// Output columns per block, in which kernel columns that do not reach all are called one by one; `None`: a copy
+        /// with padding is read, all kernel columns in one call.
+        width: Option<usize>,
+        /// A call per kernel row.
+        rows: bool,
+    },
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Variant::Mkl(library) => write!(f, "mkl-transpose2d/{library}"),
+            Variant::Gemm { kernels, threads } => {
+                write!(f, "onednn-gemm-backward/{}-t{threads}", kernels.name())
+            }
+            Variant::Direct {
+                channels,
+                block,
+                fused,
+            } => {
+                let fused = if fused { "" } else { "-muladd" };
+                write!(f, "onednn-backward/ic{channels}-block{block}{fused}")
+            }
+            Variant::Strided { width, rows } => {
+                f.write_str("onednn-brgemm-strided/")?;
+                match width {
+                    Some(width) => write!(f, "edges{width}")?,
+                    None => f.write_str("copied")?,
+                }
+                f.write_str(if rows { "-rows" } else { "" })
+            }
+        }
+    }
+}
+
+impl Variant {
+    /// Reads what `Display` writes: the family, and the words after its slash.
+    pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
+        match (family, words) {
+            ("mkl-transpose2d", words) => mkl::Library::parse(words).map(Variant::Mkl),
+            ("onednn-gemm-backward", [kernels, threads]) => Some(Variant::Gemm {
+                kernels: gemm::Kernels::parse(kernels)?,
+                threads: number(threads, "t").filter(|&t| t <= gemm::MOST_THREADS)?,
+            }),
+            ("onednn-backward", [channels, block, rest @ ..])
+                if matches!(rest, [] | ["muladd"]) =>
+            {
+                Some(Variant::Direct {
+                    channels: number(channels, "ic")?,
+                    block: number(block, "block")?,
+                    fused: rest.is_empty(),
+                })
+            }
+            ("onednn-brgemm-strided", [first, rest @ ..]) if matches!(rest, [] | ["rows"]) => {
+                Some(Variant::Strided {
+                    width: match *first {
+                        "copied" => None,
+                        edges => Some(number(edges, "edges")?),
+                    },
+                    rows: !rest.is_empty(),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The plan for `g`.
+pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
+    match *variant {
+        Variant::Mkl(library) => by_mkl(g, &library),
+        Variant::Gemm { kernels, threads } => by_gemm(g, kernels, threads),
+        Variant::Direct {
+            channels,
+            block,
+            fused,
+        } => Plan::uniform(g, direct(g, channels, block, fused)),
+        Variant::Strided { width, rows } => strided(g, width, rows),
+    }
+}
+
+/// What a product gives for input pixels (of one image) and columns (of one group: output channel, kh, kw).
+pub(super) struct Part {
+    pub(super) pixels: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// Over the input channels.
+    pub(super) steps: Vec<Step>,
+}
+
+/// Whether every output is one tap's, as it lies: nothing is added up.
+fn is_product(g: &Geometry) -> bool {
+    g.is_pointwise() && g.output == g.input
+}
+
+fn by_mkl(g: &Geometry, library: &mkl::Library) -> Plan {
+    let mut taps = Taps::new(g);
+    for group in 0..g.groups {
+        for image in 0..g.batch {
+            taps.add(image, group, &library.transposed(g, image, group));
+        }
+    }
+    taps.finish()
+}
+
+fn by_gemm(g: &Geometry, kernels: gemm::Kernels, threads: usize) -> Plan {
+    let mut taps = Taps::new(g);
+    let parts = gemm::backward(g, kernels, threads, is_product(g));
+    for group in 0..g.groups {
+        for image in 0..g.batch {
+            taps.add(image, group, &parts);
+        }
+    }
+    taps.finish()
+}
+
+/// Puts the taps of each element together.
+struct Taps<'a> {
+    g: &'a Geometry,
+    /// The different sums over the channels.
+    sums: Vec<Vec<Step>>,
+    /// Which recipe has these sums, tap after tap; `None` where a tap is missing.
+    recipes: HashMap<Vec<Option<usize>>, usize>,
+    plan: Plan,
+}
+
+impl<'a> Taps<'a> {
+    fn new(g: &'a Geometry) -> Self {
+        Self {
+            g,
+            sums: Vec::new(),
+            recipes: HashMap::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    fn sum(&mut self, steps: &[Step]) -> usize {
+        let known = self.sums.iter().position(|sum| sum == steps);
+        known.unwrap_or_else(|| {
+            self.sums.push(steps.to_vec());
+            self.sums.len() - 1
+        })
+    }
+
+    fn recipe(&mut self, sums: Vec<Option<usize>>) -> usize {
+        if let Some(&known) = self.recipes.get(&sums) {
+            return known;
+        }
+        let usual = sums.iter().flatten().next().copied().unwrap_or(0);
+        let mut steps = vec![Step::Begin { negative: false }];
+        for (tap, sum) in sums.iter().enumerate() {
+            // a missing tap does not take place, however it would be summed
+            let sum = self.sums.get(sum.unwrap_or(usual));
+            let sum = sum.map(|sum| shifted(sum, tap * self.g.group_in()));
+            steps.push(Step::Sub(sum.unwrap_or_default()));
+        }
+        steps.push(Step::Bias);
+        let recipe = Recipe {
+            walk: Walk::CHANNELS_LAST,
+            padding: PaddingTaps::Dropped,
+            steps,
+        };
+        self.plan.recipes.push(recipe);
+        let index = self.plan.recipes.len() - 1;
+        self.recipes.insert(sums, index);
+        index
+    }
+
+    fn add(&mut self, image: usize, group: usize, parts: &[Part]) {
+        let g = self.g;
+        let numbered: Vec<(&Part, usize)> = parts
+            .iter()
+            .map(|part| (part, self.sum(&part.steps)))
+            .collect();
+        let first = group * g.group_out();
+        let [kernel_rows, kernel_columns] = g.kernel;
+        let kernel = kernel_rows * kernel_columns;
+        let alike = numbered.first().map_or(0, |part| part.1);
+        if numbered.iter().all(|part| part.1 == alike) {
+            let recipe = self.recipe(vec![Some(alike); kernel]);
+            return self.region(image, first..first + g.group_out(), 0..g.pixels(), recipe);
+        }
+        for channel in 0..g.group_out() {
+            let mut run = 0..0;
+            let mut last = None;
+            for pixel in 0..g.pixels() {
+                let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
+                let sums = (0..kernel).map(|tap| {
+                    let y = g.input_at(0, oh, tap / kernel_columns)?;
+                    let x = g.input_at(1, ow, tap % kernel_columns)?;
+                    let (place, column) = (y * g.input[1] + x, channel * kernel + tap);
+                    let part = numbered.iter().find(|(part, _)| {
+                        part.pixels.contains(&place) && part.columns.contains(&column)
+                    })?;
+                    Some(part.1)
+                });
+                let recipe = self.recipe_of(sums.collect());
+                if last != Some(recipe) {
+                    self.close(image, first + channel, &run, last);
+                    (run, last) = (pixel..pixel, Some(recipe));
+                }
+                run.end = pixel + 1;
+            }
+            self.close(image, first + channel, &run, last);
+        }
+    }
+
+    fn recipe_of(&mut self, sums: Vec<Option<usize>>) -> usize {
+        // taps that are missing need not be told apart from those that are summed as the others
+        let mut present = sums.iter().flatten();
+        let alike = present.next().copied();
+        let sums = match alike {
+            Some(first) if present.all(|&sum| sum == first) => vec![Some(first); sums.len()],
+            None => vec![Some(0); sums.len()],
+            _ => sums,
+        };
+        self.recipe(sums)
+    }
+
+    fn close(&mut self, image: usize, channel: usize, run: &Range<usize>, recipe: Option<usize>) {
+        if let Some(recipe) = recipe.filter(|_| !run.is_empty()) {
+            self.region(image, channel..channel + 1, run.clone(), recipe);
+        }
+    }
+
+    fn region(
+        &mut self,
+        image: usize,
+        channels: Range<usize>,
+        pixels: Range<usize>,
+        recipe: usize,
+    ) {
+        let region = Region {
+            images: image..image + 1,
+            channels,
+            pixels,
+            recipe,
+        };
+        if !region.is_empty() {
+            self.plan.regions.push(region);
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        self.plan.merge();
+        self.plan
+    }
+}
+
+/// Steps over the channels of one tap, as those of the tap that begins `by` products later.
+fn shifted(steps: &[Step], by: usize) -> Vec<Step> {
+    let seeks = |step: &Step| matches!(step, Step::Seek(_));
+    if !steps.iter().any(seeks) {
+        return steps.to_vec();
+    }
+    let shift = |step: &Step| match step {
+        Step::Seek(at) => Step::Seek(at + by),
+        step => step.clone(),
+    };
+    let mut shifted = vec![Step::Seek(by)];
+    shifted.extend(steps.iter().map(shift));
+    shifted.push(Step::Seek(by + steps.iter().map(Step::taps).sum::<usize>()));
+    shifted
+}
+
+/// `jit`, `jit_1x1`, `jit_dw` backwards.
+fn direct(g: &Geometry, channels: usize, block: usize, fused: bool) -> Recipe {
+    let walk = Walk::blocked(block);
+    let taps = walk.channels(g) * g.kernel[0] * g.kernel[1];
+    let per_chain = channels
+        .max(block)
+        .saturating_mul(g.kernel[0] * g.kernel[1]);
+    let mut steps: Vec<Step> = blocks(taps, per_chain)
+        .map(|len| Step::fresh_chain(len, fused))
+        .collect();
+    steps.push(Step::Bias);
+    Recipe {
+        walk,
+        padding: PaddingTaps::Skipped,
+        steps,
+    }
+}
+
+/// `brgconv_strided`.
+fn strided(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
+    let Some(width) = width else {
+        return Plan::uniform(g, calls(g, rows, &[], 0..g.kernel[1]));
+    };
+    let (columns, stride) = (g.output[1], g.stride[1]);
+    let width = width.clamp(1, columns.max(1)).next_multiple_of(stride);
+    let mut plan = Plan::default();
+    for start in (0..columns).step_by(width) {
+        let block = start..columns.min(start + width);
+        for phase in 0..stride.min(block.len()) {
+            let full = reached_by_all(g, &block, phase);
+            let singles: Vec<usize> = (0..g.kernel[1]).filter(|k| !full.contains(k)).collect();
+            let recipe = calls(g, rows, &singles, full);
+            for column in (block.start + phase..block.end).step_by(stride) {
+                for row in 0..g.output[0] {
+                    let pixel = row * columns + column;
+                    plan.add(
+                        0..g.batch,
+                        0..g.out_channels,
+                        pixel..pixel + 1,
+                        recipe.clone(),
+                    );
+                }
+            }
+        }
+    }
+    plan.merge();
+    plan
+}
+
+/// Kernel columns that reach the input for all outputs of one phase of a block (`get_kw_range`).
+fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usize> {
+    let (stride, padding) = (g.stride[1] as i64, g.padding[1] as i64);
+    let first = (block.start + phase) as i64 + padding;
+    let outputs = (block.len() as i64 + stride - 1) / stride;
+    // truncating division, as there: columns of other phases are counted too
+    let reaches = |&kernel: &usize| {
+        let left = (first - kernel as i64) / stride;
+        left >= 0 && left + outputs <= g.input[1] as i64
+    };
+    let mut reached = (0..g.kernel[1]).filter(reaches);
+    match reached.next() {
+        Some(start) => start..reached.next_back().unwrap_or(start) + 1,
+        None => 0..0,
+    }
+}
+
+/// Calls for kernel columns: those before `full` one by one, those in it together, those after it one by one.
+fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Recipe {
+    let mut calls = Calls::new(g.kernel, 0..g.group_in());
+    let height = if rows { g.stride[0] } else { g.kernel[0] };
+    let before = singles
+        .iter()
+        .filter(|&&k| k < full.start || full.is_empty());
+    let after = singles
+        .iter()
+        .filter(|&&k| k >= full.end && !full.is_empty());
+    let kernel_rows = |from: usize| from..g.kernel[0].min(from + height);
+    for row in (0..g.kernel[0]).step_by(height) {
+        for &column in before.clone() {
+            calls.add(kernel_rows(row), column..column + 1);
+        }
+    }
+    for row in (0..g.kernel[0]).step_by(height) {
+        calls.add(kernel_rows(row), full.clone());
+    }
+    for row in (0..g.kernel[0]).step_by(height) {
+        for &column in after.clone() {
+            calls.add(kernel_rows(row), column..column + 1);
+        }
+    }
+    let mut steps = vec![Step::Begin { negative: false }];
+    steps.extend(calls.steps);
+    steps.push(Step::Bias);
+    Recipe {
+        walk: Walk::CHANNELS_LAST,
+        padding: PaddingTaps::Dropped,
+        steps,
+    }
+}
