@@ -293,7 +293,9 @@ impl<'a, R: Tiled> Layer<'a, R> {
     ) -> Vec<(Range<usize>, Range<usize>)> {
         let g = self.g;
         let taps = program.segments.iter().map(|s| s.taps.len()).max();
-        let most = (PANELS / taps.unwrap_or(1).max(1)).next_multiple_of(PIXELS);
+        let most = (PANELS / taps.unwrap_or(1).max(1))
+            .max(1)
+            .next_multiple_of(PIXELS);
         let (count, pixels) = (region.channels.len(), region.pixels.len());
         let by_pixels = tasks.min(pixels / PIXELS).max(1);
         let chunk = most.min(pixels.div_ceil(by_pixels).next_multiple_of(PIXELS));
