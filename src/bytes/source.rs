@@ -257,7 +257,7 @@ mod tests {
     fn what_is_let_go_of_is_read_again() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let bytes: Vec<u8> = (0..2 * WINDOW + 12_345)
-            .map(|i| (i * i >> 7) as u8)
+            .map(|i| ((i * i) >> 7) as u8)
             .collect();
         file.write_all(&bytes).unwrap();
         for source in [

@@ -264,7 +264,7 @@ impl Real for f64 {
         // bits of magnitudes are in order; less one, so that zeros come last
         let below = |x: &f64| (x.to_bits() & u64::MAX >> 1).wrapping_sub(1);
         let least = values.iter().map(below).fold(u64::MAX, u64::min);
-        f64::from_bits(least.min(f64::INFINITY.to_bits() - 1) + 1).into()
+        f64::from_bits(least.min(f64::INFINITY.to_bits() - 1) + 1)
     }
 
     #[inline(always)]

@@ -155,7 +155,10 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-type Parts = (Vec<Entry>, Vec<(String, String)>);
+/// Tensors that are not written, and why.
+type Skipped = Vec<(String, String)>;
+
+type Parts = (Vec<Entry>, Skipped);
 
 /// A tensor that has elements to write.
 struct Job<'a> {
@@ -165,10 +168,7 @@ struct Job<'a> {
 }
 
 /// The tensors that are written, in their order, and those that are not.
-fn jobs<'a>(
-    checkpoint: &Checkpoint,
-    request: &'a Request<'_>,
-) -> Result<(Vec<Job<'a>>, Vec<(String, String)>)> {
+fn jobs<'a>(checkpoint: &Checkpoint, request: &'a Request<'_>) -> Result<(Vec<Job<'a>>, Skipped)> {
     let (mut jobs, mut skipped) = (Vec::new(), Vec::new());
     for (tensor, axes) in &request.tensors {
         // views are borrowed from the map; only inflated storages are held in memory, and those one at a time

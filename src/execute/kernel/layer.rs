@@ -158,7 +158,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
 
     /// Leaves what the next layer can use.
     pub(super) fn leave(self, memory: &mut Memory<R>) {
-        memory.padded_for = self.is_padded.then(|| self.g.clone());
+        memory.padded_for = self.is_padded.then_some(*self.g);
         memory.padded = self.input;
         memory.packed = self.packs.into_iter().map(|pack| pack.weights).collect();
         memory.scratch = self.scratch.into_inner().unwrap_or_default();
