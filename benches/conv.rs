@@ -13,8 +13,9 @@ use pthinspect::execute::Order;
 use pthinspect::execute::conv2d::Arguments;
 use pthinspect::execute::conv2d::Padding;
 use pthinspect::execute::conv2d::prepare;
+use pthinspect::execute::kernel::Memory;
 use pthinspect::execute::kernel::Operands;
-use pthinspect::execute::kernel::run;
+use pthinspect::execute::kernel::run_with;
 
 struct Layer {
     name: &'static str,
@@ -85,7 +86,13 @@ fn conv(criterion: &mut Criterion) {
         };
         group.throughput(Throughput::Elements((g.output_len() * g.taps()) as u64));
         group.bench_function(layer.name, |bencher| {
-            pool.install(|| bencher.iter(|| run(&operands, &g, &plan, Kernel::Fast)));
+            let mut memory = Memory::default();
+            pool.install(|| {
+                bencher.iter(|| {
+                    let output = run_with(&operands, &g, &plan, Kernel::Fast, &mut memory);
+                    memory.output = output;
+                });
+            });
         });
     }
     group.finish();

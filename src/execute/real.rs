@@ -117,6 +117,12 @@ pub trait Real:
     /// Whether it is -0.
     fn is_negative_zero(self) -> bool;
 
+    /// The least magnitude of those that are not zero; infinity if there are none.
+    fn least_magnitude(values: &[Self]) -> f64;
+
+    /// Whether it is neither infinite nor a NaN.
+    fn is_finite(self) -> bool;
+
     /// The value, exactly or (from a float64 to a float32) rounded.
     fn from_f64(value: f64) -> Self;
 
@@ -164,6 +170,19 @@ impl Real for f32 {
     #[inline(always)]
     fn is_negative_zero(self) -> bool {
         self.to_bits() == 1 << 31
+    }
+
+    #[inline(always)]
+    fn least_magnitude(values: &[Self]) -> f64 {
+        // bits of magnitudes are in order; less one, so that zeros come last
+        let below = |x: &f32| (x.to_bits() & u32::MAX >> 1).wrapping_sub(1);
+        let least = values.iter().map(below).fold(u32::MAX, u32::min);
+        f32::from_bits(least.min(f32::INFINITY.to_bits() - 1) + 1).into()
+    }
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f32::is_finite(self)
     }
 
     fn from_f64(value: f64) -> Self {
@@ -238,6 +257,19 @@ impl Real for f64 {
     #[inline(always)]
     fn is_negative_zero(self) -> bool {
         self.to_bits() == 1 << 63
+    }
+
+    #[inline(always)]
+    fn least_magnitude(values: &[Self]) -> f64 {
+        // bits of magnitudes are in order; less one, so that zeros come last
+        let below = |x: &f64| (x.to_bits() & u64::MAX >> 1).wrapping_sub(1);
+        let least = values.iter().map(below).fold(u64::MAX, u64::min);
+        f64::from_bits(least.min(f64::INFINITY.to_bits() - 1) + 1).into()
+    }
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f64::is_finite(self)
     }
 
     fn from_f64(value: f64) -> Self {

@@ -152,10 +152,13 @@ impl<R: Tiled> Trial<'_, R> {
         self.tried += usize::from(chosen_by != ChosenBy::Search);
         let mut seconds = Vec::new();
         let mut actual = Vec::new();
+        let mut memory = kernel::Memory::default();
         for _ in 0..self.options.repeat.max(1) {
             let start = Instant::now();
             let plan = order.plan(geometry);
-            actual = kernel::run(&operands, geometry, &plan, self.options.kernel);
+            memory.output = actual;
+            let kernel = self.options.kernel;
+            actual = kernel::run_with(&operands, geometry, &plan, kernel, &mut memory);
             real::round_all(dtype, &mut actual);
             seconds.push(start.elapsed().as_secs_f64());
         }

@@ -1,62 +1,210 @@
 //! From ordinary code into code compiled for the processor's vectors.
 //!
-//! One of the crate's three files with unsafe: a call into a function with `#[target_feature]` is sound only on a
+//! One of the crate's five files with unsafe: a call into a function with `#[target_feature]` is sound only on a
 //! processor that has the feature, which is asked right before. Which code runs never changes a bit; [`Vectors`] can
 //! be chosen so that this can be checked on one processor. A fuzzer gets none of it: no file that it makes is ever
 //! multiplied, and these copies are most of what there is to compile.
 #![allow(unsafe_code)]
 
-use super::task;
-use super::task::Layer;
-use super::task::Task;
+use super::dense;
+use super::dense::Scratch;
+use super::layer::Layer;
+use super::layer::Task;
+use super::narrow;
+use super::pack;
+use super::padded::Padded;
+use super::program::Program;
+use super::repair;
+use super::transpose;
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+use super::vector::Avx2;
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+use super::vector::Avx512;
+use super::vector::Plain;
+use super::vector::Simd;
+use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::vectors::Vectors;
 
 /// Numbers that the kernels are compiled for.
 pub trait Tiled: Real {
-    /// Runs a task with the vectors asked for, or with portable code where the processor lacks them.
+    /// Output channels of a block with the vectors asked for.
     #[doc(hidden)]
-    #[allow(private_interfaces)]
-    fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>, vectors: Vectors);
+    fn block(vectors: Vectors) -> usize;
+
+    /// Does work with the vectors asked for, or with portable code where the processor lacks them.
+    #[doc(hidden)]
+    #[allow(private_bounds)]
+    fn work(work: impl Work<Self>, vectors: Vectors);
+
+    /// Puts the i-th elements of all filters side by side, at `places[i]` times their number.
+    #[doc(hidden)]
+    fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]);
 }
 
-/// `channels` by `pixels` is the tile of a block of output channels: all the registers but those for the operands.
-macro_rules! lanes {
-    ($real:ty, avx512: $wide:literal by $wide_pixels:literal, avx2: $narrow:literal by $narrow_pixels:literal) => {
+/// Work that is compiled for the processor's vectors.
+trait Work<R> {
+    /// In tiles of W vectors, of M and of one of the narrower kind, by C output channels.
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) where
+        R: Real;
+}
+
+/// A task of one kind: a function of its own for each, since the compiler is at a loss with larger ones.
+struct Kind<'t, 'a, 'o, R, const NARROW: bool, const FUSED: bool> {
+    layer: &'t Layer<'a, R>,
+    program: &'t Program,
+    task: &'t mut Task<'o, R>,
+    scratch: &'t mut Scratch<R>,
+}
+
+impl<R: Tiled, const NARROW: bool, const FUSED: bool> Work<R>
+    for Kind<'_, '_, '_, R, NARROW, FUSED>
+{
+    #[inline(always)]
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) {
+        let Self {
+            layer,
+            program,
+            task,
+            scratch,
+        } = self;
+        if NARROW {
+            narrow::run::<R, I, H, FUSED>(simd, layer, program, task, scratch);
+        } else {
+            dense::run::<R, I, H, W, M, C, FUSED>(simd, layer, program, task, scratch);
+        }
+        if program.may_doubt() {
+            repair::doubtful(layer, program, task);
+        }
+    }
+}
+
+/// One channel to be padded.
+struct Padding<'t, R> {
+    padded: &'t Padded,
+    g: &'t Geometry,
+    from: &'t [R],
+    to: &'t mut [R],
+}
+
+impl<R: Real> Work<R> for Padding<'_, R> {
+    #[inline(always)]
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        simd: (I, H),
+    ) {
+        self.padded.fill(simd, self.g, self.from, self.to);
+    }
+}
+
+/// A task of any kind.
+pub(super) fn run<R: Tiled>(
+    layer: &Layer<'_, R>,
+    mut task: Task<'_, R>,
+    scratch: &mut Scratch<R>,
+    vectors: Vectors,
+) {
+    let Some(program) = &layer.programs[task.rect.recipe] else {
+        return repair::interpret(layer, &mut task);
+    };
+    macro_rules! kind {
+        ($narrow:literal, $fused:literal) => {
+            R::work(
+                Kind::<R, $narrow, $fused> {
+                    layer,
+                    program,
+                    task: &mut task,
+                    scratch,
+                },
+                vectors,
+            )
+        };
+    }
+    match (layer.is_narrow(), program.fused) {
+        (true, true) => kind!(true, true),
+        (true, false) => kind!(true, false),
+        (false, true) => kind!(false, true),
+        (false, false) => kind!(false, false),
+    }
+}
+
+/// Pads one channel.
+pub(super) fn pad<R: Tiled>(
+    padded: &Padded,
+    g: &Geometry,
+    from: &[R],
+    to: &mut [R],
+    vectors: Vectors,
+) {
+    R::work(
+        Padding {
+            padded,
+            g,
+            from,
+            to,
+        },
+        vectors,
+    );
+}
+
+/// Compiles the kernels for a type of numbers. Tiles leave a few registers for the operands: with AVX-512 they are 8
+/// channels by 2 vectors, with AVX2 4 by 3, with the 32 short ones of NEON 4 by 4.
+macro_rules! kernels {
+    ($real:ty, $interleave:path, $plain:literal) => {
         impl Tiled for $real {
-            #[allow(private_interfaces)]
-            fn run(layer: &Layer<'_, Self>, task: Task<'_, Self>, vectors: Vectors) {
+            fn block(vectors: Vectors) -> usize {
+                match vectors {
+                    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+                    Vectors::Avx512 if vectors.available() => 8,
+                    _ => 4,
+                }
+            }
+
+            #[allow(private_bounds)]
+            fn work(work: impl Work<Self>, vectors: Vectors) {
                 #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
                 {
                     #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-                    fn avx512(layer: &Layer<'_, $real>, task: Task<'_, $real>) {
-                        task::run::<$real, $wide, $wide_pixels>(layer, task);
+                    fn avx512(simd: Avx512, work: impl Work<$real>) {
+                        work.run::<Avx512, Avx2, 2, 1, 8>((simd, simd.halves()));
                     }
 
                     #[target_feature(enable = "avx2,fma")]
-                    fn avx2(layer: &Layer<'_, $real>, task: Task<'_, $real>) {
-                        task::run::<$real, $narrow, $narrow_pixels>(layer, task);
+                    fn avx2(simd: Avx2, work: impl Work<$real>) {
+                        work.run::<Avx2, Avx2, 3, 2, 4>((simd, simd));
                     }
 
-                    match vectors {
-                        Vectors::Avx512 if vectors.available() => {
-                            // SAFETY: avx512f, avx512vl, avx2 and fma were detected on the line above.
-                            return unsafe { avx512(layer, task) };
-                        }
-                        Vectors::Avx2 if vectors.available() => {
-                            // SAFETY: avx2 and fma were detected on the line above.
-                            return unsafe { avx2(layer, task) };
-                        }
-                        _ => {}
+                    if vectors == Vectors::Avx512
+                        && let Some(simd) = Avx512::detected()
+                    {
+                        // SAFETY: the features were detected on the line above.
+                        return unsafe { avx512(simd, work) };
+                    }
+                    if vectors == Vectors::Avx2
+                        && let Some(simd) = Avx2::detected()
+                    {
+                        // SAFETY: the features were detected on the line above.
+                        return unsafe { avx2(simd, work) };
                     }
                 }
                 #[cfg(any(not(target_arch = "x86_64"), fuzzing))]
                 let _ = vectors;
-                task::run::<$real, 8, 4>(layer, task);
+                let simd = (Plain::<$plain>, Plain::<$plain>);
+                work.run::<Plain<$plain>, Plain<$plain>, 4, 2, 4>(simd);
+            }
+
+            fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]) {
+                $interleave(filters, places, out);
             }
         }
     };
 }
 
-lanes!(f32, avx512: 32 by 8, avx2: 16 by 6);
-lanes!(f64, avx512: 16 by 8, avx2: 8 by 6);
+kernels!(f32, transpose::interleave, 4);
+kernels!(f64, pack::interleave, 2);

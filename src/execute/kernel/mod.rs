@@ -1,12 +1,13 @@
 //! Plans executed fast, with the same bits.
 //!
-//! The order of additions is fixed for each output element, so all the freedom is across elements. The padding is
-//! made real once ([`program`]); then tiles of output elements walk the taps side by side ([`tile`]), either with
-//! 16 or more output channels in the lanes (dense layers: one input value meets many weights) or with neighbouring
-//! pixels in the lanes (depthwise layers and narrow groups: one weight meets many inputs). Tasks own disjoint slices
-//! of the output and run on rayon's threads ([`task`]); [`dispatch`] picks the vector width the processor has.
+//! The order of additions is fixed for each output element, so all the freedom is across elements. A recipe is compiled
+//! into taps and what happens to the total ([`program`]), and the output is cut into rectangles, one for each task
+//! ([`layer`]). Tiles of neighbouring output pixels in several channels then walk the taps side by side ([`tile`]): dense
+//! layers from gathered inputs and packed weights ([`dense`], [`pack`]), groups of few channels from their padded rows
+//! ([`narrow`], [`padded`]). Tasks run on rayon's threads; [`dispatch`] picks the vectors that the processor has.
 //!
-//! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel.
+//! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel
+//! ([`repair`]).
 
 use rayon::prelude::*;
 
@@ -15,14 +16,22 @@ use crate::execute::nnpack;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret;
 
+mod dense;
 mod dispatch;
+mod layer;
+mod narrow;
+mod pack;
+mod padded;
 mod program;
-mod task;
+mod repair;
 mod tile;
+mod transpose;
+mod vector;
 
 pub use crate::execute::order::interpret::Operands;
 pub use crate::execute::vectors::Vectors;
 pub use dispatch::Tiled;
+pub use layer::Memory;
 
 /// Who executes a plan; the bits are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,13 +55,25 @@ pub fn run<R: Tiled>(
     plan: &Plan,
     kernel: Kernel,
 ) -> Vec<R> {
+    run_with(operands, geometry, plan, kernel, &mut Memory::default())
+}
+
+/// [`run`], in the memory that other executions have left behind: to ask the system for it, and to get it page by page,
+/// can cost as much as a small layer's arithmetic.
+pub fn run_with<R: Tiled>(
+    operands: &Operands<'_, R>,
+    geometry: &Geometry,
+    plan: &Plan,
+    kernel: Kernel,
+    memory: &mut Memory<R>,
+) -> Vec<R> {
     if let Some(blocked) = plan.nnpack {
         return run_nnpack(operands, geometry, blocked, kernel);
     }
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
-        Kernel::Fast => fast(operands, geometry, plan, Vectors::widest()),
-        Kernel::With(vectors) => fast(operands, geometry, plan, vectors),
+        Kernel::Fast => fast(operands, geometry, plan, Vectors::widest(), memory),
+        Kernel::With(vectors) => fast(operands, geometry, plan, vectors, memory),
     }
 }
 
@@ -77,21 +98,29 @@ fn fast<R: Tiled>(
     g: &Geometry,
     plan: &Plan,
     vectors: Vectors,
+    memory: &mut Memory<R>,
 ) -> Vec<R> {
-    let mut output = vec![R::ZERO; g.output_len()];
+    let mut output = std::mem::take(&mut memory.output);
+    output.resize(g.output_len(), R::ZERO); // every element is overwritten
     if output.is_empty() {
         return output;
     }
-    let mut layer = task::Layer::new(operands, g, plan);
+    let mut layer = layer::Layer::new(operands, g, plan, memory);
     let at_once = layer.images_at_once();
     let images = output.chunks_mut(at_once.saturating_mul(g.output_len() / g.batch));
     for (index, slice) in images.enumerate() {
         let first = index * at_once;
-        layer.load(first..g.batch.min(first + at_once));
-        task::split(&layer, slice)
+        layer.load(first..g.batch.min(first + at_once), vectors);
+        let rects = layer.cut(R::block(vectors));
+        let layer = &layer;
+        layer::deal(g, rects, first, slice)
             .into_par_iter()
-            .for_each(|task| R::run(&layer, task, vectors));
+            .for_each_init(
+                || layer.borrow_scratch(),
+                |lent, task| dispatch::run(layer, task, &mut lent.scratch, vectors),
+            );
     }
+    layer.leave(memory);
     output
 }
 

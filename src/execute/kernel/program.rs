@@ -6,113 +6,15 @@
 //! the finished element, which is then a zero or a NaN, because every other total swallows a zero. So such elements
 //! are computed again by the interpreter ([`Program::doubtful`]), and the result is exact.
 
+use std::ops::Range;
+
+use super::padded::Padded;
 use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
-
-/// The input with its padding made real, columns sorted by their remainder modulo the stride, so that neighbouring
-/// output pixels of a row read neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`, N being
-/// as many images as fit.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Padded {
-    /// Elements of one row: stride * ceil(...).
-    row: usize,
-    /// Elements of one phase of a row.
-    phase: usize,
-    /// Elements of one channel.
-    plane: usize,
-}
-
-/// Elements that a tile may read past the last one it needs.
-pub(super) const SLACK: usize = 64;
-
-/// Elements that a buffer may have whatever the operands' sizes; few in tests, where images then take turns.
-const AFFORDABLE: usize = if cfg!(test) { 1 << 11 } else { 1 << 25 };
-
-impl Padded {
-    /// `None` where one image's padding would cost far more memory than the image and its output: such layers, which
-    /// read next to nothing but zeros, are the interpreter's.
-    pub(super) fn new(g: &Geometry) -> Option<Self> {
-        let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
-        let phase = size(1)?.div_ceil(g.stride[1]);
-        let row = phase.checked_mul(g.stride[1])?;
-        let plane = row.checked_mul(size(0)?)?;
-        let elements = plane.checked_mul(g.in_channels)?;
-        let input = g.in_channels * g.input[0] * g.input[1];
-        let output = g.out_channels * g.pixels();
-        let affordable = (input + output).saturating_mul(8).max(AFFORDABLE);
-        (elements <= affordable).then_some(Self { row, phase, plane })
-    }
-
-    /// How many images are padded at a time.
-    pub(super) fn images_at_once(&self, g: &Geometry) -> usize {
-        (2 * AFFORDABLE / (g.in_channels * self.plane).max(1)).max(1)
-    }
-
-    /// Elements of the buffer for `images`, slack included.
-    pub(super) fn len(&self, g: &Geometry, images: usize) -> usize {
-        images * g.in_channels * self.plane + SLACK
-    }
-
-    /// First element of a group of the `image`-th image in the buffer.
-    pub(super) fn group_start(&self, g: &Geometry, image: usize, group: usize) -> usize {
-        (image * g.in_channels + group * g.group_in()) * self.plane
-    }
-
-    /// What output row `oh`, column `ow` adds to a tap's offset.
-    pub(super) fn pixel(&self, g: &Geometry, oh: usize, ow: usize) -> usize {
-        oh * g.stride[0] * self.row + ow
-    }
-
-    /// Fills one channel of the buffer, which holds zeros, from one channel of the input.
-    pub(super) fn fill<R: Real>(&self, g: &Geometry, from: &[R], to: &mut [R]) {
-        let width = g.input[1];
-        for (y, row) in from.chunks_exact(width).enumerate() {
-            let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
-            if g.stride[1] == 1 {
-                out[g.padding[1]..][..width].copy_from_slice(row);
-                continue;
-            }
-            self.fill_phases(g, row, out);
-        }
-    }
-
-    /// One row, its columns sorted by their remainder modulo the stride.
-    fn fill_phases<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
-        let (stride, padding) = (g.stride[1], g.padding[1]);
-        for first in 0..stride.min(row.len()) {
-            let at = first + padding;
-            let to = &mut out[at % stride * self.phase + at / stride..];
-            // the columns of this remainder; of stride 2, which is usual, without a step that is only known here
-            if stride == 2 {
-                let (pairs, last) = row[first..].as_chunks::<2>();
-                let (even, rest) = to.split_at_mut(pairs.len());
-                even.iter_mut()
-                    .zip(pairs)
-                    .for_each(|(to, from)| *to = from[0]);
-                rest.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
-            } else {
-                let columns = row[first..].iter().step_by(stride);
-                to.iter_mut()
-                    .zip(columns)
-                    .for_each(|(to, &from)| *to = from);
-            }
-        }
-    }
-
-    /// Whether the input can be read as it is: nothing is put around it, and its columns are in order.
-    pub(super) fn is_input(g: &Geometry) -> bool {
-        g.padding == [0, 0] && g.stride[1] == 1
-    }
-
-    /// Elements of one channel.
-    pub(super) fn plane(&self) -> usize {
-        self.plane
-    }
-}
 
 /// What happens to the total, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +35,91 @@ pub(super) enum Op {
     AddToSaved,
 }
 
+/// Taps that are taken at a time, so that a tile's inputs stay in the nearest cache; few in tests, for many segments.
+const SEGMENT: usize = if cfg!(test) { 12 } else { 192 };
+
+/// Ops that a tile goes through without leaving the registers, and the taps that they meet.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub(super) ops: Range<usize>,
+    pub(super) taps: Range<usize>,
+    /// Its ops again, if there is a single chain.
+    pub(super) single: Option<Single>,
+    /// Where its weights lie side by side in each filter, if they do.
+    pub(super) source: Option<Source>,
+}
+
+/// What a total is before a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    Zero,
+    NegativeZero,
+    Bias,
+    /// What the segments before have made of it.
+    SoFar,
+}
+
+/// Ops with one chain: the total begins, a chain goes on from it or is added to it, and the bias may be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Single {
+    pub(super) begin: Begin,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) fresh: bool,
+    pub(super) adds_bias: bool,
+}
+
+impl Single {
+    fn of(ops: &[Op]) -> Option<Self> {
+        let (begin, ops) = match ops {
+            [Op::Zero, ops @ ..] => (Begin::Zero, ops),
+            [Op::NegativeZero, ops @ ..] => (Begin::NegativeZero, ops),
+            [Op::SetBias, ops @ ..] => (Begin::Bias, ops),
+            ops => (Begin::SoFar, ops),
+        };
+        let (from, to, fresh, ops) = match ops {
+            [Op::Chain { from, to, fresh }, ops @ ..] => (*from, *to, *fresh, ops),
+            _ => return None,
+        };
+        let adds_bias = match ops {
+            [] => false,
+            [Op::AddBias] => true,
+            _ => return None,
+        };
+        Some(Self {
+            begin,
+            from,
+            to,
+            fresh,
+            adds_bias,
+        })
+    }
+}
+
+/// Weights of a range of taps that lie side by side in each filter, though not in the walk's sequence.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// Index of the first within its filter.
+    pub(super) start: usize,
+    /// Of each, as they lie, its place in the range of taps.
+    pub(super) places: Vec<u32>,
+}
+
+impl Source {
+    fn of(weights: &[u32]) -> Option<Self> {
+        let start = *weights.iter().min()? as usize;
+        let mut places = vec![u32::MAX; weights.len()];
+        for (place, &weight) in weights.iter().enumerate() {
+            let to = places.get_mut(weight as usize - start)?;
+            if *to != u32::MAX {
+                return None;
+            }
+            *to = place as u32;
+        }
+        Some(Self { start, places })
+    }
+}
+
 /// A recipe for the kernels.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
@@ -141,6 +128,12 @@ pub(super) struct Program {
     /// Index of each tap's weight within its filter.
     pub(super) weights: Vec<u32>,
     pub(super) ops: Vec<Op>,
+    /// The ops cut into pieces; between two of them the total can be put into the output and taken out again.
+    pub(super) segments: Vec<Segment>,
+    /// All ops again, if there is a single chain.
+    pub(super) single: Option<Single>,
+    /// All weights.
+    pub(super) source: Option<Source>,
     pub(super) fused: bool,
     /// Padding taps should have been left out.
     skips: bool,
@@ -158,6 +151,7 @@ impl Program {
     ) -> Option<Self> {
         let fused = recipe.chained()?;
         let mut compiler = Compiler {
+            block: recipe.walk.channel_block.min(g.group_in()) * g.kernel[0] * g.kernel[1],
             taps_met: 0,
             real: Vec::new(),
             ops: Vec::new(),
@@ -167,6 +161,9 @@ impl Program {
             offsets: Vec::new(),
             weights: Vec::new(),
             ops: Vec::new(),
+            segments: Vec::new(),
+            single: None,
+            source: None,
             fused,
             skips: recipe.padding != PaddingTaps::Zero && g.padding != [0, 0],
             fills: recipe.walk.channels(g) != g.group_in(),
@@ -176,6 +173,17 @@ impl Program {
             compiler.ops.push(Op::Zero);
         }
         program.ops = compiler.ops;
+        program.segments = segments(&program.ops)
+            .into_iter()
+            .map(|(ops, taps)| Segment {
+                single: Single::of(&program.ops[ops.clone()]),
+                source: Source::of(&program.weights[taps.clone()]),
+                ops,
+                taps,
+            })
+            .collect();
+        program.single = Single::of(&program.ops).filter(|ops| ops.begin != Begin::SoFar);
+        program.source = Source::of(&program.weights);
         Some(program)
     }
 
@@ -192,11 +200,7 @@ impl Program {
             if tap.channel >= g.group_in() {
                 continue;
             }
-            let column = tap.column * g.dilation[1];
-            let offset = tap.channel * padded.plane
-                + tap.row * g.dilation[0] * padded.row
-                + column % g.stride[1] * padded.phase
-                + column / g.stride[1];
+            let offset = tap.channel * padded.plane + padded.tap(g, tap.row, tap.column);
             let weight = (tap.channel * g.kernel[0] + tap.row) * g.kernel[1] + tap.column;
             self.offsets.push(u32::try_from(offset).ok()?);
             self.weights.push(u32::try_from(weight).ok()?);
@@ -227,6 +231,8 @@ impl Program {
 }
 
 struct Compiler {
+    /// Taps of a block of input channels, whose weights lie side by side.
+    block: usize,
     taps_met: usize,
     real: Vec<usize>,
     ops: Vec<Op>,
@@ -234,6 +240,31 @@ struct Compiler {
 }
 
 impl Compiler {
+    /// A chain that goes on from the total can be cut anywhere.
+    fn chain(&mut self, from: usize, to: usize, fresh: bool) {
+        let piece = match (to - from).div_ceil(SEGMENT) {
+            0 | 1 => to - from,
+            _ if fresh => to - from,
+            pieces => match SEGMENT / self.block {
+                0 => (to - from).div_ceil(pieces),
+                blocks => blocks * self.block,
+            },
+        };
+        let mut start = from;
+        loop {
+            let end = to.min(start + piece);
+            self.ops.push(Op::Chain {
+                from: start,
+                to: end,
+                fresh,
+            });
+            start = end;
+            if start == to {
+                return;
+            }
+        }
+    }
+
     /// Whether the total is set afterwards.
     fn steps(&mut self, steps: &[Step]) -> bool {
         let mut set = false;
@@ -263,8 +294,7 @@ impl Compiler {
                     if !set {
                         self.ops.push(Op::Zero);
                     }
-                    let fresh = *fresh && set;
-                    self.ops.push(Op::Chain { from, to, fresh });
+                    self.chain(from, to, *fresh && set);
                     set = true;
                 }
                 Step::Sub(steps) if set => {
@@ -282,4 +312,59 @@ impl Compiler {
         }
         set
     }
+}
+
+/// Cuts ops into pieces of at most [`SEGMENT`] taps where that can be, with the taps of each.
+fn segments(ops: &[Op]) -> Vec<(Range<usize>, Range<usize>)> {
+    let mut segments = Vec::new();
+    let mut start = 0;
+    let mut taps: Option<Range<usize>> = None;
+    let mut at = 0;
+    while at < ops.len() {
+        let end = at + unit(&ops[at..]);
+        if let Some(more) = taps_of(&ops[at..end]) {
+            taps = Some(match taps {
+                Some(so_far) if more.start == so_far.end && more.end - so_far.start <= SEGMENT => {
+                    so_far.start..more.end
+                }
+                Some(so_far) if !so_far.is_empty() => {
+                    segments.push((start..at, so_far));
+                    start = at;
+                    more
+                }
+                _ => more,
+            });
+        }
+        at = end;
+    }
+    segments.push((start..ops.len(), taps.unwrap_or(0..0)));
+    segments
+}
+
+/// How many ops belong together: one, or all from a total that is put aside to where it is taken back.
+fn unit(ops: &[Op]) -> usize {
+    let mut depth = 0;
+    for (at, op) in ops.iter().enumerate() {
+        match op {
+            Op::Save => depth += 1,
+            Op::AddToSaved => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + 1;
+        }
+    }
+    ops.len()
+}
+
+/// From the first tap that ops meet to the last.
+fn taps_of(ops: &[Op]) -> Option<Range<usize>> {
+    let mut met = None;
+    for op in ops {
+        if let Op::Chain { from, to, .. } = *op {
+            let so_far = met.unwrap_or(from..to);
+            met = Some(so_far.start.min(from)..so_far.end.max(to));
+        }
+    }
+    met
 }

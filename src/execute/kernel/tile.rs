@@ -1,64 +1,101 @@
 //! The inner loops: tiles of output elements, each lane one element, every lane the recipe's own sequence.
 //!
-//! Lanes never mix, so a tile of any width gives the same bits as one element at a time; the arrays below become
-//! vector registers where the caller was compiled for them ([`super::dispatch`]). `FUSED` picks `mul_add` or a
-//! product and a sum; nothing else about the arithmetic is a choice.
+//! Lanes are neighbouring output pixels, always: one load of inputs meets one weight of each of several channels, and
+//! what comes out is stored as it lies. Lanes never mix, so a tile of any width gives the same bits as one element at a
+//! time; the arrays below become vector registers where the caller was compiled for them ([`super::dispatch`]).
+//! `FUSED` picks `mul_add` or a product and a sum; nothing else about the arithmetic is a choice.
 
-// Index loops with constant bounds are unrolled, and the arrays live in registers; iterators over the same arrays are
-// not, which makes the kernels several times slower.
+// Index loops with constant bounds are unrolled, and the arrays live in registers.
 #![allow(clippy::needless_range_loop)]
 
+use super::program::Begin;
 use super::program::Op;
-use super::program::Program;
+use super::program::Single;
+use super::vector::Apart;
+use super::vector::Pieces;
+use super::vector::Simd;
 use crate::execute::Real;
 
-/// P elements side by side, L lanes each.
-pub(super) type Tile<R, const L: usize, const P: usize> = [[R; L]; P];
+/// P elements side by side, W vectors each.
+pub(super) type Tile<V, const W: usize, const P: usize> = [[V; W]; P];
 
+/// acc + x * w, rounded once or twice.
 #[inline(always)]
-fn step<R: Real, const FUSED: bool>(acc: R, x: R, w: R) -> R {
+fn step<R: Real, I: Simd<R>, const FUSED: bool>(
+    simd: I,
+    acc: I::Vector,
+    x: I::Vector,
+    w: I::Vector,
+) -> I::Vector {
     if FUSED {
-        x.mul_add(w, acc)
+        simd.mul_add(x, w, acc)
     } else {
-        acc + x * w
+        simd.add(acc, simd.mul(x, w))
     }
 }
 
 /// How a tile goes through a range of taps. A trait and not a closure, because only what is surely inlined is
 /// compiled for the caller's vectors.
-trait Chain<R, const L: usize, const P: usize> {
-    fn chain(&self, acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P>;
+pub(super) trait Chain<V, const W: usize, const P: usize> {
+    /// On from `acc` through the taps.
+    fn chain(&self, acc: Tile<V, W, P>, from: usize, to: usize) -> Tile<V, W, P>;
+
+    /// What each element adds as its bias.
+    fn bias(&self) -> Tile<V, W, P>;
 }
 
-/// Runs the program's ops over a tile; `bias` is what each element adds.
+/// A chain in a function of its own.
+struct ChainWork<'t, C, V, const W: usize, const P: usize> {
+    walk: &'t C,
+    acc: &'t mut Tile<V, W, P>,
+    from: usize,
+    to: usize,
+}
+
+impl<C: Chain<V, W, P>, V: Copy, const W: usize, const P: usize> Apart
+    for ChainWork<'_, C, V, W, P>
+{
+    #[inline(always)]
+    fn run(self) {
+        *self.acc = self.walk.chain(*self.acc, self.from, self.to);
+    }
+}
+
+/// Runs ops over a tile, on from `acc`.
 #[inline(always)]
-fn total<R: Real, const L: usize, const P: usize>(
-    program: &Program,
-    bias: &Tile<R, L, P>,
-    walk: &impl Chain<R, L, P>,
-) -> Tile<R, L, P> {
-    let mut acc = [[R::ZERO; L]; P];
-    let mut saved: Vec<Tile<R, L, P>> = Vec::new(); // allocates only for nested sums
-    for op in &program.ops {
+pub(super) fn total<R: Real, I: Simd<R>, const W: usize, const P: usize>(
+    simd: I,
+    ops: &[Op],
+    mut acc: Tile<I::Vector, W, P>,
+    walk: &impl Chain<I::Vector, W, P>,
+) -> Tile<I::Vector, W, P> {
+    let zero = [[simd.splat(R::ZERO); W]; P];
+    let mut saved: Vec<Tile<I::Vector, W, P>> = Vec::new(); // allocates only for nested sums
+    for op in ops {
         match *op {
-            Op::Zero => acc = [[R::ZERO; L]; P],
-            Op::NegativeZero => acc = [[R::from_f64(-0.0); L]; P],
-            Op::SetBias => acc = *bias,
-            Op::AddBias => add(&mut acc, bias),
+            Op::Zero => acc = zero,
+            Op::NegativeZero => acc = [[simd.splat(R::from_f64(-0.0)); W]; P],
+            Op::SetBias => acc = walk.bias(),
+            Op::AddBias => acc = sum(simd, acc, &walk.bias()),
             Op::Chain { from, to, fresh } => {
                 let so_far = acc;
                 if fresh {
-                    acc = [[R::ZERO; L]; P];
+                    acc = zero;
                 }
-                acc = walk.chain(acc, from, to);
+                simd.apart(ChainWork {
+                    walk,
+                    acc: &mut acc,
+                    from,
+                    to,
+                });
                 if fresh {
-                    add(&mut acc, &so_far);
+                    acc = sum(simd, acc, &so_far);
                 }
             }
             Op::Save => saved.push(acc),
             Op::AddToSaved => {
                 if let Some(outer) = saved.pop() {
-                    add(&mut acc, &outer);
+                    acc = sum(simd, acc, &outer);
                 }
             }
         }
@@ -66,102 +103,211 @@ fn total<R: Real, const L: usize, const P: usize>(
     acc
 }
 
-/// All lanes of all elements in one loop: of two loops the outer one is vectorized, which gathers and scatters lanes.
+/// What [`total`] makes of the ops of a segment with a single chain, straight through: the tile then never leaves the
+/// registers. `rows` hold the total so far where it is asked for.
 #[inline(always)]
-fn add<R: Real, const L: usize, const P: usize>(acc: &mut Tile<R, L, P>, other: &Tile<R, L, P>) {
-    let (acc, other) = (acc.as_flattened_mut(), other.as_flattened());
-    for (sum, &more) in acc.iter_mut().zip(other) {
-        *sum += more;
+pub(super) fn single<R: Real, I: Simd<R>, const W: usize, const P: usize>(
+    simd: I,
+    ops: Single,
+    rows: &[&mut [R]; P],
+    walk: &impl Chain<I::Vector, W, P>,
+) -> Tile<I::Vector, W, P> {
+    let mut acc = [[simd.splat(R::ZERO); W]; P];
+    if !ops.fresh {
+        match ops.begin {
+            Begin::Zero => {}
+            Begin::NegativeZero => acc = [[simd.splat(R::from_f64(-0.0)); W]; P],
+            Begin::Bias => acc = walk.bias(),
+            Begin::SoFar => {
+                for p in 0..P {
+                    acc[p] = load(simd, rows[p]);
+                }
+            }
+        }
+    }
+    acc = walk.chain(acc, ops.from, ops.to);
+    if ops.fresh {
+        match ops.begin {
+            Begin::Zero => acc = sum(simd, acc, &[[simd.splat(R::ZERO); W]; P]),
+            Begin::NegativeZero => acc = sum(simd, acc, &[[simd.splat(R::from_f64(-0.0)); W]; P]),
+            Begin::Bias => acc = sum(simd, acc, &walk.bias()),
+            Begin::SoFar => {
+                for p in 0..P {
+                    let so_far: [I::Vector; W] = load(simd, rows[p]);
+                    for v in 0..W {
+                        acc[p][v] = simd.add(acc[p][v], so_far[v]);
+                    }
+                }
+            }
+        }
+    }
+    if ops.adds_bias {
+        acc = sum(simd, acc, &walk.bias());
+    }
+    acc
+}
+
+#[inline(always)]
+fn sum<R: Real, I: Simd<R>, const W: usize, const P: usize>(
+    simd: I,
+    mut acc: Tile<I::Vector, W, P>,
+    other: &Tile<I::Vector, W, P>,
+) -> Tile<I::Vector, W, P> {
+    for p in 0..P {
+        for v in 0..W {
+            acc[p][v] = simd.add(acc[p][v], other[p][v]);
+        }
+    }
+    acc
+}
+
+/// As many vectors as lie side by side in `from`.
+#[inline(always)]
+pub(super) fn load<R: Real, I: Simd<R>, const W: usize>(simd: I, from: &[R]) -> [I::Vector; W] {
+    let mut vectors = [simd.splat(R::ZERO); W];
+    for v in 0..W {
+        vectors[v] = simd.load(&from[v * I::LANES..]);
+    }
+    vectors
+}
+
+/// Vectors side by side into `to`.
+#[inline(always)]
+pub(super) fn store<R: Real, I: Simd<R>, const W: usize>(
+    simd: I,
+    vectors: &[I::Vector; W],
+    to: &mut [R],
+) {
+    for v in 0..W {
+        simd.store(vectors[v], &mut to[v * I::LANES..]);
     }
 }
 
-/// L output channels (lanes) of P pixels. `inputs[p]` starts at pixel p's place and all have one length; `weights`
-/// holds L weights for each tap.
-#[inline(always)]
-pub(super) fn channels<R: Real, const L: usize, const P: usize, const FUSED: bool>(
-    program: &Program,
-    inputs: [&[R]; P],
-    weights: &[R],
-    bias: &[R; L],
-) -> Tile<R, L, P> {
-    let weights = weights.as_chunks::<L>().0;
-    let walk = ByChannels::<R, L, P, FUSED> {
-        offsets: &program.offsets,
-        inputs,
-        weights,
-    };
-    total(program, &[*bias; P], &walk)
+/// W vectors of output pixels of C output channels of one group. Inputs (vectors for each tap) and weights of the taps
+/// from `start` on lie one after the other, as the walk meets them.
+pub(super) struct Dense<'a, R, I, const C: usize, const FUSED: bool> {
+    pub(super) simd: I,
+    pub(super) start: usize,
+    pub(super) inputs: &'a [R],
+    pub(super) weights: &'a [[R; C]],
+    pub(super) bias: &'a [R; C],
 }
 
-struct ByChannels<'a, R, const L: usize, const P: usize, const FUSED: bool> {
-    offsets: &'a [u32],
-    inputs: [&'a [R]; P],
-    weights: &'a [[R; L]],
-}
-
-impl<R: Real, const L: usize, const P: usize, const FUSED: bool> Chain<R, L, P>
-    for ByChannels<'_, R, L, P, FUSED>
+impl<R: Real, I: Simd<R>, const W: usize, const C: usize, const FUSED: bool> Chain<I::Vector, W, C>
+    for Dense<'_, R, I, C, FUSED>
 {
     #[inline(always)]
-    fn chain(&self, mut acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P> {
-        // cut to one length here, where the compiler can see it: one bounds check per tap then serves all pixels
-        let span = self.inputs[0].len();
-        let inputs: [&[R]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
-        for (&offset, w) in self.offsets[from..to].iter().zip(&self.weights[from..to]) {
-            let offset = offset as usize;
-            let w = *w; // once into registers
-            for p in 0..P {
-                let x = inputs[p][offset];
-                for l in 0..L {
-                    acc[p][l] = step::<R, FUSED>(acc[p][l], x, w[l]);
+    fn chain(
+        &self,
+        mut acc: Tile<I::Vector, W, C>,
+        from: usize,
+        to: usize,
+    ) -> Tile<I::Vector, W, C> {
+        let (simd, lanes) = (self.simd, W * I::LANES);
+        let inputs = &self.inputs[(from - self.start) * lanes..(to - self.start) * lanes];
+        let weights = &self.weights[from - self.start..to - self.start];
+        for (x, w) in inputs.chunks_exact(lanes).zip(weights) {
+            let x: [I::Vector; W] = load(simd, x);
+            for c in 0..C {
+                let w = simd.splat(w[c]);
+                for v in 0..W {
+                    acc[c][v] = step::<R, I, FUSED>(simd, acc[c][v], x[v], w);
                 }
             }
         }
         acc
     }
-}
 
-/// L neighbouring pixels (lanes) of P strips: a strip is a piece of one output row of one channel. `inputs[p]` starts
-/// at the strip's first pixel's place, `weights[p]` is the strip's filter in walk order.
-#[inline(always)]
-pub(super) fn pixels<R: Real, const L: usize, const P: usize, const FUSED: bool>(
-    program: &Program,
-    inputs: [&[R]; P],
-    weights: [&[R]; P],
-    bias: [R; P],
-) -> Tile<R, L, P> {
-    let walk = ByPixels::<R, P, FUSED> {
-        offsets: &program.offsets,
-        inputs,
-        weights,
-    };
-    total(program, &bias.map(|b| [b; L]), &walk)
-}
-
-struct ByPixels<'a, R, const P: usize, const FUSED: bool> {
-    offsets: &'a [u32],
-    inputs: [&'a [R]; P],
-    weights: [&'a [R]; P],
-}
-
-impl<R: Real, const L: usize, const P: usize, const FUSED: bool> Chain<R, L, P>
-    for ByPixels<'_, R, P, FUSED>
-{
     #[inline(always)]
-    fn chain(&self, mut acc: Tile<R, L, P>, from: usize, to: usize) -> Tile<R, L, P> {
-        let span = self.inputs[0].len();
-        let inputs: [&[R]; P] = std::array::from_fn(|p| &self.inputs[p][..span]);
-        let weights: [&[R]; P] = std::array::from_fn(|p| &self.weights[p][from..to]);
-        for (t, &offset) in self.offsets[from..to].iter().enumerate() {
-            let offset = offset as usize;
-            for p in 0..P {
-                let x: &[R] = &inputs[p][offset..offset + L];
-                let w = weights[p][t];
-                for l in 0..L {
-                    acc[p][l] = step::<R, FUSED>(acc[p][l], x[l], w);
-                }
-            }
+    fn bias(&self) -> Tile<I::Vector, W, C> {
+        let mut bias = [[self.simd.splat(R::ZERO); W]; C];
+        for c in 0..C {
+            bias[c] = [self.simd.splat(self.bias[c]); W];
         }
-        acc
+        bias
     }
 }
+
+/// A vector of neighbouring output pixels of each of P rows of one output channel, read where they lie.
+pub(super) struct Rows<'a, R, I, const P: usize, const FUSED: bool> {
+    pub(super) simd: I,
+    pub(super) offsets: &'a [u32],
+    /// From the place of each row's first pixel on.
+    pub(super) inputs: Pieces<'a, R, P>,
+    /// The channel's filter in walk order.
+    pub(super) weights: &'a [R],
+    pub(super) bias: R,
+}
+
+/// A vector of neighbouring output pixels of one row of C output channels of one group, read where they lie.
+pub(super) struct Shared<'a, R, I, const C: usize, const FUSED: bool> {
+    pub(super) simd: I,
+    pub(super) offsets: &'a [u32],
+    /// From the place of the first pixel on.
+    pub(super) input: &'a [R],
+    /// The channels' filters in walk order.
+    pub(super) weights: Pieces<'a, R, C>,
+    pub(super) bias: [R; C],
+}
+
+/// The loops over the taps with the tile in as many variables: of an array that is indexed in a loop with checks, the
+/// compiler leaves a copy in memory.
+macro_rules! walks {
+    ($count:literal: $($acc:ident $at:literal),+) => {
+        impl<R: Real, I: Simd<R>, const FUSED: bool> Chain<I::Vector, 1, $count>
+            for Rows<'_, R, I, $count, FUSED>
+        {
+            #[inline(always)]
+            fn chain(
+                &self,
+                acc: Tile<I::Vector, 1, $count>,
+                from: usize,
+                to: usize,
+            ) -> Tile<I::Vector, 1, $count> {
+                let simd = self.simd;
+                let [$([mut $acc]),+] = acc;
+                for (&offset, &w) in self.offsets[from..to].iter().zip(&self.weights[from..to]) {
+                    let w = simd.splat(w);
+                    let x = self.inputs.load(simd, offset as usize);
+                    $($acc = step::<R, I, FUSED>(simd, $acc, x[$at], w);)+
+                }
+                [$([$acc]),+]
+            }
+
+            #[inline(always)]
+            fn bias(&self) -> Tile<I::Vector, 1, $count> {
+                [[self.simd.splat(self.bias)]; $count]
+            }
+        }
+
+        impl<R: Real, I: Simd<R>, const FUSED: bool> Chain<I::Vector, 1, $count>
+            for Shared<'_, R, I, $count, FUSED>
+        {
+            #[inline(always)]
+            fn chain(
+                &self,
+                acc: Tile<I::Vector, 1, $count>,
+                from: usize,
+                to: usize,
+            ) -> Tile<I::Vector, 1, $count> {
+                let simd = self.simd;
+                let [$([mut $acc]),+] = acc;
+                for (tap, &offset) in (from..).zip(&self.offsets[from..to]) {
+                    let x = simd.load(&self.input[offset as usize..]);
+                    let w = self.weights.splat(simd, tap);
+                    $($acc = step::<R, I, FUSED>(simd, $acc, x, w[$at]);)+
+                }
+                [$([$acc]),+]
+            }
+
+            #[inline(always)]
+            fn bias(&self) -> Tile<I::Vector, 1, $count> {
+                [$([self.simd.splat(self.bias[$at])]),+]
+            }
+        }
+    };
+}
+
+walks!(1: a 0);
+walks!(4: a 0, b 1, c 2, d 3);
+walks!(7: a 0, b 1, c 2, d 3, e 4, f 5, g 6);

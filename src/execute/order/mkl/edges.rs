@@ -73,6 +73,9 @@ impl Product {
             }
             Form::Transposed => self.short_of_boundary(self.offsets[1] + column * self.k),
         };
+        if rows.is_empty() {
+            return;
+        }
         let mut start = columns.start;
         while start < columns.end {
             let head = misaligned(start);

@@ -1,0 +1,113 @@
+//! Weights in the sequence in which the inner loop takes them: for each block of some output channels of a group, tap
+//! after tap, the block's channels side by side.
+
+use std::ops::Range;
+
+use super::dispatch::Tiled;
+use super::program::Program;
+use super::program::Segment;
+use super::program::Source;
+use crate::execute::Geometry;
+
+/// Filters of a run of output channels.
+pub(super) struct Filters<'a, R> {
+    weight: &'a [R],
+    taps: usize,
+    channels: Range<usize>,
+}
+
+impl<'a, R: Tiled> Filters<'a, R> {
+    /// `weight` is the layer's, `[O, C/G, KH, KW]`.
+    pub(super) fn new(weight: &'a [R], g: &Geometry, channels: &Range<usize>) -> Self {
+        Self {
+            weight,
+            taps: g.taps(),
+            channels: channels.clone(),
+        }
+    }
+
+    /// How many blocks of `width` channels.
+    fn blocks(&self, width: usize) -> usize {
+        self.channels.len().div_ceil(width)
+    }
+
+    /// The filters of a block; where it has fewer channels, the last one again: what comes of it is not stored.
+    fn block(&self, index: usize, width: usize) -> Vec<&'a [R]> {
+        let first = self.channels.start + index * width;
+        let channels = first..first + width;
+        channels
+            .map(|channel| {
+                let channel = channel.min(self.channels.end - 1);
+                &self.weight[channel * self.taps..][..self.taps]
+            })
+            .collect()
+    }
+}
+
+/// All of a program's weights, in blocks of `width` channels.
+pub(super) fn whole<R: Tiled>(
+    filters: &Filters<'_, R>,
+    program: &Program,
+    width: usize,
+    out: &mut Vec<R>,
+) {
+    let all = &program.weights[..];
+    pack(filters, all, program.source.as_ref(), width, out);
+}
+
+/// The weights of one segment.
+pub(super) fn segment<R: Tiled>(
+    filters: &Filters<'_, R>,
+    program: &Program,
+    segment: &Segment,
+    width: usize,
+    out: &mut Vec<R>,
+) {
+    let some = &program.weights[segment.taps.clone()];
+    pack(filters, some, segment.source.as_ref(), width, out);
+}
+
+fn pack<R: Tiled>(
+    filters: &Filters<'_, R>,
+    taps: &[u32],
+    source: Option<&Source>,
+    width: usize,
+    out: &mut Vec<R>,
+) {
+    let size = taps.len() * width;
+    let blocks = filters.blocks(width);
+    if out.len() < blocks * size {
+        out.resize(blocks * size, R::ZERO);
+    }
+    if size == 0 {
+        return;
+    }
+    for (index, out) in out[..blocks * size].chunks_exact_mut(size).enumerate() {
+        let filters = filters.block(index, width);
+        match source {
+            Some(source) => {
+                let end = source.start + source.places.len();
+                let filters: Vec<&[R]> = filters.iter().map(|f| &f[source.start..end]).collect();
+                R::interleave(&filters, &source.places, out);
+            }
+            None => {
+                for (to, &tap) in out.chunks_exact_mut(width).zip(taps) {
+                    for (to, filter) in to.iter_mut().zip(&filters) {
+                        *to = filter[tap as usize];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Puts the i-th elements of all filters side by side, at `places[i]` times their number.
+pub(super) fn interleave<R: Copy>(filters: &[&[R]], places: &[u32], out: &mut [R]) {
+    let width = filters.len();
+    for (i, &place) in places.iter().enumerate() {
+        let to = &mut out[place as usize * width..][..width];
+        for (to, filter) in to.iter_mut().zip(filters) {
+            *to = filter[i];
+        }
+    }
+}

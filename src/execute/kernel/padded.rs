@@ -1,0 +1,199 @@
+//! The input with its padding made real, so that no inner loop asks where the image ends.
+
+use super::vector::Simd;
+use crate::execute::Geometry;
+use crate::execute::Real;
+
+/// Elements that a reader may take past the last one it needs.
+pub(super) const SLACK: usize = 64;
+
+/// Elements that a buffer may have whatever the operands' sizes; few in tests, where images then take turns.
+const AFFORDABLE: usize = if cfg!(test) { 1 << 11 } else { 1 << 25 };
+
+/// Columns are sorted by their remainder modulo the stride, so that neighbouring output pixels of a row read
+/// neighbouring elements: `[N, C, H + 2*pad, stride, ceil((W + 2*pad)/stride)]`, N being as many images as fit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Padded {
+    /// Elements of one row: stride * ceil(...).
+    pub(super) row: usize,
+    /// Elements of one phase of a row: of the columns with one remainder.
+    pub(super) phase: usize,
+    /// Elements of one channel.
+    pub(super) plane: usize,
+    /// Of rows and columns, the remainders modulo the stride that any tap reads, as bits; the others are not filled.
+    read: [u64; 2],
+}
+
+impl Padded {
+    /// `None` where one image's padding would cost far more memory than the image and its output: such layers, which
+    /// read next to nothing but zeros, are the interpreter's.
+    pub(super) fn new(g: &Geometry) -> Option<Self> {
+        let size = |axis: usize| g.padding[axis].checked_mul(2)?.checked_add(g.input[axis]);
+        let phase = size(1)?.div_ceil(g.stride[1]);
+        let row = phase.checked_mul(g.stride[1])?;
+        let plane = row.checked_mul(size(0)?)?;
+        let elements = plane.checked_mul(g.in_channels)?;
+        let input = g.in_channels * g.input[0] * g.input[1];
+        let output = g.out_channels * g.pixels();
+        let affordable = (input + output).saturating_mul(8).max(AFFORDABLE);
+        let read = [0, 1].map(|axis| {
+            let remainders = (0..g.kernel[axis]).map(|k| k * g.dilation[axis] % g.stride[axis]);
+            remainders.fold(0, |bits, r| bits | 1u64.checked_shl(r as u32).unwrap_or(0))
+        });
+        (elements <= affordable).then_some(Self {
+            row,
+            phase,
+            plane,
+            read,
+        })
+    }
+
+    /// How many images are padded at a time.
+    pub(super) fn images_at_once(&self, g: &Geometry) -> usize {
+        (2 * AFFORDABLE / (g.in_channels * self.plane).max(1)).max(1)
+    }
+
+    /// First element of a group of the `image`-th image in the buffer.
+    pub(super) fn group_start(&self, g: &Geometry, image: usize, group: usize) -> usize {
+        (image * g.in_channels + group * g.group_in()) * self.plane
+    }
+
+    /// What output row `oh`, column `ow` adds to a tap's offset.
+    pub(super) fn pixel(&self, g: &Geometry, oh: usize, ow: usize) -> usize {
+        oh * g.stride[0] * self.row + ow
+    }
+
+    /// Offset of a kernel row and column from a pixel's place.
+    pub(super) fn tap(&self, g: &Geometry, row: usize, column: usize) -> usize {
+        let column = column * g.dilation[1];
+        row * g.dilation[0] * self.row + column % g.stride[1] * self.phase + column / g.stride[1]
+    }
+
+    /// Whether the input can be read as it is: nothing is put around it, and its columns are in order.
+    pub(super) fn is_input(g: &Geometry) -> bool {
+        g.padding == [0, 0] && g.stride[1] == 1
+    }
+
+    fn reads(&self, axis: usize, remainder: usize) -> bool {
+        remainder >= 64 || self.read[axis] >> remainder & 1 == 1
+    }
+
+    /// Fills one channel of the buffer, which holds zeros or what was filled in before, from one channel of the input.
+    #[inline(always)]
+    pub(super) fn fill<R: Real, I: Simd<R>, H: Simd<R>>(
+        &self,
+        (simd, half): (I, H),
+        g: &Geometry,
+        from: &[R],
+        to: &mut [R],
+    ) {
+        let width = g.input[1];
+        for (y, row) in from.chunks_exact(width).enumerate() {
+            if g.stride[0] > 1 && !self.reads(0, (y + g.padding[0]) % g.stride[0]) {
+                continue;
+            }
+            let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
+            match g.stride[1] {
+                1 => copy(&mut out[g.padding[1]..][..width], row),
+                2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
+                2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
+                2 => self.fill_few_pairs(g, row, out),
+                _ => self.fill_phases(g, row, out),
+            }
+        }
+    }
+
+    /// One row, its columns sorted by their remainder modulo the stride.
+    #[inline(always)]
+    fn fill_phases<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
+        let (stride, padding) = (g.stride[1], g.padding[1]);
+        for first in 0..stride.min(row.len()) {
+            let at = first + padding;
+            if self.reads(1, at % stride) {
+                let to = &mut out[at % stride * self.phase + at / stride..];
+                let columns = row[first..].iter().step_by(stride);
+                to.iter_mut()
+                    .zip(columns)
+                    .for_each(|(to, &from)| *to = from);
+            }
+        }
+    }
+
+    /// The same for a stride of 2 and short rows.
+    #[inline(always)]
+    fn fill_few_pairs<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
+        let [even, odd] = self.pair_places(g);
+        let (pairs, last) = row.as_chunks::<2>();
+        for (to, pair) in out[even..].iter_mut().zip(pairs) {
+            *to = pair[0];
+        }
+        for (to, pair) in out[odd..].iter_mut().zip(pairs) {
+            *to = pair[1];
+        }
+        if let ([last], Some(to)) = (last, out.get_mut(even + pairs.len())) {
+            *to = *last;
+        }
+    }
+
+    /// Where the first and the second column of a row go if the stride is 2.
+    fn pair_places(&self, g: &Geometry) -> [usize; 2] {
+        let padding = g.padding[1];
+        [padding, padding + 1].map(|at| at % 2 * self.phase + at / 2)
+    }
+
+    /// The same for a stride of 2, which is usual, and rows of two vectors or more. The last two go back over the ones
+    /// before.
+    #[inline(always)]
+    fn fill_pairs<R: Real, I: Simd<R>>(&self, simd: I, g: &Geometry, row: &[R], out: &mut [R]) {
+        let (pairs, padding) = (row.len() / 2, g.padding[1]);
+        let [even, odd] = self.pair_places(g);
+        let [reads_even, reads_odd] = [padding, padding + 1].map(|at| self.reads(1, at % 2));
+        let mut at = 0;
+        while at < pairs {
+            let from = at.min(pairs - I::LANES);
+            let a = simd.load(&row[2 * from..]);
+            let b = simd.load(&row[2 * from + I::LANES..]);
+            let (a, b) = simd.pairs(a, b);
+            if reads_even {
+                simd.store(a, &mut out[even + from..]);
+            }
+            if reads_odd {
+                simd.store(b, &mut out[odd + from..]);
+            }
+            at = from + I::LANES;
+        }
+        if row.len() % 2 == 1 && reads_even {
+            out[even + pairs] = row[2 * pairs];
+        }
+    }
+}
+
+/// Copies slices of one length, mostly short ones: in eights or fours, the last of which goes back over the one before. A
+/// call of memcpy would cost more than the copy.
+#[inline(always)]
+pub(super) fn copy<R: Copy>(to: &mut [R], from: &[R]) {
+    match from.len() {
+        8.. => copy_by::<R, 8>(to, from),
+        4.. => copy_by::<R, 4>(to, from),
+        _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = from),
+    }
+}
+
+#[inline(always)]
+fn copy_by<R: Copy, const N: usize>(to: &mut [R], from: &[R]) {
+    let to = &mut to[..from.len()];
+    let whole = from.len() / N;
+    for (to, from) in to
+        .as_chunks_mut::<N>()
+        .0
+        .iter_mut()
+        .zip(from.as_chunks::<N>().0)
+    {
+        *to = *from;
+    }
+    if whole * N < from.len()
+        && let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>())
+    {
+        *to = *from;
+    }
+}
