@@ -40,6 +40,7 @@ fn machine(origin: &Value, threads: usize) -> Machine {
         rounds_operands: false,
         threads,
         mkldnn: true,
+        sve: None,
         mkl_blocks: KBlocks::Even(192),
         mkl_cnr: false,
         caches: [size("l1_bytes"), size("l2_bytes")],

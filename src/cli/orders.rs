@@ -60,7 +60,9 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     if io.json {
         io.print_json(&render::json())?;
     } else {
-        render::text(io.out, io.paint, io.width.unwrap_or(80))?;
+        let width = io.width.unwrap_or(80);
+        render::text(io.out, io.paint, width)?;
+        render::trust(io.out, io.paint, width)?;
     }
     Ok(Exit::Ok)
 }

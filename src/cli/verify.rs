@@ -17,6 +17,8 @@ use crate::render::verify as render;
 use crate::verify::CaseReport;
 use crate::verify::Golden;
 use crate::verify::Options;
+use crate::verify::Processors;
+use crate::verify::Settled;
 use crate::verify::Status;
 use crate::verify::replay;
 
@@ -134,16 +136,31 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         search: !args.no_search,
         max_ulp: args.max_ulp,
         repeat: usize::from(args.repeat),
+        machines: None,
     };
     let cases = goldens.iter().map(|golden| golden.cases.len()).sum();
     let mut reports: Vec<(&Path, CaseReport)> = Vec::with_capacity(cases);
+    let mut processors: Vec<(&Path, Processors)> = Vec::new();
     for golden in &goldens {
         if !io.json {
             writeln!(io.out, "{}", io.paint.title(golden.file.path().display()))?;
         }
         let names = golden.cases.iter().map(|case| case.name.chars().count());
         let width = names.max().unwrap_or(0).clamp(8, 30);
-        for case in &golden.cases {
+        let settled = match args.order {
+            Some(_) => Settled::default(),
+            None => args
+                .how
+                .install(|| Settled::of(golden, checkpoint.as_ref()))?,
+        };
+        if let Some(left) = settled.processors() {
+            if !io.json {
+                render::processors(io.out, io.paint, &left)?;
+            }
+            processors.push((golden.file.path(), left));
+        }
+        for (at, case) in golden.cases.iter().enumerate() {
+            let options = settled.options(&options, at);
             let report = args
                 .how
                 .install(|| replay::replay(golden, case, checkpoint.as_ref(), &options))?;
@@ -154,7 +171,9 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         }
     }
     if io.json {
-        io.print_json(&render::json(&reports))?;
+        let mut document = render::json(&reports);
+        document["processors"] = render::processors_json(&processors);
+        io.print_json(&document)?;
     } else {
         render::summary(io.out, io.paint, &reports)?;
     }

@@ -11,6 +11,7 @@ use crate::execute::order::table::FAMILIES;
 use crate::execute::order::table::Family;
 use crate::execute::order::tree;
 use crate::execute::order::tree::Tree;
+use crate::execute::predict::trust;
 use crate::render::Paint;
 use crate::render::number;
 use crate::render::wrap;
@@ -41,6 +42,54 @@ pub fn text(out: &mut dyn Write, paint: Paint, width: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// One paragraph per processor on which predictions were held against PyTorch's outputs.
+pub fn trust(out: &mut dyn Write, paint: Paint, width: usize) -> Result<()> {
+    for row in trust::ROWS {
+        writeln!(out)?;
+        let title = format!("{}, torch {}", row.processor, row.torch);
+        writeln!(out, "{}", paint.name(title))?;
+        let counted = |count: trust::Count| {
+            format!(
+                "{} outputs, {} identical, {} of them predicted",
+                count.outputs, count.identical, count.predicted
+            )
+        };
+        let mut lines = vec![
+            ("backends", row.backends.to_owned()),
+            ("runs", row.runs.to_owned()),
+            ("hardware", row.evidence.to_owned()),
+            ("known", counted(row.known)),
+        ];
+        if row.fresh.outputs > 0 {
+            lines.push(("fresh", counted(row.fresh)));
+        }
+        if !row.open.is_empty() {
+            lines.push(("open", row.open.to_owned()));
+        }
+        for (label, what) in lines {
+            paragraph(out, paint, label, &what, width)?;
+        }
+    }
+    Ok(())
+}
+
+fn trust_json() -> Value {
+    let count = |count: trust::Count| json!({"outputs": count.outputs, "identical": count.identical, "predicted": count.predicted});
+    let rows = trust::ROWS.iter().map(|row| {
+        json!({
+            "processor": row.processor,
+            "torch": row.torch,
+            "backends": row.backends,
+            "runs": row.runs,
+            "evidence": row.evidence,
+            "known": count(row.known),
+            "fresh": count(row.fresh),
+            "open": row.open,
+        })
+    });
+    rows.collect()
 }
 
 /// The usual member, a layer, and the summation tree of one of its output elements.
@@ -78,7 +127,7 @@ fn paragraph(
     out.write_all(&lines[INDENT..]) // the label stands where the first line's indent was
 }
 
-/// `{"orders": [{"form": ..., "rule": ..., "used": ..., "evidence": ..., "members": [...]}]}`
+/// `{"orders": [{"form": ..., "rule": ..., "used": ..., "evidence": ..., "members": [...]}], "trust": [...]}`
 pub fn json() -> Value {
     let families: Vec<Value> = FAMILIES
         .iter()
@@ -95,7 +144,7 @@ pub fn json() -> Value {
             })
         })
         .collect();
-    json!({ "orders": families })
+    json!({ "orders": families, "trust": trust_json() })
 }
 
 /// The tree of one output element.

@@ -21,6 +21,7 @@ use crate::render::escape;
 use crate::verify::CaseReport;
 use crate::verify::ChosenBy;
 use crate::verify::Comparison;
+use crate::verify::Processors;
 use crate::verify::Status;
 use crate::verify::compare::Difference;
 use crate::verify::compare::NAN_ULP;
@@ -63,6 +64,33 @@ pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport, width: usize
         writeln!(out, "{:INDENT$}{line}", "")?;
     }
     Ok(())
+}
+
+/// The processors that the file's outputs leave, where its origin does not say.
+pub fn processors(out: &mut dyn Write, paint: Paint, left: &Processors) -> Result<()> {
+    let what = match left.families.as_slice() {
+        _ if left.telling == 0 => "its outputs fit no processor that is known".to_owned(),
+        [one] => one.clone(),
+        several => format!("one of: {}", several.join("; ")),
+    };
+    let count = match left.telling {
+        0 => String::new(),
+        telling => format!(" ({} of {telling} telling cases)", left.explained),
+    };
+    writeln!(out, "  {} {what}{count}", paint.dim("processor:"))
+}
+
+/// The same for all files that need it.
+pub fn processors_json(all: &[(&Path, Processors)]) -> Value {
+    let rows = all.iter().map(|(file, left)| {
+        json!({
+            "file": file.display().to_string(),
+            "remaining": left.families,
+            "explained": left.explained,
+            "telling": left.telling,
+        })
+    });
+    rows.collect()
 }
 
 /// What differs, or why it could not be run.

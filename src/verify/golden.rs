@@ -203,6 +203,13 @@ fn call(case: &Map<String, Value>) -> std::result::Result<LayerCall, String> {
             ));
         }
     };
+    // circular padding makes a tensor of its own, contiguous whatever the input was; where the backend is written down
+    // beside it, the format is that of the padded input already
+    let copied = padding_mode == PaddingMode::Circular && !case.contains_key("backend");
+    let memory_format = match copied {
+        true => MemoryFormat::Contiguous,
+        false => memory_format,
+    };
     let sizes = |key: &str| sizes(case, key, op);
     Ok(LayerCall {
         op,

@@ -19,6 +19,8 @@ use crate::execute::Real;
 use crate::execute::conv2d;
 use crate::execute::kernel::Operands;
 use crate::execute::kernel::Tiled;
+use crate::execute::predict;
+use crate::execute::predict::Machine;
 use crate::verify::compare::Comparison;
 use crate::verify::compare::NAN_ULP;
 use crate::verify::diagnose;
@@ -29,6 +31,7 @@ use crate::verify::golden::Case;
 use crate::verify::golden::Golden;
 use crate::verify::golden::LayerCall;
 use crate::verify::search::Problem;
+use crate::verify::search::Search;
 use crate::verify::trial::Trial;
 use crate::verify::words;
 
@@ -45,6 +48,8 @@ pub struct Options {
     pub max_ulp: u64,
     /// How often to execute, for timing; at least 1.
     pub repeat: usize,
+    /// The machines that the file's other cases leave of those that the origin does.
+    pub machines: Option<Vec<Machine>>,
 }
 
 impl Default for Options {
@@ -55,6 +60,7 @@ impl Default for Options {
             search: true,
             max_ulp: 0,
             repeat: 1,
+            machines: None,
         }
     }
 }
@@ -153,6 +159,80 @@ pub fn replay(
         tried: 0,
         diagnosis: None,
     })
+}
+
+/// Which of `machines` a few elements of the case speak for; `None` where the case cannot be replayed, and where all of
+/// them compute it alike.
+pub fn survey(
+    golden: &Golden,
+    case: &Case,
+    checkpoint: Option<&Checkpoint>,
+    machines: &[Machine],
+) -> Option<Vec<bool>> {
+    let call = case.call.as_ref().ok()?;
+    let tensors = Tensors::find(golden, case, checkpoint).ok()?;
+    let dtype = tensors.dtype().ok()?;
+    match dtype {
+        FloatType::Float64 => survey_as(call, dtype, &tensors.read::<f64>(call).ok()?, machines),
+        FloatType::Float32 => survey_as(call, dtype, &tensors.read::<f32>(call).ok()?, machines),
+        FloatType::BFloat16 | FloatType::Float16 => None,
+    }
+}
+
+fn survey_as<R: Tiled>(
+    call: &LayerCall,
+    dtype: FloatType,
+    tensors: &Arrays<R>,
+    machines: &[Machine],
+) -> Option<Vec<bool>> {
+    let input = ArrayView4::from_shape(tensors.input_shape, &tensors.input).ok()?;
+    let bias = tensors.bias.as_ref().map(Vec::len);
+    let arguments = &tensors.arguments;
+    let geometry =
+        conv2d::resolve(tensors.input_shape, tensors.weight_shape, bias, arguments).ok()?;
+    if call.op.output(&tensors.given_shape, &geometry) != tensors.output_shape {
+        return None;
+    }
+    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, arguments).ok()?;
+    if prepared.geometry.output_len() != tensors.output.len() {
+        return None;
+    }
+    let problem = Problem {
+        operands: Operands {
+            input: &prepared.input,
+            weight: &tensors.weight,
+            bias: tensors.bias.as_deref(),
+        },
+        geometry: &prepared.geometry,
+        dtype,
+        expected: &tensors.output,
+    };
+    let call = Call {
+        op: call.op,
+        geometry: prepared.geometry,
+        memory_format: call.memory_format,
+        dtype,
+    };
+    let search = Search::new(problem, Vec::new(), &[]);
+    let mut known: Vec<(Order, bool)> = Vec::new();
+    let fits: Vec<bool> = machines
+        .iter()
+        .map(|machine| {
+            let Some(prediction) = predict::predict_on(&call, machine) else {
+                return false;
+            };
+            let order = prediction.order;
+            match known.iter().find(|(tried, _)| *tried == order) {
+                Some(&(_, fit)) => fit,
+                None => {
+                    let fit = search.fits(order);
+                    known.push((order, fit));
+                    fit
+                }
+            }
+        })
+        .collect();
+    (fits.contains(&true) && fits.contains(&false)).then_some(fits)
 }
 
 fn judge(

@@ -66,9 +66,19 @@ impl<R: Tiled> Trial<'_, R> {
         if let Some(order) = self.options.order {
             return self.execute(order, ChosenBy::Flag);
         }
-        let predictions = predict::predict(call, &case.origin);
+        let settled = self.options.machines.as_ref();
+        let settled = settled.filter(|_| !call.dtype.is_narrow());
+        let among = settled.map(|machines| predict::among(call, machines));
+        let predictions = among
+            .filter(|predictions| !predictions.is_empty())
+            .unwrap_or_else(|| predict::predict(call, &case.origin));
+        // an origin that says nothing predicts nothing, whatever the file's other cases tell
+        let by = match case.origin.is_unknown() {
+            true => ChosenBy::Search,
+            false => ChosenBy::Origin,
+        };
         let predicted = match predictions.as_slice() {
-            [only] => Some(self.execute(only.order, ChosenBy::Origin)),
+            [only] => Some(self.execute(only.order, by)),
             [first, ..] if !self.options.search => {
                 Some(self.execute(first.order, ChosenBy::Origin))
             }

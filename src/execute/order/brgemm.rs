@@ -30,6 +30,8 @@ pub enum Access {
         width: usize,
         /// Those others one by one as well.
         columns: bool,
+        /// Calls go on from the total instead of starting afresh, as on aarch64.
+        chained: bool,
     },
     /// From a copy in which the padding is zeros.
     Copied,
@@ -74,6 +76,7 @@ impl Variant {
             edges => Access::Edges {
                 width: number(edges, "edges")?,
                 columns: take("columns"),
+                chained: take("chained"),
             },
         };
         let rows = take("rows");
@@ -103,8 +106,14 @@ impl fmt::Display for Variant {
             Access::Whole => f.write_str("whole")?,
             Access::Copied => f.write_str("copied")?,
             Access::CopiedColumns => f.write_str("copied_columns")?,
-            Access::Edges { width, columns } => {
-                write!(f, "edges{width}{}", if columns { "-columns" } else { "" })?;
+            Access::Edges {
+                width,
+                columns,
+                chained,
+            } => {
+                let columns = if columns { "-columns" } else { "" };
+                let chained = if chained { "-chained" } else { "" };
+                write!(f, "edges{width}{columns}{chained}")?;
             }
         }
         if self.rows {
@@ -120,7 +129,7 @@ impl fmt::Display for Variant {
 
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
-    let Access::Edges { width, columns } = variant.access else {
+    let Access::Edges { width, columns, .. } = variant.access else {
         return Plan::uniform(g, simple(g, variant));
     };
     let mut plan = Plan::default();
@@ -227,7 +236,10 @@ fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached:
         calls.add_all(edge_rows, reach.all.end..reach.some.end, 1);
     }
     let mut steps = calls.steps;
-    if !reached {
+    let chained = matches!(variant.access, Access::Edges { chained: true, .. });
+    if chained {
+        steps = steps.into_iter().flat_map(unwrapped).collect();
+    } else if !reached {
         steps.insert(0, Step::fresh_chain(0, true));
     }
     steps.push(Step::Bias);
@@ -235,6 +247,14 @@ fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached:
         walk: walk(g, variant),
         padding: PaddingTaps::Dropped,
         steps,
+    }
+}
+
+/// The steps of a call that goes on from the total.
+fn unwrapped(call: Step) -> Vec<Step> {
+    match call {
+        Step::Sub(steps) => steps,
+        step => vec![step],
     }
 }
 

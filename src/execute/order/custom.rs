@@ -266,7 +266,7 @@ fn lanes(word: &str) -> Option<(usize, Join)> {
     let possible = match join {
         Join::Halving => lanes.is_power_of_two() && (2..=MOST_LANES).contains(&lanes),
         Join::Horizontal | Join::HalfThenNeighbours => matches!(lanes, 4 | 8),
-        Join::Sequence | Join::HalvingThenSequence | Join::Registers => false, // have no name here
+        Join::Sequence | Join::HalvingThenSequence | Join::Registers | Join::Pairs => false, // have no name here
     };
     possible.then_some((lanes, join))
 }
@@ -282,7 +282,8 @@ impl fmt::Display for Variant {
             Parts::Blocks(k) => write!(f, "-kb{k}")?,
             Parts::Library(KBlocks::Halves(most)) => write!(f, "-halves{most}")?,
             Parts::Library(KBlocks::Even(most)) => write!(f, "-even{most}")?,
-            Parts::Library(KBlocks::Compatible) => f.write_str("-compatible")?, // no name reads as this
+            // no name reads as these
+            Parts::Library(other) => write!(f, "-{other}")?,
             Parts::EachBlock => write!(f, "-each_block")?,
             Parts::EachLoop(outer) => write!(f, "-each_{}", letters(&self.loops[..outer]))?,
         }

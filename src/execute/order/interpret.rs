@@ -295,6 +295,18 @@ pub(super) fn joined<R: Real>(join: Join, mut lanes: Vec<R>) -> R {
             }
             joined(Join::Sequence, lanes)
         }
+        Join::Pairs => {
+            while lanes.len() > 1 {
+                let pairs = lanes.chunks(2);
+                lanes = pairs
+                    .map(|pair| match *pair {
+                        [a, b] => a + b,
+                        _ => pair[0],
+                    })
+                    .collect();
+            }
+            lanes[0]
+        }
         Join::Horizontal => {
             let l = |i: usize| lanes.get(i).copied().unwrap_or(R::ZERO);
             ((l(0) + l(1)) + (l(4) + l(5))) + ((l(2) + l(3)) + (l(6) + l(7)))

@@ -18,7 +18,9 @@ use std::ops::Range;
 
 use crate::execute::Geometry;
 
+pub mod acl;
 pub mod bf16;
+pub mod blas;
 pub mod brgemm;
 pub mod custom;
 pub mod gemm;
@@ -180,6 +182,8 @@ pub enum Join {
     Horizontal,
     /// The upper half onto the lower half, then neighbours: ((0+4)+(1+5)) + ((2+6)+(3+7)).
     HalfThenNeighbours,
+    /// Neighbours, again and again, as SVE's horizontal add: ((0+1)+(2+3)) + ((4+5)+(6+7)).
+    Pairs,
     /// Registers of two lanes, neighbours first, then the two: ((0+2)+(4+6)) + ((1+3)+(5+7)).
     Registers,
 }

@@ -12,7 +12,9 @@ use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
+use crate::execute::order::acl;
 use crate::execute::order::bf16;
+use crate::execute::order::blas;
 use crate::execute::order::brgemm;
 use crate::execute::order::custom;
 use crate::execute::order::gemm;
@@ -100,6 +102,10 @@ pub enum Order {
     Mkl(mkl::Variant),
     /// Transposed convolutions'.
     Transposed(transposed::Variant),
+    /// im2col, or the input in place, + Arm Compute Library's matrix product.
+    AclGemm(acl::Gemm),
+    /// im2col + OpenBLAS's or NVPL's sgemm.
+    Blas(blas::Variant),
     /// Spelled out.
     Custom(custom::Variant),
     /// NNPACK: Winograd, Fourier or a matrix product, by kernel and output.
@@ -151,6 +157,8 @@ impl Order {
             Order::NativeDot { sequential } => native::dot(g, sequential),
             Order::Mkl(variant) => return mkl::plan(g, &variant),
             Order::Transposed(variant) => return transposed::plan(g, &variant),
+            Order::AclGemm(gemm) => gemm.recipe(g),
+            Order::Blas(variant) => return variant.plan(g),
             Order::Custom(variant) => variant.recipe(g),
             Order::Nnpack(variant) => return variant.plan(g),
         };
@@ -236,6 +244,8 @@ impl fmt::Display for Order {
             Order::NativeDot { sequential: true } => f.write_str("native-dot/default"),
             Order::Mkl(variant) => write!(f, "{variant}"),
             Order::Transposed(variant) => write!(f, "{variant}"),
+            Order::AclGemm(gemm) => write!(f, "acl-gemm/{gemm}"),
+            Order::Blas(variant) => write!(f, "blas-slow2d/{variant}"),
             Order::Custom(variant) => write!(f, "custom/{variant}"),
             Order::Nnpack(variant) => write!(f, "nnpack/{variant}"),
         }
@@ -338,6 +348,8 @@ fn parse(name: &str) -> Option<Order> {
         (family, words) if family.starts_with("onednn-bf16-") => {
             bf16::Variant::parse(family, words).map(Order::OnednnBf16)
         }
+        ("blas-slow2d", words) => blas::Variant::parse(words).map(Order::Blas),
+        ("acl-gemm", [cut]) => acl::Gemm::parse(cut).map(Order::AclGemm),
         ("custom", words) => custom::Variant::parse(words).map(Order::Custom),
         (family, words) => {
             let mkl = || mkl::Variant::parse(family, words).map(Order::Mkl);

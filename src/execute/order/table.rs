@@ -42,8 +42,9 @@ pub const FAMILIES: &[Family] = &[
     Family {
         form: "onednn-direct-blocks/icB",
         rule: "a chain from +0 per block of B input channels (kh, kw, channel), each added to the total; bias after the first; padding skipped",
-        used: "oneDNN jit:avx512_core (ic16; ic8 and ic4 for groups of such sizes): most convolutions larger than 1x1 with AVX-512",
-        evidence: "verified on live torch 2.15 (AMD, AVX-512)",
+        used: "oneDNN jit:avx512_core (ic16; ic8 and ic4 for groups of such sizes): most convolutions larger than 1x1 with AVX-512; jit:sve_256 (ic8) and jit:sve_512 (ic16)",
+        evidence: "verified on live torch 2.15 (AMD, AVX-512), on emulated Intel (AVX-512) and aarch64 (SVE)",
+
         members: &[
             "onednn-direct-blocks/ic16",
             "onednn-direct-blocks/ic8",
@@ -80,10 +81,11 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-depthwise/fma", "onednn-depthwise/muladd"],
     },
     Family {
-        form: "onednn-brgemm/whole|edgesW[-columns]|copied|copied_columns[-rows][-icB]",
-        rule: "calls that each are a chain from +0 over kh, kw, channel, added to the total; bias last. whole: all kernel columns in one call; edgesW: in blocks of W output columns, kernel columns that do not reach all of a block in calls of their own; rows, columns: a call for each; icB: B input channels per call; copied: padding as +0 (copied_columns: kw, kh)",
-        used: "oneDNN brg_conv_fwd, brgconv_1x1, brdgmm_dw: channels_last input; the cut depends on shape, threads and caches",
-        evidence: "verified on live torch 2.15 (AMD, AVX2 and AVX-512 kernels)",
+        form: "onednn-brgemm/whole|edgesW[-columns][-chained]|copied|copied_columns[-rows][-icB]",
+        rule: "calls that each are a chain from +0 over kh, kw, channel, added to the total; bias last. whole: all kernel columns in one call; edgesW: in blocks of W output columns, kernel columns that do not reach all of a block in calls of their own; rows, columns: a call for each; chained: calls go on from the total; icB: B input channels per call; copied: padding as +0 (copied_columns: kw, kh)",
+        used: "oneDNN brg_conv_fwd, brgconv_1x1, brdgmm_dw: channels_last input; the cut depends on shape, threads and caches; with SVE brgconv, of any input (whole; chained where rows of outputs begin in the padding)",
+        evidence: "verified on live torch 2.15 (AMD, AVX2 and AVX-512 kernels); whole, chained: on emulated aarch64 (SVE of 256 and 512 bits)",
+
         members: &[
             "onednn-brgemm/whole",
             "onednn-brgemm/whole-rows",
@@ -94,6 +96,7 @@ pub const FAMILIES: &[Family] = &[
             "onednn-brgemm/edges1024",
             "onednn-brgemm/edges1024-columns",
             "onednn-brgemm/edges1024-columns-rows-ic16",
+            "onednn-brgemm/edges1024-chained",
             "onednn-brgemm/copied",
             "onednn-brgemm/copied-rows",
             "onednn-brgemm/copied_columns",
@@ -132,10 +135,12 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-matrix-vector/lanes8"],
     },
     Family {
-        form: "onednn-gemm/sse41|avx|avx2|avx512-tT-l2_S[-nhwc]",
+        form: "onednn-gemm/sse41|avx|avx2|avx512|ref-tT-l2_S[-nhwc]",
+
         rule: "im2col c, kh, kw (nhwc: kh, kw, c) with padding as +0, cut into blocks of channels and pixels that depend on T threads and a level-2 cache of S; each block an sgemm: chains over blocks of K (fused from AVX2 on), added to the total; edges of tiles and single channels or pixels in lanes; bias last",
-        used: "oneDNN x64:gemm:jit: what its other kernels do not take, as wide padding, odd channels in groups, large strided kernels; nhwc: the same of channels_last input",
-        evidence: "verified on live torch 2.15 (AMD; kernels of all four instruction sets)",
+        used: "oneDNN x64:gemm:jit: what its other kernels do not take, as wide padding, odd channels in groups, large strided kernels; nhwc: the same of channels_last input; ref: gemm:ref on aarch64 (full tiles of 16 pixels and 6 channels in blocks of K, other elements one chain)",
+        evidence: "verified on live torch 2.15 (AMD; kernels of all four instruction sets); ref: on emulated aarch64",
+
         members: &[
             "onednn-gemm/avx2-t1-l2_1024k",
             "onednn-gemm/avx512-t1-l2_1024k",
@@ -152,6 +157,35 @@ pub const FAMILIES: &[Family] = &[
             "onednn-gemm/avx2-t1-l2_1024k-nhwc",
             "onednn-gemm/avx-t1-l2_1024k-nhwc",
             "onednn-gemm/sse41-t1-l2_1024k-nhwc",
+            "onednn-gemm/ref-t1-l2_512k",
+            "onednn-gemm/ref-t2-l2_512k",
+            "onednn-gemm/ref-t1-l2_1024k-nhwc",
+        ],
+    },
+    Family {
+        form: "acl-gemm/hybrid|kbK",
+        rule: "kh, kw, c with padding as +0: hybrid: one accumulator from the bias; kbK: a chain from +0 per block of K products, each added to the total, the bias with the first",
+        used: "Arm Compute Library's gemm, indirect_gemm and general depthwise kernels through oneDNN on aarch64; the kernel with the lowest estimate of cycles",
+        evidence: "verified on emulated aarch64 (NEON and SVE of 256 bits; torch 2.10 and 2.15)",
+        members: &[
+            "acl-gemm/hybrid",
+            "acl-gemm/kb288",
+            "acl-gemm/kb200",
+            "acl-gemm/kb341",
+            "acl-gemm/kb170",
+        ],
+    },
+    Family {
+        form: "blas-slow2d/nvpl|openblas_n1|openblas_v1|openblas_a64fx[-nhwc]",
+        rule: "im2col c, kh, kw (nhwc: kh, kw, c) with padding as +0, total from the bias; a chain from +0 per block of K, each added: of 640 products (nvpl); halves below two blocks of 640 (n1, v1) or 352 (a64fx), with SVE small products whole; one output channel or pixel: columns or lanes in a sequence of the library's own",
+        used: "PyTorch's Slow2d and SlowDilated2d on aarch64: OpenBLAS up to torch 2.10, NVPL from 2.11",
+        evidence: "verified on emulated aarch64 (Neoverse N1, V1, A64FX; torch 2.10 and 2.15)",
+        members: &[
+            "blas-slow2d/nvpl",
+            "blas-slow2d/openblas_n1",
+            "blas-slow2d/openblas_v1",
+            "blas-slow2d/openblas_a64fx",
+            "blas-slow2d/nvpl-nhwc",
         ],
     },
     Family {
@@ -229,16 +263,18 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-ref/muladd"],
     },
     Family {
-        form: "mkl-slow2d|mkl-slow3d-groups/[f64-]kbB|halvesB|compatible[-cnr]-tT",
-        rule: "im2col c, kh, kw with padding as +0, total from the bias; 12 pixels and 4 channels or more: fused chains over blocks of K (f64: one chain); smaller ones, and edges: SSE loops, two roundings a step, by 16-byte alignment; T threads cut it into shares, each with edges of its own",
+        form: "mkl-slow2d|mkl-slow3d-groups/[f64-]kbB|halvesB|tiles|sseB|compatible[-cnr]-tT",
+        rule: "im2col c, kh, kw with padding as +0, total from the bias; 12 pixels and 4 channels or more: fused chains over blocks of K (f64: one chain); smaller ones, and edges: SSE loops, two roundings a step, by 16-byte alignment; T threads cut it into shares, each with edges of its own. On Intel: halvesB: chains for all sizes; tiles: those of onednn-gemm/avx2; sseB: not fused, rows by four, what is left of them in four lanes",
         used: "PyTorch's Slow2d: mkldnn disabled, float64, or 1x1 with one thread, or small single images (mkl-slow3d-groups: Slow3d with groups); cnr: MKL_CBWR is set, compatible: to COMPATIBLE",
-        evidence: "kb192, f64-kb256 (AMD) and compatible: verified on live torch 2.15, T = 1 to 24; halves384 (Intel AVX-512): on emulated processors",
+        evidence: "kb192, f64-kb256 (AMD) and compatible: verified on live torch 2.15, T = 1 to 24; halves384 (Intel AVX-512), tiles (Intel AVX2), sse256 (Intel SSE4.1): on emulated processors, float32, T = 1",
         members: &[
             "mkl-slow2d/kb192-t1",
             "mkl-slow2d/kb192-t2",
             "mkl-slow2d/kb192-t4",
             "mkl-slow2d/kb192-t8",
             "mkl-slow2d/halves384-t1",
+            "mkl-slow2d/tiles-t1",
+            "mkl-slow2d/sse256-t1",
             "mkl-slow2d/f64-kb256-t1",
             "mkl-slow2d/f64-kb256-t2",
             "mkl-slow2d/f64-kb256-t4",
@@ -251,7 +287,8 @@ pub const FAMILIES: &[Family] = &[
         ],
     },
     Family {
-        form: "mkl-slow-dilated2d/[f64-]kbB|halvesB|compatible[-cnr]-tT",
+        form: "mkl-slow-dilated2d/[f64-]kbB|halvesB|tiles|sseB|compatible[-cnr]-tT",
+
         rule: "as mkl-slow2d, every image through the same column buffer",
         used: "PyTorch's SlowDilated2d: dilation where oneDNN is not used",
         evidence: "as mkl-slow2d",
@@ -260,6 +297,8 @@ pub const FAMILIES: &[Family] = &[
             "mkl-slow-dilated2d/kb192-t2",
             "mkl-slow-dilated2d/kb192-t4",
             "mkl-slow-dilated2d/halves384-t1",
+            "mkl-slow-dilated2d/tiles-t1",
+            "mkl-slow-dilated2d/sse256-t1",
             "mkl-slow-dilated2d/f64-kb256-t1",
             "mkl-slow-dilated2d/f64-kb256-t2",
             "mkl-slow-dilated2d/compatible-cnr-t1",
@@ -426,6 +465,7 @@ impl Family {
             Order::OnednnDepthwise { .. } => [1, 1, 4],
             Order::Onednn1x1 { .. } => [300, 8, 1],
             Order::Mkl(_) | Order::OnednnGemm(_) | Order::Nnpack(_) => [200, 16, 1],
+            Order::Blas(_) => [700, 16, 1],
             Order::OnednnMatmul { .. } => [600, 16, 1],
             _ => [18, 8, 1],
         };

@@ -13,12 +13,14 @@ use crate::execute::Geometry;
 use crate::execute::Op;
 use crate::execute::order;
 use crate::execute::order::Order;
+use crate::execute::order::blas;
 use crate::execute::order::mkl;
 use crate::execute::order::nnpack;
 
 pub mod backend;
 mod narrow;
 pub mod onednn;
+pub mod trust;
 pub mod version;
 
 pub use backend::Backend;
@@ -121,6 +123,8 @@ pub struct Machine {
     pub narrow: Narrow,
     /// Level-1 data cache per hardware thread, bytes, where NNPACK runs.
     pub nnpack_l1: Option<usize>,
+    /// An aarch64 processor's vectors; `isa` then says nothing.
+    pub sve: Option<onednn::arm::Sve>,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -141,9 +145,14 @@ pub fn predict(call: &Call, origin: &Origin) -> Vec<Prediction> {
     if call.dtype.is_narrow() {
         return narrow::predict(call, origin);
     }
+    among(call, &origin.machines())
+}
+
+/// The same for machines that are known otherwise.
+pub fn among(call: &Call, machines: &[Machine]) -> Vec<Prediction> {
     let mut predictions: Vec<Prediction> = Vec::new();
-    for machine in origin.machines() {
-        let Some(prediction) = predict_on(call, &machine) else {
+    for machine in machines {
+        let Some(prediction) = predict_on(call, machine) else {
             continue;
         };
         if predictions.iter().any(|p| p.order == prediction.order) {
@@ -170,10 +179,45 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         FloatType::Float64 => true,
         _ => return None,
     };
+    let backend = match double {
+        false => {
+            let nnpack_runs = machine.nnpack_l1.is_some();
+            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
+        }
+        true => backend::select_double(g),
+    };
+    if let Some(sve) = machine.sve {
+        return match (call.op, double) {
+            (Op::Conv2d, false) => predict_on_arm(call, machine, sve, backend),
+            _ => None, // not measured
+        };
+    }
     let blocks = match machine.mkl_blocks {
         mkl::KBlocks::Even(_) if double => mkl::KBlocks::Even(256),
-        mkl::KBlocks::Halves(_) if double => return None, // not measured
+        mkl::KBlocks::Halves(_) | mkl::KBlocks::Tiles | mkl::KBlocks::Sse(_) if double => {
+            return None; // not measured
+        }
         blocks => blocks,
+    };
+    let not_measured = |threads: usize| {
+        let nhwc = call.memory_format == MemoryFormat::ChannelsLast;
+        let (pixels, channels) = (g.pixels(), g.group_out());
+        match blocks {
+            mkl::KBlocks::Tiles => threads > 1 || nhwc,
+            // the corner of a product whose rows and columns leave a rest
+            mkl::KBlocks::Sse(_) => {
+                let corner = pixels > 4 && channels > 8 && pixels % 4 != 0 && channels % 4 != 0;
+                threads > 1 || nhwc || corner
+            }
+            // a matrix times a vector
+            mkl::KBlocks::Halves(_) => {
+                // even shares of several threads change nothing
+                let uneven = threads > 1 && !pixels.is_multiple_of(16 * threads);
+                let column = channels == 1 && (nhwc || uneven || pixels % 32 >= 16 && threads == 1);
+                pixels == 1 || column
+            }
+            mkl::KBlocks::Even(_) | mkl::KBlocks::Compatible => false,
+        }
     };
     let mkl = |caller, threads| {
         let variant = mkl::Variant {
@@ -198,13 +242,6 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         }
         Op::ConvTranspose2d => return transposed(call, machine, blocks, double),
     }
-    let backend = match double {
-        false => {
-            let nnpack_runs = machine.nnpack_l1.is_some();
-            backend::select(g, machine.threads, machine.mkldnn, nnpack_runs)
-        }
-        true => backend::select_double(g),
-    };
     let per_image = if g.batch == 1 { machine.threads } else { 1 };
     // ConvolutionMM3d.cpp hands out images in lots of 20
     let per_volume = if g.batch <= 20 { machine.threads } else { 1 };
@@ -213,6 +250,14 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
         Op::Conv1d => MemoryFormat::Contiguous,
         _ => call.memory_format,
     };
+    let threads = match backend {
+        Backend::SlowDilated2d => machine.threads,
+        _ => per_image,
+    };
+    let im2col = !matches!(backend, Backend::Mkldnn | Backend::NnpackSpatial);
+    if im2col && not_measured(threads) {
+        return None;
+    }
     let (implementation, order) = match (backend, memory_format) {
         (Backend::Mkldnn, _) if machine.rounds_operands => return None,
         (Backend::Mkldnn, MemoryFormat::Contiguous) => onednn::contiguous(g, machine)?,
@@ -302,6 +347,73 @@ fn transposed(
     })
 }
 
+/// The same on aarch64.
+fn predict_on_arm(
+    call: &Call,
+    machine: &Machine,
+    sve: onednn::arm::Sve,
+    backend: Backend,
+) -> Option<Prediction> {
+    let g = &call.geometry;
+    let (implementation, order) = match backend {
+        Backend::Mkldnn => onednn::arm::choose(g, machine, sve, call.memory_format)?,
+        Backend::Slow2d | Backend::SlowDilated2d => {
+            let nvpl = machine.onednn >= Onednn(3, 10);
+            let library = match sve {
+                _ if nvpl => blas::Library::Nvpl,
+                onednn::arm::Sve::None => blas::Library::OpenblasN1,
+                onednn::arm::Sve::Bits256 => blas::Library::OpenblasV1,
+                onednn::arm::Sve::Bits512 => blas::Library::OpenblasA64fx,
+            };
+            let name = if nvpl { "nvpl sgemm" } else { "openblas sgemm" };
+            let nhwc = call.memory_format == MemoryFormat::ChannelsLast;
+            let variant = blas::Variant { library, nhwc };
+            if !variant.knows(g) {
+                return None;
+            }
+            (name, Order::Blas(variant))
+        }
+        _ => return None, // not met
+    };
+    Some(Prediction {
+        backend,
+        implementation,
+        order,
+    })
+}
+
+impl Machine {
+    /// The kind of processor, and the torch where that changed its libraries, in words.
+    pub fn family(&self) -> String {
+        use onednn::arm::Sve;
+        if let Some(sve) = self.sve {
+            let vectors = match sve {
+                Sve::None => "NEON, as Neoverse N1",
+                Sve::Bits256 => "SVE of 256 bits, as Neoverse V1",
+                Sve::Bits512 => "SVE of 512 bits, as A64FX",
+            };
+            let torch = match self.onednn {
+                version if version >= Onednn(3, 10) => "torch from 2.11",
+                _ => "torch up to 2.10",
+            };
+            return format!("aarch64 with {vectors}, {torch}");
+        }
+        let vectors = match self.isa {
+            Isa::Sse41 => "SSE4.1",
+            Isa::Avx => "AVX",
+            Isa::Avx2 => "AVX2",
+            Isa::Avx512 => "AVX-512",
+        };
+        match self.mkl_blocks {
+            mkl::KBlocks::Even(_) => format!("AMD with {vectors}"),
+            mkl::KBlocks::Compatible => format!("x86-64 with {vectors}"),
+            mkl::KBlocks::Halves(_) | mkl::KBlocks::Tiles | mkl::KBlocks::Sse(_) => {
+                format!("Intel with {vectors}")
+            }
+        }
+    }
+}
+
 impl Origin {
     /// Nothing known at all.
     pub fn is_unknown(&self) -> bool {
@@ -337,10 +449,70 @@ impl Origin {
     /// Every machine that fits what is known, the usual first.
     pub fn machines(&self) -> Vec<Machine> {
         let is = |known: &Option<String>, word: &str| known.as_deref().is_none_or(|k| k == word);
-        if !is(&self.device, "cpu") || !(is(&self.machine, "x86_64") || is(&self.machine, "AMD64"))
-        {
+        if !is(&self.device, "cpu") {
             return Vec::new();
         }
+        let mut machines = Vec::new();
+        if is(&self.machine, "x86_64") || is(&self.machine, "AMD64") {
+            machines = self.x86_machines();
+        }
+        if is(&self.machine, "aarch64") {
+            machines.extend(self.arm_machines());
+        }
+        machines
+    }
+
+    /// Those of aarch64 that were measured.
+    fn arm_machines(&self) -> Vec<Machine> {
+        use onednn::arm::Sve;
+        if !self.env.is_empty() {
+            return Vec::new(); // no variable was measured there
+        }
+        let vectors = match (self.cpu_isa.as_deref(), self.cpu_capability.as_deref()) {
+            (Some("asimd"), _) => vec![Sve::None],
+            (Some("sve_256"), _) | (None, Some("SVE256")) => vec![Sve::Bits256],
+            (Some("sve_512"), _) => vec![Sve::Bits512],
+            // ATen has kernels for 256 bits alone
+            (None, Some("DEFAULT")) => vec![Sve::None, Sve::Bits512],
+            (None, None) => vec![Sve::None, Sve::Bits256, Sve::Bits512],
+            _ => return Vec::new(),
+        };
+        let told = self.onednn.is_some() || self.torch.is_some();
+        let versions = match told {
+            true => vec![self.onednn_version()],
+            false => vec![Onednn(3, 13), Onednn(3, 7)],
+        };
+        let threads = self.threads.map_or(vec![1, 2, 4, 8], |known| vec![known]);
+        let mut machines = Vec::new();
+        for &onednn in &versions {
+            for &sve in &vectors {
+                for &threads in &threads {
+                    // oneDNN 3.7 did not ask these processors
+                    let l2 = match self.l2_bytes {
+                        Some(l2) if onednn >= Onednn(3, 13) => vec![l2],
+                        _ if onednn < Onednn(3, 13) => vec![512 << 10],
+                        _ => ARM_L2_SIZES.to_vec(),
+                    };
+                    machines.extend(l2.into_iter().map(|l2| Machine {
+                        isa: Isa::Sse41,
+                        onednn,
+                        rounds_operands: false,
+                        threads: threads.max(1),
+                        mkldnn: self.mkldnn.unwrap_or(true),
+                        mkl_blocks: mkl::KBlocks::Compatible,
+                        mkl_cnr: false,
+                        caches: [64 << 10, l2],
+                        narrow: Narrow::default(),
+                        nnpack_l1: None,
+                        sve: Some(sve),
+                    }));
+                }
+            }
+        }
+        machines
+    }
+
+    fn x86_machines(&self) -> Vec<Machine> {
         let all = |known: Option<usize>, else_try: &[usize]| match known {
             Some(known) => vec![known],
             None => else_try.to_vec(),
@@ -363,6 +535,7 @@ impl Origin {
                                 caches,
                                 nnpack_l1,
                                 narrow: Narrow::default(),
+                                sve: None,
                             };
                             let sharing = match mkldnn || !self.has_nnpack(hardware) {
                                 true => vec![None],
@@ -413,7 +586,13 @@ impl Origin {
         let l1 = self
             .l1_bytes
             .map_or(vec![32 << 10, 48 << 10], |l1| vec![l1]);
-        let l2 = self.l2_bytes.map_or(L2_SIZES.to_vec(), |l2| vec![l2]);
+        let wide = self.isas().iter().all(|[_, isa]| *isa == Isa::Avx512);
+        let usual = match (amd, wide) {
+            (true, _) => AMD_L2_SIZES.to_vec(),
+            (false, true) => WIDE_L2_SIZES.to_vec(),
+            (false, false) => L2_SIZES.to_vec(),
+        };
+        let l2 = self.l2_bytes.map_or(usual, |l2| vec![l2]);
         let all = l2.iter().flat_map(|&l2| l1.iter().map(move |&l1| [l1, l2]));
         all.collect()
     }
@@ -467,7 +646,12 @@ impl Origin {
 
     /// MKL looks at the vendor: on AMD it takes its AVX2 kernels whatever the processor has.
     fn mkl_blocks(&self, isa: Isa) -> Vec<mkl::KBlocks> {
-        let (amd, intel) = (mkl::KBlocks::Even(192), mkl::KBlocks::Halves(384));
+        let amd = mkl::KBlocks::Even(192);
+        let intel = match isa {
+            Isa::Avx512 => mkl::KBlocks::Halves(384),
+            Isa::Avx2 | Isa::Avx => mkl::KBlocks::Tiles,
+            Isa::Sse41 => mkl::KBlocks::Sse(256),
+        };
         let mode = self.env.get("MKL_CBWR");
         // followed by ",STRICT" or nothing; other words, and this one in small letters, change no kernel
         if mode.is_some_and(|mode| mode.split(',').next() == Some("COMPATIBLE")) {
@@ -475,7 +659,7 @@ impl Origin {
         }
         match self.cpu_vendor.as_deref() {
             Some("AuthenticAMD") => vec![amd],
-            Some("GenuineIntel") if isa == Isa::Avx512 => vec![intel],
+            Some("GenuineIntel") => vec![intel],
             _ => vec![amd, intel],
         }
     }
@@ -542,7 +726,20 @@ impl FromStr for Origin {
 }
 
 /// Level-2 caches that are tried where the origin does not tell.
-const L2_SIZES: [usize; 5] = [1 << 20, 512 << 10, 2 << 20, 1280 << 10, 256 << 10];
+const L2_SIZES: [usize; 6] = [
+    1 << 20,
+    512 << 10,
+    2 << 20,
+    1280 << 10,
+    256 << 10,
+    4 << 20, // as emulators say
+];
+/// The same of AMD's that have AVX2.
+const AMD_L2_SIZES: [usize; 2] = [1 << 20, 512 << 10];
+/// The same where there is AVX-512.
+const WIDE_L2_SIZES: [usize; 4] = [1 << 20, 512 << 10, 2 << 20, 1280 << 10];
+/// The same on aarch64.
+const ARM_L2_SIZES: [usize; 3] = [1 << 20, 512 << 10, 2 << 20];
 
 #[cfg(test)]
 mod tests {

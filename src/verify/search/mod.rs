@@ -291,6 +291,13 @@ impl<'a, R: Real> Search<'a, R> {
         )
     }
 
+    /// Whether `order` reproduces the most telling elements.
+    pub fn fits(&self, order: Order) -> bool {
+        const GLANCE: usize = 48;
+        let first = &self.sample[..GLANCE.min(self.sample.len())];
+        self.agreeing(order, first) == first.len()
+    }
+
     /// How many of the elements `order` reproduces.
     fn agreeing(&self, order: Order, elements: &[usize]) -> usize {
         let g = self.problem.geometry;

@@ -115,7 +115,11 @@ fn brgemm_relatives(g: &Geometry, orders: &mut Vec<Order>) {
             let widths = (2..=32)
                 .chain([1024])
                 .filter(|&w| w < g.output[1] || w == 1024);
-            accesses.extend(widths.map(|width| brgemm::Access::Edges { width, columns }));
+            accesses.extend(widths.map(|width| brgemm::Access::Edges {
+                width,
+                columns,
+                chained: false,
+            }));
         }
     }
     for access in accesses {

@@ -40,11 +40,19 @@ pub enum Kernels {
     Avx2,
     /// For AVX-512.
     Avx512,
+    /// Written in C++ (`gemm:ref`): those of processors for which there are no others.
+    Reference,
 }
 
 impl Kernels {
     /// All of them, poorest first.
-    pub const ALL: [Kernels; 4] = [Kernels::Sse41, Kernels::Avx, Kernels::Avx2, Kernels::Avx512];
+    pub const ALL: [Kernels; 5] = [
+        Kernels::Sse41,
+        Kernels::Avx,
+        Kernels::Avx2,
+        Kernels::Avx512,
+        Kernels::Reference,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -52,13 +60,14 @@ impl Kernels {
             Kernels::Avx => "avx",
             Kernels::Avx2 => "avx2",
             Kernels::Avx512 => "avx512",
+            Kernels::Reference => "ref",
         }
     }
 
-    /// float32 numbers in a vector.
+    /// float32 numbers in a vector; on aarch64 oneDNN counts NEON's, whatever there is.
     fn lanes(self) -> i64 {
         match self {
-            Kernels::Sse41 => 4,
+            Kernels::Sse41 | Kernels::Reference => 4,
             Kernels::Avx | Kernels::Avx2 => 8,
             Kernels::Avx512 => 16,
         }
@@ -71,7 +80,7 @@ impl Kernels {
 
     /// Whether they have fused multiply-add.
     fn fuse(self) -> bool {
-        matches!(self, Kernels::Avx2 | Kernels::Avx512)
+        matches!(self, Kernels::Avx2 | Kernels::Avx512 | Kernels::Reference)
     }
 }
 
@@ -205,6 +214,34 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     let mut plan = planner.plan;
     plan.merge();
     plan
+}
+
+/// The kernels for AVX2 that copy no operands, on one product of `rows` pixels and `columns` channels: MKL has the same
+/// for Intel's AVX2.
+pub(super) fn tiles_avx2(
+    rows: usize,
+    columns: usize,
+    products: usize,
+) -> Vec<(Range<usize>, Range<usize>, Vec<Step>)> {
+    let call = Call {
+        kernels: Kernels::Avx2,
+        threads: 1,
+        size: Size {
+            m: rows as i64,
+            n: columns as i64,
+            k: products as i64,
+        },
+        transposed: false,
+        lda: rows as i64,
+        ldb: products as i64,
+        ldc: rows as i64,
+        first_tap: 0,
+    };
+    let range = |range: Range<i64>| range.start as usize..range.end as usize;
+    call.cells_in_place()
+        .into_iter()
+        .map(|cell| (range(cell.rows), range(cell.columns), cell.steps))
+        .collect()
 }
 
 /// The steps of a sum, with what is the same for all of them.

@@ -48,6 +48,9 @@ impl Call {
     /// Rectangles that cover the result.
     pub(super) fn cells(&self) -> Vec<Cell> {
         let Size { m, n, k } = self.size;
+        if self.kernels == Kernels::Reference {
+            return self.uncopied(&partition(self.kernels, self.size, self.threads));
+        }
         if n == 1 {
             return vec![self.whole(self.column(m))];
         }
@@ -64,6 +67,14 @@ impl Call {
             return vec![self.whole(chains.collect())];
         }
         self.uncopied(&partition(self.kernels, self.size, threads))
+    }
+
+    /// The same, whatever the size, without copies.
+    pub(super) fn cells_in_place(&self) -> Vec<Cell> {
+        match self.size.n {
+            1 => vec![self.whole(self.column(self.size.m))],
+            _ => self.uncopied(&partition(self.kernels, self.size, 1)),
+        }
     }
 
     fn whole(&self, steps: Vec<Step>) -> Cell {
@@ -113,7 +124,7 @@ impl Call {
             fresh: false,
             fold: Fold::Pieces {
                 lanes: match self.kernels {
-                    Kernels::Sse41 => 4,
+                    Kernels::Sse41 | Kernels::Reference => 4,
                     Kernels::Avx | Kernels::Avx2 | Kernels::Avx512 => 8,
                 },
                 fused: self.kernels.fuse(),
@@ -130,6 +141,7 @@ impl Call {
         let large = k >= threads * LIMIT && (m >= threads * LIMIT || (m <= LIMIT && n <= LIMIT));
         match self.kernels {
             Kernels::Sse41 => true,
+            Kernels::Reference => false,
             Kernels::Avx | Kernels::Avx2 => {
                 let small = (m <= 128 && n <= 128)
                     || match self.transposed {
@@ -161,7 +173,7 @@ impl Call {
     /// Products per block of the kernels that copy (`get_k_blocking`).
     fn copied_block(&self, k: i64) -> i64 {
         let (whole, block) = match self.kernels {
-            Kernels::Sse41 | Kernels::Avx => (256, 256),
+            Kernels::Sse41 | Kernels::Avx | Kernels::Reference => (256, 256),
             Kernels::Avx2 => (256, 192),
             Kernels::Avx512 => (384, 384),
         };
@@ -186,7 +198,10 @@ impl Call {
             for channels in shares(threads.n, share.n, self.size.n) {
                 for (rows, tile) in self.row_tiles(pixels.end - pixels.start) {
                     for (columns, width) in self.column_tiles(channels.end - channels.start) {
-                        let parts = self.parts(partition, self.tile_fold(tile, width));
+                        let parts = match self.kernels {
+                            Kernels::Reference => self.reference_parts(partition, tile, width),
+                            _ => self.parts(partition, self.tile_fold(tile, width)),
+                        };
                         let pixels = shifted(&rows, pixels.start);
                         self.add_joined(&mut cells, pixels, &channels, columns, &parts);
                     }
@@ -196,12 +211,32 @@ impl Call {
         cells
     }
 
+    /// The same of the reference: full tiles in whole blocks, other elements in one chain through all of them
+    /// (src/cpu/gemm/f32/ref_gemm_f32.cpp).
+    fn reference_parts(&self, partition: &Partition, rows: i64, columns: i64) -> Vec<Vec<Step>> {
+        let block = if self.transposed { 96 } else { 256 };
+        let (tile_rows, tile_columns) = REFERENCE_TILE;
+        let whole = rows == tile_rows && columns == tile_columns;
+        (0..partition.threads.k)
+            .map(|thread| {
+                let start = thread * partition.share.k;
+                let len = (self.size.k.min(start + partition.share.k) - start).max(0) as usize;
+                let fresh = |len| Step::fresh_chain(len, true);
+                match (whole, thread) {
+                    (true, _) => blocks(len, block).map(fresh).collect(),
+                    (false, 0) => vec![Step::chain(len, true)],
+                    (false, _) => vec![fresh(len)],
+                }
+            })
+            .collect()
+    }
+
     /// Each thread's sums along k.
     fn parts(&self, partition: &Partition, fold: Fold) -> Vec<Vec<Step>> {
         let block = match self.kernels {
-            Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 if self.transposed => 96,
-            Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 => 256,
             Kernels::Avx512 => 384,
+            _ if self.transposed => 96,
+            _ => 256,
         };
         (0..partition.threads.k)
             .map(|thread| {
@@ -272,6 +307,7 @@ impl Call {
                         [(block - rest, 16), (rest, if rest > 8 { 16 } else { 8 })]
                     }),
             ),
+            Kernels::Reference => tiles(rows, REFERENCE_TILE.0),
             Kernels::Sse41 | Kernels::Avx | Kernels::Avx512 => vec![(0..rows, rows)],
         }
     }
@@ -285,6 +321,7 @@ impl Call {
                     .into_iter()
                     .flat_map(|block| [(block - block % 6, 6), (block % 6, block % 6)]),
             ),
+            Kernels::Reference => tiles(columns, REFERENCE_TILE.1),
             Kernels::Sse41 | Kernels::Avx | Kernels::Avx512 => vec![(0..columns, columns)],
         }
     }
@@ -299,11 +336,21 @@ impl Call {
             fused,
         };
         match (self.kernels, rows, columns) {
-            (Kernels::Avx512, ..) | (Kernels::Avx2, 16, 4..) => Fold::Chain { fused: true },
+            (Kernels::Avx512 | Kernels::Reference, ..) | (Kernels::Avx2, 16, 4..) => {
+                Fold::Chain { fused: true }
+            }
             (Kernels::Avx2, _, 3..) => pairs(true),
             (Kernels::Sse41 | Kernels::Avx | Kernels::Avx2, ..) => pairs(false),
         }
     }
+}
+
+/// Rows and columns of a tile of the reference.
+const REFERENCE_TILE: (i64, i64) = (16, 6);
+
+/// Whole tiles of `size`, and the rest.
+fn tiles(total: i64, size: i64) -> Vec<(Range<i64>, i64)> {
+    runs([(total - total % size, size), (total % size, total % size)].into_iter())
 }
 
 fn shifted(range: &Range<i64>, by: i64) -> Range<i64> {

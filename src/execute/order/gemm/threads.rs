@@ -26,7 +26,7 @@ pub(super) fn worthwhile(kernels: Kernels, size: Size, threads: i64) -> i64 {
     let Size { m, n, k } = size;
     let lanes = kernels.lanes();
     let few_rows_at_most = match kernels {
-        Kernels::Sse41 => 0,
+        Kernels::Sse41 | Kernels::Reference => 0,
         Kernels::Avx | Kernels::Avx2 => 3,
         Kernels::Avx512 => 10,
     };
@@ -102,7 +102,9 @@ pub(super) fn partition(kernels: Kernels, size: Size, threads: i64) -> Partition
         };
     }
     match kernels {
-        Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 => avx2_grid(size, threads),
+        Kernels::Sse41 | Kernels::Avx | Kernels::Avx2 | Kernels::Reference => {
+            avx2_grid(size, threads)
+        }
         Kernels::Avx512 => avx512_grid(size, threads),
     }
     .even(size)

@@ -16,6 +16,10 @@ pub enum KBlocks {
     /// As MKL's AVX-512 kernels on Intel (384): whole blocks while two or more are left, then two halves, the first
     /// rounded up.
     Halves(usize),
+    /// As MKL's AVX2 kernels on Intel: those of oneDNN's sgemm, whose tiles sum differently at their edges.
+    Tiles,
+    /// As MKL's SSE kernels on Intel: the blocks of [`KBlocks::Even`], not fused.
+    Sse(usize),
     /// `MKL_CBWR=COMPATIBLE`: kernels that are not fused. float32: blocks of 112, where K is
     /// no multiple of that the rest *first*. float64: blocks of 128; below two of them 4*floor(K/8).
     Compatible,
@@ -29,6 +33,8 @@ impl fmt::Display for KBlocks {
         match self {
             KBlocks::Even(most) => write!(f, "kb{most}"),
             KBlocks::Halves(most) => write!(f, "halves{most}"),
+            KBlocks::Tiles => f.write_str("tiles"),
+            KBlocks::Sse(most) => write!(f, "sse{most}"),
             KBlocks::Compatible => f.write_str("compatible"),
         }
     }
@@ -37,13 +43,15 @@ impl fmt::Display for KBlocks {
 impl KBlocks {
     /// Reads what `Display` writes.
     pub(super) fn parse(word: &str) -> Option<Self> {
-        if word == "compatible" {
-            return Some(KBlocks::Compatible);
+        match word {
+            "compatible" => return Some(KBlocks::Compatible),
+            "tiles" => return Some(KBlocks::Tiles),
+            _ => {}
         }
-        match number(word, "kb") {
-            Some(most) => Some(KBlocks::Even(most)),
-            None => Some(KBlocks::Halves(number(word, "halves")?)),
-        }
+        let even = number(word, "kb").map(KBlocks::Even);
+        let sse = || number(word, "sse").map(KBlocks::Sse);
+        let halves = || number(word, "halves").map(KBlocks::Halves);
+        even.or_else(sse).or_else(halves)
     }
 
     /// The lengths of the blocks of K = `total` of float32, in the sequence in which they are added.
@@ -55,10 +63,11 @@ impl KBlocks {
     /// The blocks of K = `total`, in the sequence in which they are added.
     pub fn ranges(self, double: bool, total: usize) -> Vec<Range<usize>> {
         let block = match self {
-            KBlocks::Even(most) if total <= most => total,
+            KBlocks::Even(most) | KBlocks::Sse(most) if total <= most => total,
             KBlocks::Even(most) if total < 2 * most && double => (total / 2).next_multiple_of(2),
-            KBlocks::Even(most) if total < 2 * most => total / 2,
-            KBlocks::Even(most) => most,
+            KBlocks::Even(most) | KBlocks::Sse(most) if total < 2 * most => total / 2,
+            KBlocks::Even(most) | KBlocks::Sse(most) => most,
+            KBlocks::Tiles => total,
             KBlocks::Compatible if !double => COMPATIBLE[0],
             KBlocks::Compatible => match total {
                 k if k <= COMPATIBLE[1] => k,

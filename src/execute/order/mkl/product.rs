@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use super::blocks;
 use super::blocks::KBlocks;
+use crate::execute::order::Fold;
+use crate::execute::order::Join;
 use crate::execute::order::Step;
+use crate::execute::order::gemm;
 
 /// How the first matrix lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,9 @@ impl Product {
     fn tile(&self) -> Tile {
         let (least, unit, least_k) = match (self.blocks, self.double) {
             (KBlocks::Compatible, false) => ([8, 8], [8, 4], 8),
+            (KBlocks::Sse(_), false) => ([4, 8], [4, 8], 4),
+            // nothing is too small
+            (KBlocks::Halves(_), false) => ([2, 2], [1, 1], 0),
             (KBlocks::Compatible, true) => ([2, 4], [2, 4], 0),
             (_, false) => ([12, 4], [1, 1], 0), // their edges are no different
             (_, true) => ([12, 4], [12, 4], 0),
@@ -90,6 +96,14 @@ impl Product {
     pub(super) fn parts(&self) -> Vec<Part> {
         let [a, b, _] = self.offsets;
         let mut parts = Vec::new();
+        if self.blocks == KBlocks::Tiles {
+            return self.tiles();
+        }
+        if let (KBlocks::Halves(_), false, Form::Plain, 1) =
+            (self.blocks, self.double, self.form, self.columns)
+        {
+            return self.wide_column();
+        }
         if self.rows == 1 {
             let dots = self.dots(self.columns, b, a).into_iter();
             return dots
@@ -117,6 +131,49 @@ impl Product {
         self.k == 1 && self.rows > 1 && self.columns > 1
     }
 
+    /// One column with AVX-512 on Intel: rows by sixteens take eight products at a time, in a sequence of their own.
+    fn wide_column(&self) -> Vec<Part> {
+        let whole = self.rows / 16 * 16;
+        let alone = Part::new(whole..self.rows, 0..1, vec![Step::chain(self.k, true)]);
+        let mut steps = Vec::new();
+        for first in (0..self.k / 8 * 8).step_by(8) {
+            let one = |tap| [Step::Seek(first + tap), Step::chain(1, true)];
+            let pair = |a, b| [one(a), one(b)].concat();
+            steps.extend(pair(6, 4));
+            steps.push(Step::Sub(pair(7, 5)));
+            let both = [pair(2, 0), vec![Step::Sub(pair(3, 1))]];
+            steps.push(Step::Sub(both.concat()));
+        }
+        let rest = self.k % 8;
+        if rest > 0 {
+            steps.push(Step::Seek(self.k - rest));
+            steps.push(Step::chain(rest, true));
+        }
+        vec![Part::new(0..whole, 0..1, steps), alone]
+    }
+
+    /// The kernels of oneDNN's sgemm; one row is a dot product in eight lanes.
+    fn tiles(&self) -> Vec<Part> {
+        if self.rows == 1 {
+            let dot = Step::Fold {
+                len: self.k,
+                fresh: true,
+                fold: Fold::Lanes {
+                    head: 0,
+                    lanes: 8,
+                    group: 1,
+                    join: Join::Horizontal,
+                    fused: true,
+                },
+            };
+            return vec![Part::new(0..1, 0..self.columns, vec![dot])];
+        }
+        gemm::tiles_avx2(self.rows, self.columns, self.k)
+            .into_iter()
+            .map(|(rows, columns, steps)| Part::new(rows, columns, steps))
+            .collect()
+    }
+
     /// What one thread does.
     fn share(&self, rows: Range<usize>, columns: Range<usize>, parts: &mut Vec<Part>) {
         let tile = self.tile();
@@ -128,6 +185,9 @@ impl Product {
             }
             return self.small(&rows, &columns, &self.uncut(), parts);
         }
+        if matches!(self.blocks, KBlocks::Sse(_)) && self.form == Form::Plain {
+            return self.sse_share(&rows, &columns, parts);
+        }
         let below = rows.start + m / tile.unit[0] * tile.unit[0];
         let beside = columns.start + n / tile.unit[1] * tile.unit[1];
         let cut = self.cut();
@@ -138,6 +198,27 @@ impl Product {
         ));
         self.small(&(below..rows.end), &(columns.start..beside), &cut, parts);
         self.right_edge(&rows, &(beside..columns.end), parts);
+    }
+
+    /// SSE on Intel: four rows at a time; the rows that are left are dot products in four lanes. (Where columns are left
+    /// too, those follow a sequence that is not known.)
+    fn sse_share(&self, rows: &Range<usize>, columns: &Range<usize>, parts: &mut Vec<Part>) {
+        let below = rows.start + rows.len() / 4 * 4;
+        let cut = self.cut();
+        let dots = blocks::folded(&cut, |len| Step::Fold {
+            len,
+            fresh: true,
+            fold: Fold::Lanes {
+                head: 0,
+                lanes: 4,
+                group: 4,
+                join: Join::Halving,
+                fused: false,
+            },
+        });
+        let whole = Part::new(rows.start..below, columns.clone(), self.big(&cut));
+        let rest = Part::new(below..rows.end, columns.clone(), dots);
+        parts.extend([whole, rest]);
     }
 
     /// Columns that the tiles leave over, in full height.
@@ -170,7 +251,9 @@ impl Product {
 
     fn big(&self, cut: &[Range<usize>]) -> Vec<Step> {
         match (self.blocks, self.double) {
-            (KBlocks::Compatible, _) => blocks::folded(cut, |len| Step::fresh_chain(len, false)),
+            (KBlocks::Compatible | KBlocks::Sse(_), _) => {
+                blocks::folded(cut, |len| Step::fresh_chain(len, false))
+            }
             (_, false) => blocks::folded(cut, |len| Step::fresh_chain(len, true)),
             // the total goes on from block to block; an odd K is filled up with +0 times +0
             (_, true) => {

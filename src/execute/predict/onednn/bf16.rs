@@ -168,6 +168,7 @@ fn brgemm_choices(s: &Sizes, machine: &Machine) -> Vec<Choice> {
     let edges = (1..=columns.min(64)).map(|width| Access::Edges {
         width,
         columns: false,
+        chained: false,
     });
     let accesses = edges.chain([Access::Copied, Access::CopiedColumns]);
     let mut variants = match outcome {

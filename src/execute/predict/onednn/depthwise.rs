@@ -6,6 +6,7 @@ use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::Sizes;
 
 /// A variant of the depthwise kernel (oneDNN 3.13, src/cpu/x64/jit_uni_dw_convolution.hpp).
+#[derive(Clone, Copy)]
 pub(super) struct Depthwise {
     pub(super) name: &'static str,
     /// Outputs of a row that are computed at a time (`ur_w`): the padding must lie within them.
@@ -37,6 +38,16 @@ pub(super) const SSE41: Depthwise = Depthwise {
 };
 
 impl Depthwise {
+    /// The kernel for SVE (src/cpu/aarch64/jit_uni_dw_conv_kernel_utils.hpp).
+    pub(super) const fn sve(name: &'static str, unroll: i64) -> Self {
+        Self {
+            name,
+            unroll,
+            channel_multiple: 1,
+            fused: true,
+        }
+    }
+
     /// The same with another number of outputs at a time.
     pub(super) fn with_unroll(self, unroll: i64) -> Self {
         Self { unroll, ..self }

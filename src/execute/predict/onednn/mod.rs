@@ -12,6 +12,7 @@ use crate::execute::predict::Machine;
 use crate::execute::predict::MemoryFormat;
 use crate::execute::predict::Onednn;
 
+pub mod arm;
 pub(super) mod bf16;
 mod brgemm;
 mod depthwise;

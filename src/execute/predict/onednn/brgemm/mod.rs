@@ -199,6 +199,7 @@ fn variant(layer: &Layer, access: Access, cut: &Cut) -> Variant {
             Access::InPlace => CallAccess::Edges {
                 width: cut.columns as usize,
                 columns: cut.kernel[COLUMNS] < layer.kernel[COLUMNS],
+                chained: false,
             },
             Access::Copied(Lowering::None | Lowering::Columns) => CallAccess::Copied,
             Access::Copied(Lowering::ColumnsRows) => CallAccess::CopiedColumns,
