@@ -41,7 +41,7 @@ pub struct Case {
     /// Name; its tensors are `NAME.input`, `NAME.output`, `NAME.weight`, `NAME.bias`.
     pub name: String,
     /// What was called; `Err` says why this case cannot be replayed.
-    pub call: std::result::Result<LayerCall, String>,
+    pub call: std::result::Result<Box<LayerCall>, String>,
     /// Where: the file's origin, the case's own laid over it. Cases without one of their own share the file's.
     pub origin: Arc<Origin>,
 }
@@ -129,7 +129,7 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
             };
             Ok(Case {
                 name: name.to_owned(),
-                call: call(case),
+                call: call(case).map(Box::new),
                 origin,
             })
         })

@@ -140,8 +140,9 @@ impl<R: Tiled> Trial<'_, R> {
             }
         }
         close.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        if close.first().is_none_or(|(share, _)| *share < CLOSE) {
-            // what agrees by chance does so in any order: one is executed, which the kernels are fast at
+        let by_chance = close.first().is_none_or(|(share, _)| *share < CLOSE);
+        if by_chance && !self.is_quick() {
+            // what agrees by chance does so in any order: of a large layer one is executed, which the kernels are fast at
             close.truncate(CHANCE);
             let fast = |(_, order): &(f64, Order)| self.is_fast(*order);
             let one = close.iter().position(fast).unwrap_or(0);
@@ -155,6 +156,13 @@ impl<R: Tiled> Trial<'_, R> {
             }
         }
         best.unwrap_or_else(|| self.execute(sequential(), ChosenBy::Search))
+    }
+
+    /// Whether the interpreter executes it in no time to speak of.
+    fn is_quick(&self) -> bool {
+        const PRODUCTS: usize = 1 << 25;
+        let g = self.problem.geometry;
+        g.output_len().saturating_mul(g.taps()) <= PRODUCTS
     }
 
     /// Whether the kernels execute it: it adds product after product.
