@@ -141,6 +141,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let cases = goldens.iter().map(|golden| golden.cases.len()).sum();
     let mut reports: Vec<(&Path, CaseReport)> = Vec::with_capacity(cases);
     let mut processors: Vec<(&Path, Processors)> = Vec::new();
+    let mut failed = 0;
     for golden in &goldens {
         if !io.json {
             writeln!(io.out, "{}", io.paint.title(golden.file.path().display()))?;
@@ -161,11 +162,19 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         }
         for (at, case) in golden.cases.iter().enumerate() {
             let options = settled.options(&options, at);
-            let report = args
+            let mut report = args
                 .how
                 .install(|| replay::replay(golden, case, checkpoint.as_ref(), &options))?;
             if !io.json {
                 render::case(io.out, io.paint, &report, width)?;
+            }
+            if report.error.is_some() && !io.json && args.junit.is_none() {
+                // shown; of very many, the first one and their number are asked for again
+                report.name = String::new();
+                if failed > 0 {
+                    report.error = None;
+                }
+                failed += 1;
             }
             reports.push((golden.file.path(), report));
         }
@@ -181,17 +190,12 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         let xml = render::junit(&reports)?;
         output::write_whole(path, |out| out.write_all(xml.as_bytes()))?;
     }
-    let failed: Vec<&Error> = reports
-        .iter()
-        .filter_map(|(_, r)| r.error.as_ref())
-        .collect();
-    if let [first, rest @ ..] = failed.as_slice() {
+    let errors = reports.iter().filter(|(_, r)| r.status == Status::Error);
+    let more = errors.count().saturating_sub(1);
+    if let Some(first) = reports.iter().find_map(|(_, r)| r.error.as_ref()) {
         io.error(first);
-        if !rest.is_empty() {
-            io.say(&format!(
-                "and {} more cases that could not be run",
-                rest.len()
-            ));
+        if more > 0 {
+            io.say(&format!("and {more} more cases that could not be run"));
         }
     }
     Ok(verdict(&reports))

@@ -69,15 +69,12 @@ pub fn case(out: &mut dyn Write, paint: Paint, report: &CaseReport, width: usize
 /// The processors that the file's outputs leave, where its origin does not say.
 pub fn processors(out: &mut dyn Write, paint: Paint, left: &Processors) -> Result<()> {
     let what = match left.families.as_slice() {
-        _ if left.telling == 0 => "its outputs fit no processor that is known".to_owned(),
         [one] => one.clone(),
         several => format!("one of: {}", several.join("; ")),
     };
-    let count = match left.telling {
-        0 => String::new(),
-        telling => format!(" ({} of {telling} telling cases)", left.explained),
-    };
-    writeln!(out, "  {} {what}{count}", paint.dim("processor:"))
+    let (explained, telling) = (left.explained, left.telling);
+    let count = format!("({explained} of {telling} telling cases)");
+    writeln!(out, "  {} {what} {count}", paint.dim("processor:"))
 }
 
 /// The same for all files that need it.

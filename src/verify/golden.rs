@@ -89,8 +89,8 @@ impl Golden {
 }
 
 fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
-    let root: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
-    let root = root.as_object().ok_or("is not a JSON object")?;
+    let mut root: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    let root = root.as_object_mut().ok_or("is not a JSON object")?;
     match root.get("version").map(Value::as_u64) {
         Some(Some(1)) | None => {}
         Some(_) => {
@@ -101,13 +101,12 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
         }
     }
     let file_origin = Arc::new(origin(root.get("origin"))?);
-    let cases = root
-        .get("cases")
-        .and_then(Value::as_array)
-        .ok_or("has no list \"cases\"")?;
-    let mut names = std::collections::HashSet::new();
-    cases
-        .iter()
+    let Some(Value::Array(cases)) = root.remove("cases") else {
+        return Err("has no list \"cases\"".into());
+    };
+    // each is let go of once it has been read: there may be very many
+    let cases: Vec<Case> = cases
+        .into_iter()
         .enumerate()
         .map(|(i, case)| {
             let case = case
@@ -117,9 +116,6 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
                 .get("name")
                 .and_then(Value::as_str)
                 .ok_or_else(|| format!("case {i} has no \"name\""))?;
-            if !names.insert(name) {
-                return Err(format!("two cases are called {name:?}"));
-            }
             let origin = match case.get("origin") {
                 None => Arc::clone(&file_origin),
                 own => {
@@ -133,7 +129,12 @@ fn parse(text: &str) -> std::result::Result<Vec<Case>, String> {
                 origin,
             })
         })
-        .collect()
+        .collect::<std::result::Result<_, String>>()?;
+    let mut names = std::collections::HashSet::new();
+    match cases.iter().find(|case| !names.insert(case.name.as_str())) {
+        Some(case) => Err(format!("two cases are called {:?}", case.name)),
+        None => Ok(cases),
+    }
 }
 
 fn origin(value: Option<&Value>) -> std::result::Result<Origin, String> {

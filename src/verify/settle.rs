@@ -86,7 +86,8 @@ impl Settled {
         }
     }
 
-    /// The processors that remain, where the origin leaves several families; `None` where it names one.
+    /// The processors that remain, where the origin leaves several families; `None` where it names one, and where no
+    /// case tells them apart.
     pub fn processors(&self) -> Option<Processors> {
         let families = |machines: &[Machine]| {
             let mut names: Vec<String> = Vec::new();
@@ -98,7 +99,7 @@ impl Settled {
             }
             names
         };
-        if families(&self.machines).len() < 2 {
+        if self.votes.is_empty() || families(&self.machines).len() < 2 {
             return None;
         }
         let explained = self.explained(None).into_iter().max().unwrap_or(0);
