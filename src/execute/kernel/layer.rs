@@ -25,8 +25,9 @@ use crate::execute::vectors::Vectors;
 /// Output channels of a task at most (in tests all of these limits are low, so that they are met), a multiple of every block's: the weights of a segment then stay in the second cache.
 const CHANNELS: usize = if cfg!(test) { 24 } else { 264 };
 
-/// Pixels of a task are as many lanes of every width.
-const PIXELS: usize = 96;
+/// Pixels of a task are a multiple of this, the lanes of the widest tile; and no fewer than three times as many where
+/// they are cut for several threads.
+const PIXELS: usize = 32;
 
 /// Elements of the inputs that a task of a dense layer gathers at a time; half of a usual second cache.
 const PANELS: usize = if cfg!(test) { 1 << 9 } else { 1 << 16 };
@@ -297,7 +298,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
             .max(1)
             .next_multiple_of(PIXELS);
         let (count, pixels) = (region.channels.len(), region.pixels.len());
-        let by_pixels = tasks.min(pixels / PIXELS).max(1);
+        let by_pixels = tasks.min(pixels / (3 * PIXELS)).max(1);
         let chunk = most.min(pixels.div_ceil(by_pixels).next_multiple_of(PIXELS));
         let parts = tasks.div_ceil(pixels.div_ceil(chunk));
         let channels = CHANNELS.min(count.div_ceil(parts).next_multiple_of(width));
