@@ -238,6 +238,7 @@ def measure(call: dict, folder: Path, args) -> dict:
     times = {name: math.inf for name in runners}
     for _ in range(args.rounds):
         for name, runner in runners.items():
+            time.sleep(args.rest)
             try:
                 times[name] = min(times[name], runner.best(args.seconds))
             except RuntimeError as error:
@@ -280,6 +281,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--binary", type=Path, default=Path("target/release/pthinspect"))
+    parser.add_argument("--rest", type=float, default=0.1, help="seconds between two programs: a peer's threads spin for a while after its last call")
     parser.add_argument("--work", type=Path, help="where the probe is compiled, kept (default: a temporary folder)")
     parser.add_argument("--most", type=int, help="only the first so many layers")
     parser.add_argument("--json", type=Path)

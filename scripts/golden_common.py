@@ -211,15 +211,15 @@ def _sysctl(key: str) -> str | None:
 
 
 def suggests_channels_last(tensor: torch.Tensor) -> bool:
-    """ATen's `suggest_memory_format` for four axes: are the strides like channels_last?
+    """ATen's `suggest_memory_format` for four and five axes: are the strides like channels_last?
 
     The rule looks at strides only, so a tensor that is both (one channel, or 1 x 1 pixels) is taken for what its
     strides happen to say, and for contiguous where even they do not tell.
     """
-    if tensor.dim() != 4 or tensor.stride(1) == 0:
+    if tensor.dim() not in (4, 5) or tensor.stride(1) == 0:
         return False
     least = 0
-    for axis in (1, 3, 2, 0):
+    for axis in (1, *range(tensor.dim() - 1, 1, -1), 0):
         size, stride = tensor.size(axis), tensor.stride(axis)
         if size == 0 or stride < least:
             return False
@@ -234,24 +234,9 @@ def as_images(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.unsqueeze(2) if tensor.dim() == 3 else tensor
 
 
-def suggests_channels_last_3d(tensor: torch.Tensor) -> bool:
-    """The same for five axes."""
-    if tensor.dim() != 5 or tensor.stride(1) == 0:
-        return False
-    least = 0
-    for axis in (1, 4, 3, 2, 0):
-        size, stride = tensor.size(axis), tensor.stride(axis)
-        if size == 0 or stride < least:
-            return False
-        if axis == 0 and least == tensor.stride(1):
-            return False
-        least = stride * size if size > 1 else stride
-    return True
-
-
 def layout_name(tensor: torch.Tensor) -> str:
     """`contiguous`, `channels_last`, or the strides where the tensor is neither."""
-    if suggests_channels_last(tensor) or suggests_channels_last_3d(tensor):
+    if suggests_channels_last(tensor):
         return "channels_last"
     return "contiguous" if tensor.is_contiguous() else "strided"
 

@@ -45,7 +45,8 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let mut err = std::io::stderr().lock();
+    // not locked: a thread that fails could not say so, and would wait for ever
+    let mut err = std::io::stderr();
     if !cli.global.ascii {
         return run(&cli, &mut out, &mut err).into();
     }

@@ -12,11 +12,13 @@ use crate::error::Result;
 use crate::execute::Arguments;
 use crate::execute::Call;
 use crate::execute::FloatType;
+use crate::execute::Geometry;
 use crate::execute::Kernel;
 use crate::execute::Op;
 use crate::execute::Order;
 use crate::execute::Real;
 use crate::execute::conv2d;
+use crate::execute::conv2d::Prepared;
 use crate::execute::kernel::Operands;
 use crate::execute::kernel::Tiled;
 use crate::execute::predict;
@@ -193,46 +195,41 @@ fn survey_as<R: Tiled>(
     if call.op.output(&tensors.given_shape, &geometry) != tensors.output_shape {
         return None;
     }
-    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, arguments).ok()?;
-    if prepared.geometry.output_len() != tensors.output.len() {
+    if geometry.output_len() != tensors.output.len() {
         return None;
     }
-    let problem = Problem {
-        operands: Operands {
-            input: &prepared.input,
-            weight: &tensors.weight,
-            bias: tensors.bias.as_deref(),
-        },
-        geometry: &prepared.geometry,
-        dtype,
-        expected: &tensors.output,
-    };
-    let call = Call {
-        op: call.op,
-        geometry: prepared.geometry,
-        memory_format: call.memory_format,
-        dtype,
-    };
-    let search = Search::new(problem, Vec::new(), &[]);
+    let call = predicted_call(call, &geometry, dtype);
+    let order = |machine| Some(predict::predict_on(&call, machine)?.order);
+    let orders: Vec<Option<Order>> = machines.iter().map(order).collect();
+    if orders.windows(2).all(|pair| pair[0] == pair[1]) {
+        return None;
+    }
+    let prepared = conv2d::prepare(input, tensors.weight_shape, bias, arguments).ok()?;
+    let search = Search::new(tensors.problem(&prepared, dtype), Vec::new(), &[]);
     let mut known: Vec<(Order, bool)> = Vec::new();
-    let fits: Vec<bool> = machines
-        .iter()
-        .map(|machine| {
-            let Some(prediction) = predict::predict_on(&call, machine) else {
-                return false;
-            };
-            let order = prediction.order;
-            match known.iter().find(|(tried, _)| *tried == order) {
-                Some(&(_, fit)) => fit,
-                None => {
-                    let fit = search.fits(order);
-                    known.push((order, fit));
-                    fit
-                }
-            }
-        })
+    let mut fits = |order: Order| match known.iter().find(|(tried, _)| *tried == order) {
+        Some(&(_, fit)) => fit,
+        None => {
+            let fit = search.fits(order);
+            known.push((order, fit));
+            fit
+        }
+    };
+    let fits: Vec<bool> = orders
+        .into_iter()
+        .map(|o| o.is_some_and(&mut fits))
         .collect();
     (fits.contains(&true) && fits.contains(&false)).then_some(fits)
+}
+
+/// What the predictions ask about a call.
+fn predicted_call(call: &LayerCall, geometry: &Geometry, dtype: FloatType) -> Call {
+    Call {
+        op: call.op,
+        geometry: *geometry,
+        memory_format: call.memory_format,
+        dtype,
+    }
 }
 
 fn judge(
@@ -289,27 +286,13 @@ fn judge_as<R: Tiled>(
         .with_hint(hint));
     }
     let prepared = conv2d::prepare(input, tensors.weight_shape, bias, arguments)?;
-    let problem = Problem {
-        operands: Operands {
-            input: &prepared.input,
-            weight: &tensors.weight,
-            bias: tensors.bias.as_deref(),
-        },
-        geometry: &prepared.geometry,
-        dtype,
-        expected: &tensors.output,
-    };
+    let problem = tensors.problem(&prepared, dtype);
     let mut trial = Trial {
         problem,
         options,
         tried: 0,
     };
-    let call = Call {
-        op: call.op,
-        geometry: prepared.geometry,
-        memory_format: call.memory_format,
-        dtype,
-    };
+    let call = predicted_call(call, &prepared.geometry, dtype);
     let outcome = trial.choose(&call, case);
     let status = match &outcome.comparison {
         c if c.identical == c.elements => Status::Identical,
@@ -374,6 +357,22 @@ struct Arrays<R> {
     output: Vec<R>,
     /// As it is saved.
     output_shape: Vec<usize>,
+}
+
+impl<R: Real> Arrays<R> {
+    /// The sums to be found, of the input made ready.
+    fn problem<'a>(&'a self, prepared: &'a Prepared<'_, R>, dtype: FloatType) -> Problem<'a, R> {
+        Problem {
+            operands: Operands {
+                input: &prepared.input,
+                weight: &self.weight,
+                bias: self.bias.as_deref(),
+            },
+            geometry: &prepared.geometry,
+            dtype,
+            expected: &self.output,
+        }
+    }
 }
 
 impl<'a> Tensors<'a> {

@@ -8,12 +8,15 @@
 
 use std::ops::Range;
 
+use super::across;
+use super::aligned::Aligned;
 use super::layer::Layer;
 use super::layer::Task;
 use super::pack;
 use super::program::Op;
 use super::program::Program;
 use super::program::Single;
+use super::program::Source;
 use super::tile;
 use super::vector::Apart;
 use super::vector::Simd;
@@ -30,8 +33,8 @@ const FEW_BLOCKS: usize = 4;
 /// What tasks leave behind for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Scratch<R> {
-    panels: Vec<R>,
-    weights: Vec<R>,
+    panels: Aligned<R>,
+    weights: Aligned<R>,
     /// Rows of a tile that is not full.
     spare: Vec<R>,
     /// A narrow group's input.
@@ -133,20 +136,16 @@ pub(super) fn run<
     let input = layer.group_input(rect.image, rect.channels.start / layer.g.group_out());
     let filters = pack::Filters::new(layer.operands.weight, layer.g, &rect.channels);
     let packed = layer.packed(rect);
+    let in_place_pays = rect.channels.len() <= FEW_BLOCKS * C || reads_again(layer.g);
+    scratch.spare.resize(C * MOST_LANES, R::ZERO);
     for (index, segment) in program.segments.iter().enumerate() {
         let taps = segment.taps.clone();
-        let needed = lanes * taps.len() + MOST_LANES;
-        if scratch.panels.len() < needed {
-            scratch.panels.resize(needed, R::ZERO);
-        }
-        let panels = &mut scratch.panels[..];
-        scratch.spare.resize(C * MOST_LANES, R::ZERO);
+        let panels = scratch.panels.of(lanes * taps.len() + MOST_LANES);
         let offsets = &program.offsets[taps.clone()];
         // one run is read in place where gathering it would cost more than it spares
-        let few = rect.channels.len() <= FEW_BLOCKS * C;
         let last = offsets.iter().max().map_or(0, |&last| last as usize);
         let in_place = |part: &Part| match &runs[part.runs.clone()] {
-            [run] if segment.single.is_some() && (few || reads_again(layer.g)) => {
+            [run] if segment.single.is_some() && in_place_pays => {
                 let input = &input[run.place..];
                 (last + part.lanes <= input.len()).then_some(input)
             }
@@ -177,7 +176,7 @@ pub(super) fn run<
             Some(weights) => (weights, program.weights.len() * C, taps.start * C),
             None => {
                 pack::segment(&filters, program, segment, C, &mut scratch.weights);
-                (&scratch.weights[..], taps.len() * C, 0)
+                (scratch.weights.get(), taps.len() * C, 0)
             }
         };
         let work = Work {
@@ -190,6 +189,13 @@ pub(super) fn run<
             stride,
             first,
             bias: layer.operands.bias.map(|bias| &bias[rect.channels.clone()]),
+            ahead: match packed {
+                Some(_) => None,
+                None => {
+                    let next = program.segments.get(index + 1);
+                    next.and_then(|next| Some((&filters, next.source.as_ref()?)))
+                }
+            },
         };
         let mut at = 0;
         for part in &parts {
@@ -197,6 +203,31 @@ pub(super) fn run<
             let (rows, pixels) = (&mut task.rows[..], &part.pixels);
             let spare = &mut scratch.spare[..];
             let in_place = in_place(part);
+            if H::LANES == C
+                && 2 * pixels.len() <= H::LANES
+                && let Some(ops) = segment.single
+            {
+                macro_rules! leftover {
+                    ($in_place:literal $inputs:expr) => {
+                        across::Leftover::<R, H, $in_place, FUSED> {
+                            simd: half,
+                            work: &work,
+                            ops,
+                            inputs: $inputs,
+                            rows,
+                            pixels: pixels.clone(),
+                            spare,
+                        }
+                        .run()
+                    };
+                }
+                match in_place {
+                    Some(input) => leftover!(true input),
+                    None => leftover!(false panel),
+                }
+                at += part.lanes * taps.len();
+                continue;
+            }
             macro_rules! apart {
                 ($simd:ident $kind:ident $vectors:tt) => {
                     match (in_place, segment.single) {
@@ -240,8 +271,8 @@ struct Gathering<'a, R> {
 }
 
 impl<R: Real> Gathering<'_, R> {
-    /// Into vectors one after the other, by copies of W vectors, which are as long as every run. They go forward, so
-    /// that what is copied too much is overwritten; lanes past the last pixel hold whatever lies there.
+    /// Into vectors one after the other, by copies of a vector, or of W, which are as long as every run. They go forward,
+    /// so that what is copied too much is overwritten; lanes past the last pixel hold whatever lies there.
     #[inline(always)]
     fn run<I: Simd<R>, const W: usize>(&self, simd: I, panel: &mut [R]) {
         let copied = W * I::LANES;
@@ -250,6 +281,9 @@ impl<R: Real> Gathering<'_, R> {
                 let at = run.place + offset as usize;
                 let to = &mut panel[tap * self.lanes + run.lane..];
                 match self.input.get(at..at + copied) {
+                    Some(from) if run.len <= I::LANES => {
+                        simd.store(simd.load(from), to);
+                    }
                     Some(from) => tile::store(simd, &tile::load::<R, I, W>(simd, from), to),
                     None => to[..run.len].copy_from_slice(&self.input[at..at + run.len]),
                 }
@@ -259,24 +293,26 @@ impl<R: Real> Gathering<'_, R> {
 }
 
 /// A segment's work for every tile.
-struct Work<'a, R> {
+pub(super) struct Work<'a, R> {
     ops: &'a [Op],
     single: Option<Single>,
     /// Whether there is a total from the segment before.
-    resumes: bool,
+    pub(super) resumes: bool,
     /// First tap.
-    start: usize,
+    pub(super) start: usize,
     /// Of the taps.
-    offsets: &'a [u32],
+    pub(super) offsets: &'a [u32],
     /// Blocks of weights, `stride` from one to the next, in each the segment's from `first` on.
-    weights: &'a [R],
-    stride: usize,
-    first: usize,
+    pub(super) weights: &'a [R],
+    pub(super) stride: usize,
+    pub(super) first: usize,
     /// The rectangle's.
-    bias: Option<&'a [R]>,
+    pub(super) bias: Option<&'a [R]>,
+    /// What is packed next, and is asked for while the first tile is computed.
+    ahead: Option<(&'a pack::Filters<'a, R>, &'a Source)>,
 }
 
-impl<R: Real> Work<'_, R> {
+impl<R: Tiled> Work<'_, R> {
     /// A tile's pixels in every channel.
     #[inline(always)]
     fn tile<
@@ -295,7 +331,11 @@ impl<R: Real> Work<'_, R> {
         spare: &mut [R],
     ) {
         let lanes = W * I::LANES;
+        let ahead = self.ahead.filter(|_| pixels.start == 0);
         for (block, rows) in rows.chunks_mut(C).enumerate() {
+            if let Some((filters, source)) = ahead {
+                filters.prefetch(block, C, source);
+            }
             let weights =
                 &self.weights[block * self.stride + self.first..][..self.offsets.len() * C];
             let mut bias = [R::ZERO; C];
@@ -389,7 +429,7 @@ struct TileWork<
 );
 
 impl<
-    R: Real,
+    R: Tiled,
     I: Simd<R>,
     const W: usize,
     const C: usize,

@@ -40,6 +40,13 @@ pub trait Tiled: Real {
     /// Puts the i-th elements of all filters side by side, at `places[i]` times their number.
     #[doc(hidden)]
     fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]);
+
+    /// Asks for numbers that are read soon.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn prefetch(numbers: &[Self]) {
+        transpose::prefetch(numbers);
+    }
 }
 
 /// Work that is compiled for the processor's vectors.

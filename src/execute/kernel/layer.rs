@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
+use super::aligned::Aligned;
+use super::cutting::Cutting;
 use super::dense::Scratch;
 use super::dispatch;
 use super::dispatch::Tiled;
@@ -25,8 +27,7 @@ use crate::execute::vectors::Vectors;
 /// Output channels of a task at most (in tests all of these limits are low, so that they are met), a multiple of every block's: the weights of a segment then stay in the second cache.
 const CHANNELS: usize = if cfg!(test) { 24 } else { 264 };
 
-/// Pixels of a task are a multiple of this, the lanes of the widest tile; and no fewer than three times as many where
-/// they are cut for several threads.
+/// Pixels of a task are a multiple of this, the lanes of the widest tile.
 const PIXELS: usize = 32;
 
 /// Elements of the inputs that a task of a dense layer gathers at a time; half of a usual second cache.
@@ -49,7 +50,7 @@ pub struct Memory<R> {
     padded: Vec<R>,
     /// Whose padding is in there.
     padded_for: Option<Geometry>,
-    packed: Vec<Vec<R>>,
+    packed: Vec<Aligned<R>>,
     scratch: Vec<Scratch<R>>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Layer<'a, R> {
     is_padded: bool,
     packs: Vec<Pack<R>>,
     /// For packs.
-    spare: Vec<Vec<R>>,
+    spare: Vec<Aligned<R>>,
     scratch: Mutex<Vec<Scratch<R>>>,
     /// Found out when first asked for.
     pub(super) doubts: OnceLock<Doubts>,
@@ -105,7 +106,7 @@ pub(super) struct Rect {
 struct Pack<R> {
     recipe: usize,
     channels: Range<usize>,
-    weights: Vec<R>,
+    weights: Aligned<R>,
 }
 
 /// A rectangle and its rows: one slice for each channel.
@@ -222,7 +223,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
 
     /// The weights of a rectangle, block after block, if they have been packed.
     pub(super) fn packed(&self, rect: &Rect) -> Option<&[R]> {
-        Some(&self.packs[rect.pack?].weights)
+        Some(self.packs[rect.pack?].weights.get())
     }
 
     /// Cuts the images loaded into rectangles, and packs the weights that several of them need in blocks of `width`
@@ -233,12 +234,13 @@ impl<'a, R: Tiled> Layer<'a, R> {
         for region in &self.plan.regions {
             let images =
                 self.images.start.max(region.images.start)..self.images.end.min(region.images.end);
-            let tasks = if threads > 1 { 4 * threads } else { 1 };
-            let tasks = tasks.div_ceil(images.len().max(1));
             let pieces = match &self.programs[region.recipe] {
                 None => self.interpreted_pieces(region),
-                Some(_) if self.is_narrow() => self.narrow_pieces(region, tasks),
-                Some(program) => self.dense_pieces(region, program, tasks, width),
+                Some(_) if self.is_narrow() => {
+                    let tasks = if threads > 1 { 4 * threads } else { 1 };
+                    self.narrow_pieces(region, tasks.div_ceil(images.len().max(1)))
+                }
+                Some(program) => self.dense_pieces(region, program, images.len(), width),
             };
             for image in images {
                 rects.extend(pieces.iter().map(|(channels, pixels)| Rect {
@@ -284,12 +286,12 @@ impl<'a, R: Tiled> Layer<'a, R> {
             .collect()
     }
 
-    /// Channels of one group by pixels, at least `tasks` pieces if they are not too small.
+    /// Channels of one group by pixels, the same for each of some images.
     fn dense_pieces(
         &self,
         region: &Region,
         program: &Program,
-        tasks: usize,
+        images: usize,
         width: usize,
     ) -> Vec<(Range<usize>, Range<usize>)> {
         let g = self.g;
@@ -297,11 +299,15 @@ impl<'a, R: Tiled> Layer<'a, R> {
         let most = (PANELS / taps.unwrap_or(1).max(1))
             .max(1)
             .next_multiple_of(PIXELS);
-        let (count, pixels) = (region.channels.len(), region.pixels.len());
-        let by_pixels = tasks.min(pixels / (3 * PIXELS)).max(1);
-        let chunk = most.min(pixels.div_ceil(by_pixels).next_multiple_of(PIXELS));
-        let parts = tasks.div_ceil(pixels.div_ceil(chunk));
-        let channels = CHANNELS.min(count.div_ceil(parts).next_multiple_of(width));
+        let cutting = Cutting {
+            channels: region.channels.len().min(g.group_out()),
+            pixels: region.pixels.len(),
+            taps: program.weights.len(),
+            most: [CHANNELS, most],
+            unit: [width, PIXELS],
+            copies: images * region.channels.len().div_ceil(g.group_out()),
+        };
+        let [channels, chunk] = cutting.best(rayon::current_num_threads());
         let mut pieces = Vec::new();
         let mut start = region.channels.start;
         while start < region.channels.end {
@@ -368,7 +374,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
 }
 
 /// Pieces of `size`, the last one shorter.
-fn chunks(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn chunks(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let (start, end) = (range.start, range.end);
     (start..end)
         .step_by(size.max(1))

@@ -16,6 +16,9 @@ use crate::execute::nnpack;
 use crate::execute::order::Plan;
 use crate::execute::order::interpret;
 
+mod across;
+mod aligned;
+mod cutting;
 mod dense;
 mod dispatch;
 mod layer;
@@ -115,6 +118,7 @@ fn fast<R: Tiled>(
         let layer = &layer;
         layer::deal(g, rects, first, slice)
             .into_par_iter()
+            .with_max_len(1) // a thread that is late leaves its tasks to the others
             .for_each_init(
                 || layer.borrow_scratch(),
                 |lent, task| dispatch::run(layer, task, &mut lent.scratch, vectors),

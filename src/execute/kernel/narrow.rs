@@ -313,11 +313,7 @@ impl<R: Real> Strips<'_, R> {
             }
             return;
         }
-        let mut all = [[R::ZERO; MOST_LANES]; CHANNELS];
-        for c in 0..CHANNELS {
-            tile::store(simd, &acc[c], &mut all[c]);
-        }
-        for (one, output) in all.iter().zip(output) {
+        for (one, output) in aside(simd, &acc).iter().zip(output) {
             output[at..at + width].copy_from_slice(&one[..width]);
         }
     }
@@ -370,11 +366,20 @@ fn store<R: Real, I: Simd<R>, const P: usize>(
         }
         return;
     }
+    for (p, one) in aside(simd, acc).iter().enumerate() {
+        to[p * step..][..width].copy_from_slice(&one[..width]);
+    }
+}
+
+/// A tile put beside the output, where it would reach beyond its end.
+#[inline(always)]
+fn aside<R: Real, I: Simd<R>, const P: usize>(
+    simd: I,
+    acc: &[[I::Vector; 1]; P],
+) -> [[R; MOST_LANES]; P] {
     let mut all = [[R::ZERO; MOST_LANES]; P];
     for p in 0..P {
         tile::store(simd, &acc[p], &mut all[p]);
     }
-    for (p, one) in all.iter().enumerate() {
-        to[p * step..][..width].copy_from_slice(&one[..width]);
-    }
+    all
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::aligned::Aligned;
 use super::dispatch::Tiled;
 use super::program::Program;
 use super::program::Segment;
@@ -23,6 +24,17 @@ impl<'a, R: Tiled> Filters<'a, R> {
             weight,
             taps: g.taps(),
             channels: channels.clone(),
+        }
+    }
+
+    /// Asks for the weights of a block that are packed next: too few lie together in each filter for the processor to
+    /// foresee them.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, index: usize, width: usize, source: &Source) {
+        let first = self.channels.start + index * width;
+        for channel in first..self.channels.end.min(first + width) {
+            let filter = &self.weight[channel * self.taps..][..self.taps];
+            R::prefetch(&filter[source.start..][..source.places.len()]);
         }
     }
 
@@ -49,7 +61,7 @@ pub(super) fn whole<R: Tiled>(
     filters: &Filters<'_, R>,
     program: &Program,
     width: usize,
-    out: &mut Vec<R>,
+    out: &mut Aligned<R>,
 ) {
     let all = &program.weights[..];
     pack(filters, all, program.source.as_ref(), width, out);
@@ -61,7 +73,7 @@ pub(super) fn segment<R: Tiled>(
     program: &Program,
     segment: &Segment,
     width: usize,
-    out: &mut Vec<R>,
+    out: &mut Aligned<R>,
 ) {
     let some = &program.weights[segment.taps.clone()];
     pack(filters, some, segment.source.as_ref(), width, out);
@@ -72,13 +84,11 @@ fn pack<R: Tiled>(
     taps: &[u32],
     source: Option<&Source>,
     width: usize,
-    out: &mut Vec<R>,
+    out: &mut Aligned<R>,
 ) {
     let size = taps.len() * width;
     let blocks = filters.blocks(width);
-    if out.len() < blocks * size {
-        out.resize(blocks * size, R::ZERO);
-    }
+    let out = out.of(blocks * size);
     if size == 0 {
         return;
     }

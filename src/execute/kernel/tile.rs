@@ -21,7 +21,7 @@ pub(super) type Tile<V, const W: usize, const P: usize> = [[V; W]; P];
 
 /// acc + x * w, rounded once or twice.
 #[inline(always)]
-fn step<R: Real, I: Simd<R>, const FUSED: bool>(
+pub(super) fn step<R: Real, I: Simd<R>, const FUSED: bool>(
     simd: I,
     acc: I::Vector,
     x: I::Vector,

@@ -30,23 +30,42 @@ pub(super) fn interleave(filters: &[&[f32]], places: &[u32], out: &mut [f32]) {
     pack::interleave(filters, places, out);
 }
 
+/// Asks for numbers that are read soon, up to the second cache.
+#[inline(always)]
+pub(super) fn prefetch<R>(numbers: &[R]) {
+    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+    for line in numbers.chunks(64 / size_of::<R>().max(1)) {
+        use std::arch::x86_64::*;
+        // SAFETY: every x86-64 processor has SSE, and a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    }
+    #[cfg(any(not(target_arch = "x86_64"), fuzzing))]
+    let _ = numbers;
+}
+
 #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
 mod x86 {
     use std::arch::x86_64::*;
 
     use super::pack;
 
+    /// Eight weights of each filter; of fewer than eight filters, zeros after them.
+    #[target_feature(enable = "avx")]
+    fn load8(filters: &[&[f32]], at: usize) -> [__m256; 8] {
+        let mut rows = [_mm256_setzero_ps(); 8];
+        for (row, filter) in rows.iter_mut().zip(filters) {
+            let eight = &filter[at..][..8];
+            // SAFETY: a slice of eight float32 is as large as what is loaded; no alignment is asked for.
+            *row = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
+        }
+        rows
+    }
+
     #[target_feature(enable = "avx")]
     pub(super) fn eights(filters: &[&[f32]; 8], places: &[u32], out: &mut [f32]) {
         let (squares, rest) = places.as_chunks::<8>();
         for (at, places) in squares.iter().enumerate() {
-            let mut r = [_mm256_setzero_ps(); 8];
-            for (r, filter) in r.iter_mut().zip(filters) {
-                let eight = &filter[at * 8..][..8];
-                // SAFETY: a slice of eight float32 is as large as what is loaded; no alignment is asked for.
-                *r = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
-            }
-            for (place, column) in places.iter().zip(turn8(r)) {
+            for (place, column) in places.iter().zip(turn8(load8(filters, at * 8))) {
                 let to = &mut out[*place as usize * 8..][..8];
                 // SAFETY: a slice of eight float32 is as large as what is stored; no alignment is asked for.
                 unsafe { _mm256_storeu_ps(to.as_mut_ptr(), column) };
@@ -60,13 +79,7 @@ mod x86 {
     pub(super) fn sixes(filters: &[&[f32]; 6], places: &[u32], out: &mut [f32]) {
         let (squares, rest) = places.as_chunks::<8>();
         for (at, places) in squares.iter().enumerate() {
-            let mut r = [_mm256_setzero_ps(); 8];
-            for (r, filter) in r.iter_mut().zip(filters) {
-                let eight = &filter[at * 8..][..8];
-                // SAFETY: a slice of eight float32 is as large as what is loaded; no alignment is asked for.
-                *r = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
-            }
-            for (place, column) in places.iter().zip(turn8(r)) {
+            for (place, column) in places.iter().zip(turn8(load8(filters, at * 8))) {
                 let to = &mut out[*place as usize * 6..][..6];
                 let (four, two) = (
                     _mm256_castps256_ps128(column),

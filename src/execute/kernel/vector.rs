@@ -97,6 +97,7 @@ macro_rules! pieces {
             }
 
             /// Element `at` of each piece, in every lane.
+            #[allow(dead_code)] // some numbers of pieces are only loaded
             #[inline(always)]
             pub(super) fn splat<I: Simd<R>>(&self, simd: I, at: usize) -> [I::Vector; $count] {
                 assert!(at < self.len);
@@ -108,8 +109,10 @@ macro_rules! pieces {
 }
 
 pieces!(1: 0);
+pieces!(2: 0 1);
 pieces!(4: 0 1 2 3);
 pieces!(7: 0 1 2 3 4 5 6);
+pieces!(8: 0 1 2 3 4 5 6 7);
 
 /// Ordinary code, N numbers at a time.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! `jit_1x1`: matrix products over blocked layouts.
 
+use std::ops::RangeInclusive;
+
 use crate::execute::order::Order;
 use crate::execute::predict::Machine;
 use crate::execute::predict::onednn::sizes::COLUMNS;
@@ -189,12 +191,19 @@ fn pixel_unroll(
     } else {
         most
     };
+    unroll_between(least..=most, rows, pixels)
+}
+
+/// The largest unrolling that divides the rows, or the pixels where there are few rows; where none does, the one
+/// that leaves the longest rest of the pixels.
+pub(super) fn unroll_between(range: RangeInclusive<i64>, rows: i64, pixels: i64) -> i64 {
+    let most = *range.end();
     let divided = if rows >= 14 { rows } else { pixels };
-    if let Some(whole) = (least..=most).rev().find(|&unroll| divided % unroll == 0) {
+    if let Some(whole) = range.clone().rev().find(|&unroll| divided % unroll == 0) {
         return whole;
     }
     let (mut unroll, mut tail) = (most.min(pixels), pixels % most);
-    for candidate in (least..=most).rev() {
+    for candidate in range.clone().rev() {
         let rest = pixels % candidate;
         if rest > tail || rest == 0 {
             (unroll, tail) = (candidate, rest);

@@ -2,6 +2,7 @@
 
 use crate::execute::predict::Machine;
 use crate::execute::predict::MemoryFormat;
+use crate::execute::predict::onednn::pointwise::unroll_between;
 use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
@@ -68,20 +69,5 @@ fn unroll(s: &Sizes, lanes: i64, in_channels: i64, threads: i64) -> i64 {
         (true, false) => (9, 6),
         (false, _) => (30, 9),
     };
-    let pixels = s.pixels();
-    let divided = if rows >= 14 { rows } else { pixels };
-    if let Some(whole) = (least..=most).rev().find(|&unroll| divided % unroll == 0) {
-        return whole;
-    }
-    let (mut unroll, mut tail) = (most.min(pixels), pixels % most);
-    for candidate in (least..=most).rev() {
-        let rest = pixels % candidate;
-        if rest > tail || rest == 0 {
-            (unroll, tail) = (candidate, rest);
-            if rest == 0 {
-                break;
-            }
-        }
-    }
-    unroll
+    unroll_between(least..=most, rows, s.pixels())
 }
