@@ -181,7 +181,7 @@ macro_rules! kernels {
                 {
                     #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
                     fn avx512(simd: Avx512, work: impl Work<$real>) {
-                        work.run::<Avx512, Avx2, 2, 1, 8>((simd, simd.halves()));
+                        work.run::<Avx512, Avx2, 2, 1, 8>((simd, Simd::<$real>::short(simd)));
                     }
 
                     #[target_feature(enable = "avx2,fma")]

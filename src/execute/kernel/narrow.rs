@@ -17,6 +17,7 @@ use super::dense::Scratch;
 use super::layer::Layer;
 use super::layer::Task;
 use super::padded::SLACK;
+use super::padded::copy;
 use super::program::Program;
 use super::tile;
 use super::vector::Apart;
@@ -48,9 +49,15 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
     scratch
         .planes
         .resize(g.group_in() * layer.padded.plane + SLACK, R::ZERO);
+    let lanes = [I::LANES, H::LANES];
+    let one_by_one = tiles(layer, &rect.pixels, lanes, ROWS);
+    let side_by_side = match g.group_out() {
+        CHANNELS.. => tiles(layer, &rect.pixels, lanes, 1),
+        _ => Vec::new(),
+    };
     let mut channel = rect.channels.start;
+    let mut group = channel / g.group_out();
     while channel < rect.channels.end {
-        let group = channel / g.group_out();
         let from = (rect.image * g.in_channels + group * g.group_in()) * plane;
         let from = &layer.operands.input[from..from + g.group_in() * plane];
         if plane > 0 {
@@ -59,7 +66,8 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
                 layer.padded.fill(simd, g, from, to);
             }
         }
-        let end = rect.channels.end.min((group + 1) * g.group_out());
+        group += 1;
+        let end = rect.channels.end.min(group * g.group_out());
         while channel < end {
             let count = if end - channel >= CHANNELS {
                 CHANNELS
@@ -68,20 +76,23 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
             };
             let first = channel - rect.channels.start;
             let strips = Strips {
-                layer,
                 program,
                 input: &scratch.planes,
                 weights: &weights[first * program.weights.len()..],
                 bias: layer.operands.bias.map(|bias| &bias[channel..]),
-                pixels: rect.pixels.clone(),
+                row: g.output[1],
             };
             let rows = &mut rows[first..first + count];
             let single = program.single.is_some();
             match (<&mut [&mut [R]; CHANNELS]>::try_from(&mut *rows), single) {
-                (Ok(rows), true) => strips.of_channels::<I, H, true, FUSED>(simd, rows),
-                (Ok(rows), false) => strips.of_channels::<I, H, false, FUSED>(simd, rows),
-                (Err(_), true) => strips.of_one::<I, H, true, FUSED>(simd, rows[0]),
-                (Err(_), false) => strips.of_one::<I, H, false, FUSED>(simd, rows[0]),
+                (Ok(rows), true) => {
+                    strips.of_channels::<I, H, true, FUSED>(simd, &side_by_side, rows);
+                }
+                (Ok(rows), false) => {
+                    strips.of_channels::<I, H, false, FUSED>(simd, &side_by_side, rows);
+                }
+                (Err(_), true) => strips.of_one::<I, H, true, FUSED>(simd, &one_by_one, rows[0]),
+                (Err(_), false) => strips.of_one::<I, H, false, FUSED>(simd, &one_by_one, rows[0]),
             }
             channel += count;
         }
@@ -107,9 +118,62 @@ fn in_walk_order<'a, R: Real>(
     Cow::Owned(ordered)
 }
 
+/// Strips that are computed together, the same in every channel.
+struct Tile {
+    /// Where the first pixel of each lies in the group's padded input.
+    places: [usize; ROWS],
+    /// How many.
+    count: usize,
+    /// Where the first lies in the rectangle's rows.
+    at: usize,
+    /// Pixels of each.
+    width: usize,
+    /// In the wider vectors.
+    wide: bool,
+}
+
+/// The tiles of a rectangle's pixels: of `together` rows where there are as many whole ones, else of one.
+fn tiles<R: Tiled>(
+    layer: &Layer<'_, R>,
+    pixels: &Range<usize>,
+    [wide, small]: [usize; 2],
+    together: usize,
+) -> Vec<Tile> {
+    let width = layer.g.output[1];
+    let columns_of = |oh: usize| {
+        let start = pixels.start.max(oh * width) - oh * width;
+        start..pixels.end.min((oh + 1) * width) - oh * width
+    };
+    let rows = pixels.start / width..pixels.end.div_ceil(width);
+    let mut tiles = Vec::new();
+    let mut oh = rows.start;
+    while oh < rows.end {
+        let columns = columns_of(oh);
+        let last = oh + together - 1;
+        let alike = last < rows.end && [&columns, &columns_of(last)].map(|c| c.len()) == [width; 2];
+        let count = if alike { together } else { 1 };
+        let mut at = columns.start;
+        while at < columns.end {
+            let is_wide = columns.end - at > small;
+            let width = columns.len().min(if is_wide { wide } else { small });
+            let ow = at.min(columns.end - width);
+            let last = oh + count - 1;
+            tiles.push(Tile {
+                places: std::array::from_fn(|p| layer.padded.pixel(layer.g, last.min(oh + p), ow)),
+                count,
+                at: oh * layer.g.output[1] + ow - pixels.start,
+                width,
+                wide: is_wide,
+            });
+            at = ow + width;
+        }
+        oh += count;
+    }
+    tiles
+}
+
 /// What the strips of some channels of one group share.
 struct Strips<'a, R> {
-    layer: &'a Layer<'a, R>,
     program: &'a Program,
     /// The group's, padded.
     input: &'a [R],
@@ -117,43 +181,11 @@ struct Strips<'a, R> {
     weights: &'a [R],
     /// From the first channel's on.
     bias: Option<&'a [R]>,
-    /// Of the rectangle.
-    pixels: Range<usize>,
-}
-
-/// A strip: column of the first pixel, pixels, lanes.
-type Strip = (usize, usize, usize);
-
-/// The strip of `lanes` that covers columns from `at` on.
-fn strip(columns: &Range<usize>, at: usize, [wide, small]: [usize; 2]) -> Strip {
-    let lanes = if columns.end - at > small {
-        wide
-    } else {
-        small
-    };
-    let width = lanes.min(columns.len());
-    (at.min(columns.end - width), width, lanes)
+    /// Pixels of an output row.
+    row: usize,
 }
 
 impl<R: Real> Strips<'_, R> {
-    /// Output rows in the rectangle with their columns.
-    fn row(&self, oh: usize) -> Range<usize> {
-        let width = self.layer.g.output[1];
-        let start = self.pixels.start.max(oh * width) - oh * width;
-        let end = self.pixels.end.min((oh + 1) * width) - oh * width;
-        start..end
-    }
-
-    fn rows(&self) -> Range<usize> {
-        let width = self.layer.g.output[1];
-        self.pixels.start / width..self.pixels.end.div_ceil(width)
-    }
-
-    /// Where a pixel lies in the rectangle's rows.
-    fn at(&self, oh: usize, ow: usize) -> usize {
-        oh * self.layer.g.output[1] + ow - self.pixels.start
-    }
-
     fn bias(&self, channel: usize) -> R {
         self.bias.map_or(R::ZERO, |bias| bias[channel])
     }
@@ -163,37 +195,28 @@ impl<R: Real> Strips<'_, R> {
     fn of_one<I: Simd<R>, H: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         (simd, half): (I, H),
+        tiles: &[Tile],
         output: &mut [R],
     ) {
-        let lanes = [I::LANES, H::LANES];
-        let width = self.layer.g.output[1];
-        let rows = self.rows();
-        let mut oh = rows.start;
-        while oh < rows.end {
-            let columns = self.row(oh);
-            let last = oh + ROWS - 1;
-            let alike =
-                last < rows.end && [&columns, &self.row(last)].map(|c| c.len()) == [width; 2];
-            let mut at = columns.start;
-            while at < columns.end {
-                let strip = strip(&columns, at, lanes);
-                match (alike, strip.2 == lanes[0]) {
-                    (true, true) => simd.apart(RowsTile::<R, I, _, SINGLE, FUSED>(
-                        self, simd, oh, strip, output,
-                    )),
-                    (true, false) => half.apart(RowsTile::<R, H, _, SINGLE, FUSED>(
-                        self, half, oh, strip, output,
-                    )),
-                    (false, true) => simd.apart(SingleRow::<R, I, _, SINGLE, FUSED>(
-                        self, simd, oh, strip, output,
-                    )),
-                    (false, false) => half.apart(SingleRow::<R, H, _, SINGLE, FUSED>(
-                        self, half, oh, strip, output,
-                    )),
+        for tile in tiles {
+            match (tile.count == ROWS, tile.wide) {
+                (true, true) => {
+                    simd.apart(RowsTile::<R, I, _, SINGLE, FUSED>(self, simd, tile, output));
                 }
-                at = strip.0 + strip.1;
+                (true, false) => {
+                    half.apart(RowsTile::<R, H, _, SINGLE, FUSED>(self, half, tile, output));
+                }
+                (false, true) => {
+                    simd.apart(SingleRow::<R, I, _, SINGLE, FUSED>(
+                        self, simd, tile, output,
+                    ));
+                }
+                (false, false) => {
+                    half.apart(SingleRow::<R, H, _, SINGLE, FUSED>(
+                        self, half, tile, output,
+                    ));
+                }
             }
-            oh += if alike { ROWS } else { 1 };
         }
     }
 
@@ -214,52 +237,47 @@ impl<R: Real> Strips<'_, R> {
         }
     }
 
+    /// P rows from the tile's first on.
     #[inline(always)]
-    fn tile_of<'t, I: Simd<R>, const P: usize, const FUSED: bool>(
-        &'t self,
+    fn rows_of<I: Simd<R>, const P: usize, const SINGLE: bool, const FUSED: bool>(
+        &self,
         simd: I,
-        oh: usize,
-        ow: usize,
-    ) -> tile::Rows<'t, R, I, P, FUSED> {
-        let (g, padded) = (self.layer.g, &self.layer.padded);
-        tile::Rows {
+        tile: &Tile,
+        output: &mut [R],
+    ) where
+        for<'t> tile::Rows<'t, R, I, P, FUSED>: tile::Chain<I::Vector, 1, P>,
+    {
+        let mut places = [0; P];
+        places.copy_from_slice(&tile.places[..P]);
+        let rows = tile::Rows {
             simd,
             offsets: &self.program.offsets,
-            inputs: Pieces::new(
-                self.input,
-                std::array::from_fn(|p| padded.pixel(g, oh + p, ow)),
-            ),
+            inputs: Pieces::new(self.input, places),
             weights: &self.weights[..self.program.weights.len()],
             bias: self.bias(0),
-        }
+        };
+        let acc = self.total::<I, P, SINGLE>(simd, &rows);
+        store(simd, &acc, &mut output[tile.at..], self.row, tile.width);
     }
 
     #[inline(always)]
     fn rows_tile<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
-        oh: usize,
-        (ow, width, _): Strip,
+        tile: &Tile,
         output: &mut [R],
     ) {
-        let rows = self.tile_of::<I, ROWS, FUSED>(simd, oh, ow);
-        let acc = self.total::<I, ROWS, SINGLE>(simd, &rows);
-        let at = self.at(oh, ow);
-        let row = self.layer.g.output[1];
-        store(simd, &acc, &mut output[at..], row, width);
+        self.rows_of::<I, ROWS, SINGLE, FUSED>(simd, tile, output);
     }
 
     #[inline(always)]
     fn single_row<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
-        oh: usize,
-        (ow, width, _): Strip,
+        tile: &Tile,
         output: &mut [R],
     ) {
-        let rows = self.tile_of::<I, 1, FUSED>(simd, oh, ow);
-        let acc = self.total::<I, 1, SINGLE>(simd, &rows);
-        store(simd, &acc, &mut output[self.at(oh, ow)..], 0, width);
+        self.rows_of::<I, 1, SINGLE, FUSED>(simd, tile, output);
     }
 
     /// Several channels side by side, row after row.
@@ -267,24 +285,18 @@ impl<R: Real> Strips<'_, R> {
     fn of_channels<I: Simd<R>, H: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         (simd, half): (I, H),
+        tiles: &[Tile],
         output: &mut [&mut [R]; CHANNELS],
     ) {
-        let lanes = [I::LANES, H::LANES];
-        for oh in self.rows() {
-            let columns = self.row(oh);
-            let mut at = columns.start;
-            while at < columns.end {
-                let strip = strip(&columns, at, lanes);
-                if strip.2 == lanes[0] {
-                    simd.apart(ChannelsTile::<R, I, _, SINGLE, FUSED>(
-                        self, simd, oh, strip, output,
-                    ));
-                } else {
-                    half.apart(ChannelsTile::<R, H, _, SINGLE, FUSED>(
-                        self, half, oh, strip, output,
-                    ));
-                }
-                at = strip.0 + strip.1;
+        for tile in tiles {
+            if tile.wide {
+                simd.apart(ChannelsTile::<R, I, _, SINGLE, FUSED>(
+                    self, simd, tile, output,
+                ));
+            } else {
+                half.apart(ChannelsTile::<R, H, _, SINGLE, FUSED>(
+                    self, half, tile, output,
+                ));
             }
         }
     }
@@ -293,41 +305,32 @@ impl<R: Real> Strips<'_, R> {
     fn channels_tile<I: Simd<R>, const SINGLE: bool, const FUSED: bool>(
         &self,
         simd: I,
-        oh: usize,
-        (ow, width, _): Strip,
+        tile: &Tile,
         output: &mut [&mut [R]; CHANNELS],
     ) {
         let taps = self.program.weights.len();
         let shared = tile::Shared::<R, I, CHANNELS, FUSED> {
             simd,
             offsets: &self.program.offsets,
-            input: &self.input[self.layer.padded.pixel(self.layer.g, oh, ow)..],
+            input: &self.input[tile.places[0]..],
             weights: Pieces::new(self.weights, std::array::from_fn(|c| c * taps)),
             bias: std::array::from_fn(|c| self.bias(c)),
         };
         let acc = self.total::<I, CHANNELS, SINGLE>(simd, &shared);
-        let at = self.at(oh, ow);
-        if at + I::LANES <= output[0].len() {
-            for c in 0..CHANNELS {
-                tile::store(simd, &acc[c], &mut output[c][at..]);
-            }
-            return;
-        }
-        for (one, output) in aside(simd, &acc).iter().zip(output) {
-            output[at..at + width].copy_from_slice(&one[..width]);
+        for c in 0..CHANNELS {
+            store(simd, &[acc[c]], &mut output[c][tile.at..], 0, tile.width);
         }
     }
 }
 
-/// Tiles that are done in functions of their own: the strips, the instructions, output row, strip, the channels' rows.
+/// Tiles that are done in functions of their own: the strips, the instructions, the tile, the channels' rows.
 macro_rules! tiles {
     ($($name:ident $method:ident $output:ty;)+) => {
         $(
             struct $name<'t, 'a, R, I, O: ?Sized, const SINGLE: bool, const FUSED: bool>(
                 &'t Strips<'a, R>,
                 I,
-                usize,
-                Strip,
+                &'t Tile,
                 &'t mut O,
             );
 
@@ -336,7 +339,7 @@ macro_rules! tiles {
             {
                 #[inline(always)]
                 fn run(self) {
-                    self.0.$method::<I, SINGLE, FUSED>(self.1, self.2, self.3, self.4);
+                    self.0.$method::<I, SINGLE, FUSED>(self.1, self.2, self.3);
                 }
             }
         )+
@@ -350,8 +353,8 @@ tiles! {
 }
 
 /// Stores strips of `width` pixels, of which the p-th begins `step` times p into `to`; of a short one whatever its other
-/// lanes hold where a later row will lie. All vectors are stored before any other function is called, which would take
-/// their registers.
+/// lanes hold where a later row will lie. What would reach beyond the end is put aside first, and no function is called
+/// before all vectors are stored, which would take their registers.
 #[inline(always)]
 fn store<R: Real, I: Simd<R>, const P: usize>(
     simd: I,
@@ -360,26 +363,21 @@ fn store<R: Real, I: Simd<R>, const P: usize>(
     step: usize,
     width: usize,
 ) {
-    if (P - 1) * step + I::LANES <= to.len() {
-        for p in 0..P {
-            tile::store(simd, &acc[p], &mut to[p * step..]);
-        }
-        return;
-    }
-    for (p, one) in aside(simd, acc).iter().enumerate() {
-        to[p * step..][..width].copy_from_slice(&one[..width]);
-    }
-}
-
-/// A tile put beside the output, where it would reach beyond its end.
-#[inline(always)]
-fn aside<R: Real, I: Simd<R>, const P: usize>(
-    simd: I,
-    acc: &[[I::Vector; 1]; P],
-) -> [[R; MOST_LANES]; P] {
-    let mut all = [[R::ZERO; MOST_LANES]; P];
+    let fits = |p: usize, to: &[R]| p * step + I::LANES <= to.len();
+    let all = fits(P - 1, to);
+    let mut aside = [[R::ZERO; MOST_LANES / 2]; P];
     for p in 0..P {
-        tile::store(simd, &acc[p], &mut all[p]);
+        if all || fits(p, to) {
+            tile::store(simd, &acc[p], &mut to[p * step..]);
+        } else {
+            tile::store(simd, &acc[p], &mut aside[p]);
+        }
     }
-    all
+    if !all {
+        for p in 0..P {
+            if !fits(p, to) {
+                copy(&mut to[p * step..][..width], &aside[p][..width]);
+            }
+        }
+    }
 }

@@ -144,12 +144,19 @@ impl Padded {
         }
         let depth = g.depth();
         let rows = (g.input[0] / depth.input.max(1)).max(1);
+        let mut remainder = g.padding[0] % g.stride[0];
         for (y, row) in from.chunks_exact(width).enumerate() {
             let y = match g.addressing {
                 Addressing::Images => y,
                 _ => (y / rows + depth.padding) * self.slice + y % rows,
             };
-            if g.stride[0] > 1 && !self.reads(0, (y + g.padding[0]) % g.stride[0]) {
+            let is_read = self.reads(0, remainder); // always of a volume
+            remainder = if remainder + 1 == g.stride[0] {
+                0
+            } else {
+                remainder + 1
+            };
+            if !is_read {
                 continue;
             }
             let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
@@ -157,7 +164,9 @@ impl Padded {
                 1 => copy(&mut out[g.padding[1]..][..width], row),
                 2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
                 2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
-                2 => self.fill_few_pairs(g, row, out),
+                2 if width / 2 >= <H::Short as Simd<R>>::LANES => {
+                    self.fill_pairs(half.short(), g, row, out);
+                }
                 _ => self.fill_phases(g, row, out),
             }
         }
@@ -191,22 +200,6 @@ impl Padded {
                     .zip(columns)
                     .for_each(|(to, &from)| *to = from);
             }
-        }
-    }
-
-    /// The same for a stride of 2 and short rows.
-    #[inline(always)]
-    fn fill_few_pairs<R: Real>(&self, g: &Geometry, row: &[R], out: &mut [R]) {
-        let [even, odd] = self.pair_places(g);
-        let (pairs, last) = row.as_chunks::<2>();
-        for (to, pair) in out[even..].iter_mut().zip(pairs) {
-            *to = pair[0];
-        }
-        for (to, pair) in out[odd..].iter_mut().zip(pairs) {
-            *to = pair[1];
-        }
-        if let ([last], Some(to)) = (last, out.get_mut(even + pairs.len())) {
-            *to = *last;
         }
     }
 

@@ -23,8 +23,14 @@ pub(super) trait Simd<R: Real>: Copy + Send + Sync {
     /// A vector.
     type Vector: Copy;
 
-    /// Numbers in it.
+    /// Instructions on vectors half as long, if there are any.
+    type Short: Simd<R>;
+
+    /// Numbers in a vector.
     const LANES: usize;
+
+    /// For vectors half as long.
+    fn short(self) -> Self::Short;
 
     /// Does work in a function of its own: in a large one the compiler keeps few vectors in registers.
     fn apart(self, work: impl Apart);
@@ -120,7 +126,13 @@ pub(super) struct Plain<const N: usize>;
 
 impl<R: Real, const N: usize> Simd<R> for Plain<N> {
     type Vector = [R; N];
+    type Short = Self;
     const LANES: usize = N;
+
+    #[inline(always)]
+    fn short(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn apart(self, work: impl Apart) {
@@ -190,6 +202,10 @@ mod x86 {
     #[derive(Clone, Copy, Debug)]
     pub(in super::super) struct Avx2(());
 
+    /// AVX2 and FMA, on half a vector.
+    #[derive(Clone, Copy, Debug)]
+    pub(in super::super) struct Half(());
+
     /// AVX-512.
     #[derive(Clone, Copy, Debug)]
     pub(in super::super) struct Avx512(());
@@ -206,16 +222,11 @@ mod x86 {
         pub(in super::super) fn detected() -> Option<Self> {
             Vectors::Avx512.available().then_some(Self(()))
         }
-
-        /// Every such processor has AVX2 as well.
-        pub(in super::super) fn halves(self) -> Avx2 {
-            Avx2(())
-        }
     }
 
     macro_rules! simd {
         (
-            $token:ident $features:literal, $real:ty, $vector:ty, $lanes:literal,
+            $token:ident $features:literal, short $short:ident, $real:ty, $vector:ty, $lanes:literal,
             $splat:ident $load:ident $store:ident $add:ident $mul:ident $mul_add:ident,
             |$a:ident, $b:ident| $pairs:expr
         ) => {
@@ -223,7 +234,13 @@ mod x86 {
             // to the number of lanes before a pointer is taken, and no alignment is asked for.
             impl Simd<$real> for $token {
                 type Vector = $vector;
+                type Short = $short;
                 const LANES: usize = $lanes;
+
+                #[inline(always)]
+                fn short(self) -> $short {
+                    $short(()) // every processor that has the longer ones has them
+                }
 
                 #[inline(always)]
                 fn apart(self, work: impl Apart) {
@@ -290,7 +307,17 @@ mod x86 {
     }
 
     simd!(
-        Avx2 "avx2,fma", f32, __m256, 8,
+        Half "avx2,fma", short Half, f32, __m128, 4,
+        _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_mul_ps _mm_fmadd_ps,
+        |a, b| (_mm_shuffle_ps::<0x88>(a, b), _mm_shuffle_ps::<0xdd>(a, b))
+    );
+    simd!(
+        Half "avx2,fma", short Half, f64, __m128d, 2,
+        _mm_set1_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_mul_pd _mm_fmadd_pd,
+        |a, b| (_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b))
+    );
+    simd!(
+        Avx2 "avx2,fma", short Half, f32, __m256, 8,
         _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps,
         |a, b| {
             // within 128 bits first: quarters 0 and 2 come from a, 1 and 3 from b
@@ -303,7 +330,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx2 "avx2,fma", f64, __m256d, 4,
+        Avx2 "avx2,fma", short Half, f64, __m256d, 4,
         _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd,
         |a, b| {
             (
@@ -313,7 +340,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx512 "avx512f,avx512vl,avx2,fma", f32, __m512, 16,
+        Avx512 "avx512f,avx512vl,avx2,fma", short Avx2, f32, __m512, 16,
         _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps,
         |a, b| {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -325,7 +352,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx512 "avx512f,avx512vl,avx2,fma", f64, __m512d, 8,
+        Avx512 "avx512f,avx512vl,avx2,fma", short Avx2, f64, __m512d, 8,
         _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd,
         |a, b| {
             let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
