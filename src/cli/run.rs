@@ -242,7 +242,8 @@ impl<'a, R: Tiled> Ready<'a, R> {
         let geometry = &self.prepared.geometry;
         let plan = order.plan(geometry);
         let kernel = how.kernel()?;
-        how.install(|| kernel::run(&self.operands(), geometry, &plan, kernel))
+        let pool = how.pool()?;
+        Ok(pool.install(|| kernel::run(&self.operands(), geometry, &plan, kernel)))
     }
 
     fn array(&self, result: &[R]) -> Array {

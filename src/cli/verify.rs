@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use rayon::ThreadPool;
+use rayon::ThreadPoolBuilder;
+
 use super::exit::Exit;
 use super::exit::Outcome;
 use super::io::Io;
@@ -105,16 +108,13 @@ impl How {
         }
     }
 
-    /// Runs `work` on as many threads as asked for.
-    pub(super) fn install<T: Send>(self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let Some(threads) = self.threads else {
-            return Ok(work());
-        };
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(usize::from(threads))
+    /// As many threads as asked for.
+    pub(super) fn pool(self) -> Result<ThreadPool> {
+        let threads = self.threads.map_or(0, usize::from); // 0: as many as processors
+        ThreadPoolBuilder::new()
+            .num_threads(threads)
             .build()
-            .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))?;
-        Ok(pool.install(work))
+            .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))
     }
 }
 
@@ -138,6 +138,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         repeat: usize::from(args.repeat),
         machines: None,
     };
+    let pool = args.how.pool()?;
     let cases = goldens.iter().map(|golden| golden.cases.len()).sum();
     let mut reports: Vec<(&Path, CaseReport)> = Vec::with_capacity(cases);
     let mut processors: Vec<(&Path, Processors)> = Vec::new();
@@ -150,9 +151,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         let width = names.max().unwrap_or(0).clamp(8, 30);
         let settled = match args.order {
             Some(_) => Settled::default(),
-            None => args
-                .how
-                .install(|| Settled::of(golden, checkpoint.as_ref()))?,
+            None => pool.install(|| Settled::of(golden, checkpoint.as_ref())),
         };
         if let Some(left) = settled.processors() {
             if !io.json {
@@ -162,9 +161,8 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         }
         for (at, case) in golden.cases.iter().enumerate() {
             let options = settled.options(&options, at);
-            let mut report = args
-                .how
-                .install(|| replay::replay(golden, case, checkpoint.as_ref(), &options))?;
+            let mut report =
+                pool.install(|| replay::replay(golden, case, checkpoint.as_ref(), &options));
             if !io.json {
                 render::case(io.out, io.paint, &report, width)?;
             }

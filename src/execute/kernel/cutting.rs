@@ -71,8 +71,8 @@ impl Cutting {
             for channels in chunks(&(0..self.channels), channels) {
                 let weights = if shared { 0 } else { PACK * channels.len() };
                 for pixels in chunks(&(0..self.pixels), pixels) {
-                    // a vector's lanes are computed together
-                    let lanes = pixels.len().next_multiple_of(self.unit[1] / 2);
+                    // as of some lanes computed together
+                    let lanes = pixels.len().next_multiple_of(self.unit[1] / 8);
                     if let Some(end) = ends.iter_mut().min() {
                         *end += lanes * (channels.len() + GATHER) + weights;
                     }
@@ -80,10 +80,9 @@ impl Cutting {
             }
         }
         let end = ends.iter().max().copied().unwrap_or(0);
-        // packed before all tasks
-        let packs = self.channels.div_ceil(channels);
+        // packed by all threads before all tasks
         end + match shared {
-            true => packs.div_ceil(threads) * channels * PACK,
+            true => self.channels.div_ceil(threads) * PACK,
             false => 0,
         }
     }

@@ -18,6 +18,7 @@ use crate::execute::order::interpret;
 
 mod across;
 mod aligned;
+mod awake;
 mod cutting;
 mod dense;
 mod dispatch;
@@ -75,8 +76,8 @@ pub fn run_with<R: Tiled>(
     }
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
-        Kernel::Fast => fast(operands, geometry, plan, Vectors::widest(), memory),
-        Kernel::With(vectors) => fast(operands, geometry, plan, vectors, memory),
+        Kernel::Fast => awake::awake(|| fast(operands, geometry, plan, Vectors::widest(), memory)),
+        Kernel::With(vectors) => awake::awake(|| fast(operands, geometry, plan, vectors, memory)),
     }
 }
 

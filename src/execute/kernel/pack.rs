@@ -3,12 +3,17 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::aligned::Aligned;
 use super::dispatch::Tiled;
 use super::program::Program;
 use super::program::Segment;
 use super::program::Source;
 use crate::execute::Geometry;
+
+/// Weights that are worth a thread's while.
+const LEAST: usize = 1 << 13;
 
 /// Filters of a run of output channels.
 pub(super) struct Filters<'a, R> {
@@ -56,7 +61,7 @@ impl<'a, R: Tiled> Filters<'a, R> {
     }
 }
 
-/// All of a program's weights, in blocks of `width` channels.
+/// All of a program's weights, in blocks of `width` channels, by all threads.
 pub(super) fn whole<R: Tiled>(
     filters: &Filters<'_, R>,
     program: &Program,
@@ -64,7 +69,17 @@ pub(super) fn whole<R: Tiled>(
     out: &mut Aligned<R>,
 ) {
     let all = &program.weights[..];
-    pack(filters, all, program.source.as_ref(), width, out);
+    let size = all.len() * width;
+    let out = out.of(filters.blocks(width) * size);
+    if size > 0 {
+        out.par_chunks_exact_mut(size)
+            .with_min_len(LEAST.div_ceil(size))
+            .enumerate()
+            .take(filters.blocks(width))
+            .for_each(|(index, out)| {
+                block(filters, index, all, program.source.as_ref(), width, out);
+            });
+    }
 }
 
 /// The weights of one segment.
@@ -76,35 +91,36 @@ pub(super) fn segment<R: Tiled>(
     out: &mut Aligned<R>,
 ) {
     let some = &program.weights[segment.taps.clone()];
-    pack(filters, some, segment.source.as_ref(), width, out);
+    let size = some.len() * width;
+    let out = out.of(filters.blocks(width) * size);
+    if size > 0 {
+        let blocks = out.chunks_exact_mut(size).take(filters.blocks(width));
+        for (index, out) in blocks.enumerate() {
+            block(filters, index, some, segment.source.as_ref(), width, out);
+        }
+    }
 }
 
-fn pack<R: Tiled>(
+/// The weights of some taps in one block of channels.
+fn block<R: Tiled>(
     filters: &Filters<'_, R>,
+    index: usize,
     taps: &[u32],
     source: Option<&Source>,
     width: usize,
-    out: &mut Aligned<R>,
+    out: &mut [R],
 ) {
-    let size = taps.len() * width;
-    let blocks = filters.blocks(width);
-    let out = out.of(blocks * size);
-    if size == 0 {
-        return;
-    }
-    for (index, out) in out[..blocks * size].chunks_exact_mut(size).enumerate() {
-        let filters = filters.block(index, width);
-        match source {
-            Some(source) => {
-                let end = source.start + source.places.len();
-                let filters: Vec<&[R]> = filters.iter().map(|f| &f[source.start..end]).collect();
-                R::interleave(&filters, &source.places, out);
-            }
-            None => {
-                for (to, &tap) in out.chunks_exact_mut(width).zip(taps) {
-                    for (to, filter) in to.iter_mut().zip(&filters) {
-                        *to = filter[tap as usize];
-                    }
+    let filters = filters.block(index, width);
+    match source {
+        Some(source) => {
+            let end = source.start + source.places.len();
+            let filters: Vec<&[R]> = filters.iter().map(|f| &f[source.start..end]).collect();
+            R::interleave(&filters, &source.places, out);
+        }
+        None => {
+            for (to, &tap) in out.chunks_exact_mut(width).zip(taps) {
+                for (to, filter) in to.iter_mut().zip(&filters) {
+                    *to = filter[tap as usize];
                 }
             }
         }
