@@ -271,9 +271,11 @@ class Bench:
                     file.rename(folder / file.name)
         self.turns(f"Elements of {self.args.size} to one file", {
             "pthinspect export -o all.bin": [self.program, "export", path, "--output", out / "all.bin"],
+            "pthinspect export --no-sha256 -o all.bin": [self.program, "export", path, "--no-sha256", "--output", out / "all.bin"],
             "cp": ["cp", whole, out / "all.bin"]}, clean)
         self.turns(f"Elements of {self.args.size} to a file for each tensor", {
             "pthinspect export -o files/": [self.program, "export", path, "--output", f"{files}/"],
+            "pthinspect export --no-sha256 -o files/": [self.program, "export", path, "--no-sha256", "--output", f"{files}/"],
             "cp -r": ["cp", "-r", folder, files]}, clean)
 
     def start(self) -> None:

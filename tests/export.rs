@@ -44,6 +44,44 @@ fn export_writes_logical_elements_and_a_manifest() {
     );
 }
 
+/// One tensor is large enough to be copied from file to file.
+#[test]
+fn without_digests_the_bytes_are_the_same() {
+    use std::io::Write;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.safetensors");
+    let header = r#"{"a":{"dtype":"F32","shape":[200000],"data_offsets":[0,800000]},"b":{"dtype":"U8","shape":[3],"data_offsets":[800000,800003]}}"#;
+    let data: Vec<u8> = (0..800_003u32).map(|i| (i * 7 + i / 256) as u8).collect();
+    let mut out = fs::File::create(&file).unwrap();
+    out.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    out.write_all(header.as_bytes()).unwrap();
+    out.write_all(&data).unwrap();
+    drop(out);
+    for digests in [true, false] {
+        for place in ["all.bin", "files/"] {
+            let place = format!("{}/{digests}-{place}", folder.path().display());
+            let mut words = vec!["export", file.to_str().unwrap(), "--output", &place];
+            if !digests {
+                words.push("--no-sha256");
+            }
+            let manifest = run([&words[..], &["--json"]].concat()).json();
+            let written = match place.strip_suffix('/') {
+                Some(folder) => ["a.bin", "b.bin"]
+                    .map(|name| fs::read(format!("{folder}/{name}")).unwrap())
+                    .concat(),
+                None => fs::read(&place).unwrap(),
+            };
+            assert!(written == data, "{place}");
+            for (tensor, bytes) in [(0, &data[..800_000]), (1, &data[800_000..])] {
+                let digest = manifest["tensors"][tensor].get("sha256");
+                assert_eq!(digest.is_some(), digests);
+                assert!(digest.is_none_or(|digest| digest == sha256(bytes).as_str()));
+            }
+        }
+    }
+}
+
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     sha2::Sha256::digest(bytes)

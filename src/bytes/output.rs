@@ -3,6 +3,11 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
+use super::source::ByteSource;
+use super::source::Releasing;
+
 use crate::error::{Error, Result};
 
 /// Writes `path` by writing a temporary file beside it and renaming that; on any failure nothing appears.
@@ -10,7 +15,7 @@ use crate::error::{Error, Result};
 /// `fill` reports what it could not write as an [`std::io::Error`].
 pub fn write_whole<T>(
     path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> std::io::Result<T>,
+    fill: impl FnOnce(&mut Whole) -> std::io::Result<T>,
 ) -> Result<T> {
     let error = |e: &std::io::Error| Error::io(path, "cannot be written", e);
     let folder = match path.parent() {
@@ -26,9 +31,38 @@ pub fn write_whole<T>(
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let file = builder.tempfile_in(folder).map_err(|e| error(&e))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = Whole(BufWriter::with_capacity(1 << 20, file));
     let filled = fill(&mut out).map_err(|e| error(&e))?;
-    let file = out.into_inner().map_err(|e| error(e.error()))?;
+    let file = out.0.into_inner().map_err(|e| error(e.error()))?;
     file.persist(path).map_err(|e| error(&e.error))?;
     Ok(filled)
 }
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct Whole(BufWriter<NamedTempFile>);
+
+impl Whole {
+    /// Writes `bytes`, which lie in `source`: many of them from file to file, where the system can do that.
+    pub fn copy_from(&mut self, source: &ByteSource, bytes: &[u8]) -> std::io::Result<()> {
+        let mut done = 0;
+        if bytes.len() >= MANY {
+            self.0.flush()?;
+            done = source.copy_to(bytes, self.0.get_ref().as_file());
+        }
+        Releasing::new(source, &mut self.0).write_all(&bytes[done..])
+    }
+}
+
+impl Write for Whole {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Bytes that are worth a call of the operating system.
+const MANY: usize = 1 << 18;

@@ -142,6 +142,27 @@ impl ByteSource {
         None
     }
 
+    /// Copies `bytes`, which lie in this map, from its file to where `to` is written next, within the operating system.
+    /// How many were copied: none where it cannot do that, and not all where it gave up; the rest is to be written.
+    pub fn copy_to(&self, bytes: &[u8], to: &std::fs::File) -> usize {
+        #[cfg(target_os = "linux")]
+        if let Inner::Mapped(mapped) = &self.0
+            && let (Some(file), Some(at)) = (&mapped.file, mapped.at(bytes))
+        {
+            let (mut from, end) = (at as u64, (at + bytes.len()) as u64);
+            while from < end {
+                let rest = usize::try_from(end - from).unwrap_or(usize::MAX);
+                match rustix::fs::copy_file_range(&file.0, Some(&mut from), to, None, rest) {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {} // `from` has moved on
+                }
+            }
+            return bytes.len() - (end - from) as usize;
+        }
+        let _ = (bytes, to);
+        0
+    }
+
     /// Lets go of the pages that hold `bytes`, where those lie in this map: they no longer count as this process's memory,
     /// and are mapped again when they are read again. So a file is read through in the memory of a piece of it.
     ///
@@ -166,11 +187,15 @@ impl ByteSource {
 
 #[cfg(unix)]
 impl Mapped {
-    fn release(&self, bytes: &[u8]) {
+    /// Where `bytes` lie in the map.
+    fn at(&self, bytes: &[u8]) -> Option<usize> {
         let start = self.map.as_ptr() as usize;
         let at = (bytes.as_ptr() as usize).checked_sub(start);
-        let inside = |&at: &usize| at < self.map.len() && bytes.len() <= self.map.len() - at;
-        let Some(at) = at.filter(inside) else {
+        at.filter(|&at| at < self.map.len() && bytes.len() <= self.map.len() - at)
+    }
+
+    fn release(&self, bytes: &[u8]) {
+        let Some(at) = self.at(bytes) else {
             return; // somebody else's
         };
         let (at, len) = if bytes.len() >= CRUMB {
@@ -249,7 +274,7 @@ impl AsRef<[u8]> for ByteSource {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Seek, Write};
 
     use super::{ByteSource, Releasing, WINDOW};
 
@@ -281,6 +306,13 @@ mod tests {
                 assert_eq!(part.peek(part.len() + 1, &mut few), None);
             }
             source.release(&[]);
+            let mut copy = tempfile::tempfile().unwrap();
+            let done = part.copy_to(&part[9..], &copy);
+            assert_eq!(part.copy_to(&bytes, &copy), 0, "somebody else's");
+            let mut copied = Vec::new();
+            copy.rewind().unwrap();
+            copy.read_to_end(&mut copied).unwrap();
+            assert!(copied == part[9..9 + done]);
             source.release(&source);
             assert!(source[..] == bytes);
         }

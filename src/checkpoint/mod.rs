@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::bytes::ByteSource;
 use crate::bytes::Limits;
 use crate::bytes::Releasing;
+use crate::bytes::output::Whole;
 use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{ByteOrder, DType, Layout, TensorView};
@@ -375,6 +376,25 @@ impl Checkpoint {
             source.release(storage); // read here and there, and copied
         }
         Ok(())
+    }
+
+    /// [`Checkpoint::write_logical`] into a file, straight from the checkpoint's where the elements lie there as they are
+    /// written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn copy_logical(
+        &self,
+        tensor: &TensorEntry,
+        view: &TensorView<'_>,
+        out: &mut Whole,
+    ) -> std::io::Result<()> {
+        let place = tensor.storage.and_then(|id| self.bytes.in_file(id));
+        match (place, view.as_it_lies()) {
+            (Some((source, _)), Some(bytes)) => out.copy_from(source, bytes),
+            _ => self.write_logical(tensor, view, out),
+        }
     }
 
     fn try_view(&self, tensor: &TensorEntry) -> Result<TensorView<'_>> {

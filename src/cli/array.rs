@@ -1,5 +1,6 @@
 //! `FILE[:KEY]`: arrays on the command line.
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;

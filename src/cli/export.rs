@@ -42,6 +42,9 @@ pub struct Args {
     /// Format; by default what OUT's name ends with, else raw
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
+    /// Leave the digests out of the manifest: as fast as copying, where hashing would take longer
+    #[arg(long)]
+    no_sha256: bool,
     /// Weights in another memory format (OHWI, HWIO, OIhw8i8o, ...: `layer --help` says how they are spelled); other
     /// tensors stay as they are
     #[arg(long = "as", value_name = "LAYOUT")]
@@ -79,6 +82,7 @@ pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
         layouts,
         output: &args.output,
         format,
+        digests: !args.no_sha256,
         tensors: chosen
             .iter()
             .map(|&tensor| (tensor, axes.of_tensor(tensor)))

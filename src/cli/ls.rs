@@ -1,5 +1,7 @@
 //! `pthinspect ls`
 
+use std::mem::ManuallyDrop;
+
 use std::path::PathBuf;
 
 use super::exit::{Exit, Outcome};
@@ -30,9 +32,10 @@ pub struct Args {
 /// Lists the tensors.
 pub(super) fn run(args: &Args, io: &mut Io<'_>) -> Outcome {
     let names = Names::new(&args.names)?;
-    let checkpoint = super::file::open_whole(io, args.file.as_deref())?;
+    // the process ends with it: to free its parts one by one takes a tenth of the time of a listing
+    let checkpoint = ManuallyDrop::new(super::file::open_whole(io, args.file.as_deref())?);
     let chosen = names.choose(&checkpoint)?;
-    let mut listing = Listing::of(&checkpoint, &chosen);
+    let mut listing = ManuallyDrop::new(Listing::of(&checkpoint, &chosen));
     if args.sha256 {
         listing.add_digests(&checkpoint, &chosen, &io.limits)?;
     }

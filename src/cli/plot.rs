@@ -1,5 +1,6 @@
 //! `pthinspect plot`
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -1,5 +1,6 @@
 //! `pthinspect verify`
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 

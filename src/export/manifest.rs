@@ -26,8 +26,8 @@ pub struct Entry {
     pub offset: u64,
     /// Bytes of the elements.
     pub nbytes: u64,
-    /// Digest of the elements.
-    pub sha256: String,
+    /// Digest of the elements, where it was asked for.
+    pub sha256: Option<String>,
     /// The memory format, where it is not the tensor's own axes in C order.
     pub layout: Option<Laid>,
     /// What else belongs to a quantized tensor.
@@ -41,7 +41,7 @@ impl Entry {
         layout: Option<&Laid>,
         file: String,
         offset: u64,
-        sha256: String,
+        sha256: Option<String>,
     ) -> Self {
         let bits = tensor.layout.numel() as u128 * tensor.dtype.bits() as u128;
         Self {
@@ -78,8 +78,10 @@ impl Entry {
             ("file".to_owned(), json!(self.file)),
             ("offset".to_owned(), json!(self.offset)),
             ("nbytes".to_owned(), json!(self.nbytes)),
-            ("sha256".to_owned(), json!(self.sha256)),
         ]);
+        if let Some(sha256) = &self.sha256 {
+            object.insert("sha256".to_owned(), json!(sha256));
+        }
         if let Some(laid) = &self.layout {
             object.insert("layout".to_owned(), layout(laid));
         }

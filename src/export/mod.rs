@@ -15,6 +15,7 @@ use serde_json::Value;
 pub use manifest::Entry;
 
 use crate::bytes::digest::Sha256;
+use crate::bytes::output::Whole;
 use crate::bytes::output::write_whole;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::TensorEntry;
@@ -58,6 +59,8 @@ pub struct Request<'a> {
     pub output: &'a Path,
     /// `None`: what `output` ends with, else raw.
     pub format: Option<Format>,
+    /// Whether the manifest has the SHA-256 of each tensor's elements.
+    pub digests: bool,
     /// The tensors, each with words for its axes where they are known.
     pub tensors: Vec<(&'a TensorEntry, Option<Vec<String>>)>,
     /// Tensors that are to be written in another memory format, by name.
@@ -198,10 +201,12 @@ fn write_folder(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) 
     plain.sort_by_key(|(_, (job, _))| std::cmp::Reverse(job.tensor.nbytes()));
     let write = |(number, (job, file)): (usize, (&Job<'_>, String))| {
         let view = checkpoint.view(job.tensor)?;
-        let mut sha256 = String::new();
-        write_whole(&request.output.join(&file), |out| {
-            sha256 = hashed(checkpoint, job, &view, format, out)?;
-            Ok(())
+        let sha256 = write_whole(&request.output.join(&file), |out| {
+            if request.digests {
+                return hashed(checkpoint, job, &view, format, out).map(Some);
+            }
+            header(job, &view, format, out)?;
+            elements(checkpoint, job, &view, out).map(|()| None)
         })?;
         let entry = Entry::new(job.tensor, job.axes, job.laid, file, 0, sha256);
         Ok((number, entry))
@@ -230,8 +235,9 @@ fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) ->
                 let view = checkpoint
                     .view(job.tensor)
                     .map_err(|e| failed(&mut failure, e))?;
-                digests.push(if lies_ready(job) {
-                    elements(checkpoint, job, &view, format, out)?;
+                digests.push(if lies_ready(job) || !request.digests {
+                    header(job, &view, format, out)?;
+                    elements(checkpoint, job, &view, out)?;
                     None
                 } else {
                     Some(hashed(checkpoint, job, &view, format, out)?)
@@ -241,18 +247,17 @@ fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) ->
         })
     };
     let hash = || {
-        let mut ready: Vec<usize> = (0..jobs.len()).filter(|&n| lies_ready(&jobs[n])).collect();
+        let ready = (0..jobs.len()).filter(|&n| request.digests && lies_ready(&jobs[n]));
+        let mut ready: Vec<usize> = ready.collect();
         ready.sort_by_key(|&n| std::cmp::Reverse(jobs[n].tensor.nbytes()));
-        let digest = |n: usize| {
-            let (job, mut hash) = (&jobs[n], Sha256::new(std::io::sink()));
-            let view = checkpoint.view(job.tensor)?;
-            checkpoint
-                .write_logical(job.tensor, &view, &mut hash)
+        let numbered = |n: usize| {
+            let view = checkpoint.view(jobs[n].tensor)?;
+            let digest = digest(checkpoint, &jobs[n], &view)
                 .map_err(|e| Error::io(checkpoint.path(), "cannot be read", &e))?;
-            Ok((n, hash.finish()))
+            Ok((n, digest))
         };
         let digests: Result<HashMap<usize, String>> =
-            ready.into_iter().par_bridge().map(digest).collect();
+            ready.into_iter().par_bridge().map(numbered).collect();
         digests
     };
     let (written, hashes) = rayon::join(write, hash);
@@ -264,7 +269,7 @@ fn write_file(checkpoint: &Checkpoint, request: &Request<'_>, format: Format) ->
     let name = name.to_string_lossy();
     let (mut entries, mut offset) = (Vec::with_capacity(jobs.len()), 0);
     for (n, (job, digest)) in jobs.iter().zip(written).enumerate() {
-        let sha256 = digest.or_else(|| hashes.remove(&n)).unwrap_or_default();
+        let sha256 = digest.or_else(|| hashes.remove(&n));
         let file = name.clone().into_owned();
         let entry = Entry::new(job.tensor, job.axes, job.laid, file, offset, sha256);
         offset += entry.nbytes;
@@ -304,31 +309,50 @@ fn hashed(
     job: &Job<'_>,
     view: &TensorView<'_>,
     format: Format,
-    out: &mut dyn Write,
+    out: &mut Whole,
 ) -> std::io::Result<String> {
     header(job, view, format, out)?;
+    if job.laid.is_none() && view.is_as_it_lies() {
+        checkpoint.copy_logical(job.tensor, view, out)?;
+        return digest(checkpoint, job, view);
+    }
     let mut hash = Sha256::new(out);
-    elements(checkpoint, job, view, Format::Raw, &mut hash)?;
+    match job.laid {
+        None => checkpoint.write_logical(job.tensor, view, &mut hash)?,
+        Some(laid) => rearranged(laid, view, &mut hash)?,
+    }
     Ok(hash.finish())
 }
 
-/// Writes one tensor.
+/// Writes a tensor's elements.
 fn elements(
     checkpoint: &Checkpoint,
     job: &Job<'_>,
     view: &TensorView<'_>,
-    format: Format,
-    out: &mut dyn Write,
+    out: &mut Whole,
 ) -> std::io::Result<()> {
-    header(job, view, format, out)?;
     match job.laid {
-        None => checkpoint.write_logical(job.tensor, view, out),
-        Some(laid) => {
-            let bytes = view.to_bytes().map_err(std::io::Error::other)?;
-            let size = view.dtype().bits() / 8;
-            laid.blocked.write(&bytes, size, out)
-        }
+        None => checkpoint.copy_logical(job.tensor, view, out),
+        Some(laid) => rearranged(laid, view, out),
     }
+}
+
+/// Writes a tensor's elements in another memory format.
+fn rearranged(laid: &Laid, view: &TensorView<'_>, out: &mut dyn Write) -> std::io::Result<()> {
+    let bytes = view.to_bytes().map_err(std::io::Error::other)?;
+    let size = view.dtype().bits() / 8;
+    laid.blocked.write(&bytes, size, out)
+}
+
+/// The digest of a tensor's logical elements.
+fn digest(
+    checkpoint: &Checkpoint,
+    job: &Job<'_>,
+    view: &TensorView<'_>,
+) -> std::io::Result<String> {
+    let mut hash = Sha256::new(std::io::sink());
+    checkpoint.write_logical(job.tensor, view, &mut hash)?;
+    Ok(hash.finish())
 }
 
 /// What the format has in front of the elements.

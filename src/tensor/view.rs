@@ -119,7 +119,12 @@ impl<'a> TensorView<'a> {
 
     /// Whether the logical elements lie in the storage just as they are written, so that nothing is copied.
     pub fn is_as_it_lies(&self) -> bool {
-        logical::as_they_lie(self).is_some()
+        self.as_it_lies().is_some()
+    }
+
+    /// The logical elements' bytes, where they lie in the storage just as they are written.
+    pub fn as_it_lies(&self) -> Option<&[u8]> {
+        logical::as_they_lie(self)
     }
 
     /// The logical elements as bytes, as [`TensorView::write_logical`] writes them: borrowed where they lie so.
