@@ -332,7 +332,8 @@ fn direct(g: &Geometry, channels: usize, block: usize, fused: bool) -> Recipe {
 /// `brgconv_strided`.
 fn strided(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
     let Some(width) = width else {
-        return Plan::uniform(g, calls(g, rows, &[], 0..g.kernel[1]));
+        let all = calls(g, rows, &[], 0..g.kernel[1]);
+        return Plan::uniform(g, called(all, PaddingTaps::ZeroColumns));
     };
     let (columns, stride) = (g.output[1], g.stride[1]);
     let width = width.clamp(1, columns.max(1)).next_multiple_of(stride);
@@ -342,8 +343,17 @@ fn strided(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
         for phase in 0..stride.min(block.len()) {
             let full = reached_by_all(g, &block, phase);
             let singles: Vec<usize> = (0..g.kernel[1]).filter(|k| !full.contains(k)).collect();
-            let recipe = calls(g, rows, &singles, full);
-            for column in (block.start + phase..block.end).step_by(stride) {
+            let outputs = || (block.start + phase..block.end).step_by(stride);
+            let reads = |column: usize, kernel: usize| g.input_at(1, column, kernel).is_some();
+            let first = (0..g.kernel[1]).find(|&k| outputs().any(|column| reads(column, k)));
+            let first = first.filter(|k| !full.contains(k));
+            let recipe = called(calls(g, rows, &singles, full), PaddingTaps::Dropped);
+            for column in outputs() {
+                let mut recipe = recipe.clone();
+                // what the first call does not reach is set to +0 by it
+                if first.is_some_and(|first| !reads(column, first)) {
+                    recipe.steps.insert(0, Step::Begin { negative: false });
+                }
                 for row in 0..g.output[0] {
                     let pixel = row * columns + column;
                     plan.add(
@@ -378,7 +388,7 @@ fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usi
 }
 
 /// Calls for kernel columns: those before `full` one by one, those in it together, those after it one by one.
-fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Recipe {
+fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Vec<Step> {
     let mut calls = Calls::new(g.kernel, 0..g.group_in());
     let height = if rows { g.stride[0] } else { g.kernel[0] };
     let before = singles
@@ -401,12 +411,15 @@ fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Rec
             calls.add(kernel_rows(row), column..column + 1);
         }
     }
-    let mut steps = vec![Step::Begin { negative: false }];
-    steps.extend(calls.steps);
+    calls.steps
+}
+
+/// Calls, and the bias.
+fn called(mut steps: Vec<Step>, padding: PaddingTaps) -> Recipe {
     steps.push(Step::Bias);
     Recipe {
         walk: Walk::CHANNELS_LAST,
-        padding: PaddingTaps::Dropped,
+        padding,
         steps,
     }
 }

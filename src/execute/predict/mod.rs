@@ -235,7 +235,7 @@ fn slow3d_groups(
         let order = Order::Sequential {
             channels_last: false,
             fused: false,
-            bias_last: true,
+            bias_last: false,
         };
         return ("native baddbmm", order);
     }
