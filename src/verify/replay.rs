@@ -212,6 +212,7 @@ fn survey_as<R: Tiled>(
         geometry: prepared.geometry,
         memory_format: call.memory_format,
         dtype,
+        matmul: call.strided && tensors.given_shape.len() > 2,
     };
     let search = Search::new(problem, Vec::new(), &[]);
     let mut known: Vec<(Order, bool)> = Vec::new();
@@ -309,6 +310,7 @@ fn judge_as<R: Tiled>(
         geometry: prepared.geometry,
         memory_format: call.memory_format,
         dtype,
+        matmul: call.strided && tensors.given_shape.len() > 2,
     };
     let outcome = trial.choose(&call, case);
     let status = match &outcome.comparison {

@@ -25,6 +25,7 @@ pub mod brgemm;
 pub mod custom;
 pub mod gemm;
 pub mod interpret;
+pub mod inverted;
 pub mod mkl;
 pub mod name;
 pub mod native;
