@@ -31,6 +31,7 @@ pub mod name;
 pub mod native;
 pub mod nnpack;
 pub mod onednn;
+pub mod strided;
 pub mod table;
 pub mod trace;
 pub mod transposed;

@@ -20,11 +20,11 @@ use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::blocks;
 use crate::execute::order::brgemm;
-use crate::execute::order::brgemm::Calls;
 use crate::execute::order::gemm;
 use crate::execute::order::inverted;
 use crate::execute::order::mkl;
 use crate::execute::order::name::number;
+use crate::execute::order::strided;
 
 /// What the order depends on besides the geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +155,7 @@ pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
             block,
             fused,
         } => Plan::uniform(g, direct(g, channels, block, fused)),
-        Variant::Strided { width, rows } => strided(g, width, rows),
+        Variant::Strided { width, rows } => strided::plan(g, width, rows),
     }
 }
 
@@ -375,101 +375,6 @@ fn direct(g: &Geometry, channels: usize, block: usize, fused: bool) -> Recipe {
     Recipe {
         walk,
         padding: PaddingTaps::Skipped,
-        steps,
-    }
-}
-
-/// `brgconv_strided`.
-fn strided(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
-    let Some(width) = width else {
-        let all = calls(g, rows, &[], 0..g.kernel[1]);
-        return Plan::uniform(g, called(all, PaddingTaps::ZeroColumns));
-    };
-    let (columns, stride) = (g.output[1], g.stride[1]);
-    let width = width.clamp(1, columns.max(1)).next_multiple_of(stride);
-    let mut plan = Plan::default();
-    for start in (0..columns).step_by(width) {
-        let block = start..columns.min(start + width);
-        for phase in 0..stride.min(block.len()) {
-            let full = reached_by_all(g, &block, phase);
-            let singles: Vec<usize> = (0..g.kernel[1]).filter(|k| !full.contains(k)).collect();
-            let outputs = || (block.start + phase..block.end).step_by(stride);
-            let reads = |column: usize, kernel: usize| g.input_at(1, column, kernel).is_some();
-            let first = (0..g.kernel[1]).find(|&k| outputs().any(|column| reads(column, k)));
-            let first = first.filter(|k| !full.contains(k));
-            let recipe = called(calls(g, rows, &singles, full), PaddingTaps::Dropped);
-            for column in outputs() {
-                let mut recipe = recipe.clone();
-                // what the first call does not reach is set to +0 by it
-                if first.is_some_and(|first| !reads(column, first)) {
-                    recipe.steps.insert(0, Step::Begin { negative: false });
-                }
-                for row in 0..g.output[0] {
-                    let pixel = row * columns + column;
-                    plan.add(
-                        0..g.batch,
-                        0..g.out_channels,
-                        pixel..pixel + 1,
-                        recipe.clone(),
-                    );
-                }
-            }
-        }
-    }
-    plan.merge();
-    plan
-}
-
-/// Kernel columns that reach the input for all outputs of one phase of a block (`get_kw_range`).
-fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usize> {
-    let (stride, padding) = (g.stride[1] as i64, g.padding[1] as i64);
-    let first = (block.start + phase) as i64 + padding;
-    let outputs = (block.len() as i64 + stride - 1) / stride;
-    // truncating division, as there: columns of other phases are counted too
-    let reaches = |&kernel: &usize| {
-        let left = (first - kernel as i64) / stride;
-        left >= 0 && left + outputs <= g.input[1] as i64
-    };
-    let mut reached = (0..g.kernel[1]).filter(reaches);
-    match reached.next() {
-        Some(start) => start..reached.next_back().unwrap_or(start) + 1,
-        None => 0..0,
-    }
-}
-
-/// Calls for kernel columns: those before `full` one by one, those in it together, those after it one by one.
-fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Vec<Step> {
-    let mut calls = Calls::new(g.kernel, 0..g.group_in());
-    let height = if rows { g.stride[0] } else { g.kernel[0] };
-    let before = singles
-        .iter()
-        .filter(|&&k| k < full.start || full.is_empty());
-    let after = singles
-        .iter()
-        .filter(|&&k| k >= full.end && !full.is_empty());
-    let kernel_rows = |from: usize| from..g.kernel[0].min(from + height);
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in before.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
-        }
-    }
-    for row in (0..g.kernel[0]).step_by(height) {
-        calls.add(kernel_rows(row), full.clone());
-    }
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in after.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
-        }
-    }
-    calls.steps
-}
-
-/// Calls, and the bias.
-fn called(mut steps: Vec<Step>, padding: PaddingTaps) -> Recipe {
-    steps.push(Step::Bias);
-    Recipe {
-        walk: Walk::CHANNELS_LAST,
-        padding,
         steps,
     }
 }
