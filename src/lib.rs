@@ -1,5 +1,5 @@
-//! The `readelf` of PyTorch checkpoints: reads them without running them, explains their weights, and replays Conv2d
-//! layers bit for bit without PyTorch.
+//! The `readelf` of PyTorch checkpoints: reads them without running them, explains their weights, and replays layers
+//! (convolutions, Linear) bit for bit without PyTorch.
 //!
 //! Data flows from left to right, and so do the modules' dependencies:
 //!
@@ -22,7 +22,7 @@
 //! | how is `.npy` and `.npz` read and written? | [`npy`] |
 //! | which tensors, modules and values are in this checkpoint? | [`checkpoint`] |
 //! | what does this layer's weight mean, and where is each number? | [`explain`] |
-//! | what does this Conv2d compute, in which order of additions? | [`execute`] |
+//! | what does this layer compute, in which order of additions? | [`execute`] |
 //! | does it agree with what PyTorch computed? | [`verify`] |
 //! | what does TorchScript's code say? | [`script`] |
 //! | which sizes does an input take on its way through the model? | [`shapes`] |

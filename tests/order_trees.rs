@@ -45,6 +45,7 @@ fn call(line: &str) -> Call {
             _ => MemoryFormat::Contiguous,
         },
         dtype: FloatType::Float32,
+        matmul: false,
     }
 }
 

@@ -87,6 +87,7 @@ fn recorded(file: &str) -> Vec<Recorded> {
                 dtype: FloatType::Float32,
                 geometry,
                 memory_format,
+                matmul: false,
             },
             machine: machine(&file["origin"], size("threads")),
             implementation: cell("implementation").as_str().map(str::to_owned),

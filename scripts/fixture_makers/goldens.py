@@ -68,6 +68,60 @@ def siblings():
     }
 
 
+def infinite(case):
+    """The same layer with one weight that is infinite: what padding of zeros takes part in becomes a NaN."""
+    case[0].weight.data.view(-1)[1] = torch.inf
+    return case
+
+
+def siblings_edges():
+    """Layers beside Conv2d at which one rule ends and another begins."""
+    linear, volume, back = nn.Linear, nn.Conv3d, nn.ConvTranspose2d
+    tiny = back(1, 2, (4, 4), stride=(1, 3), padding=(0, 2), bias=False)
+    tiny.weight.data *= 1e-22
+    return {
+        "conv3d_1x1_rows_of_all_slices": layer_of(volume, (2, 110, 4, 3, 1), 110, 18, 1),
+        "conv3d_groups_one_pixel": layer_of(volume, (1, 27, 2, 1, 1), 27, 6, (2, 1, 1), groups=3),
+        "conv3d_groups_few_pixels": layer_of(volume, (1, 8, 3, 1, 2), 8, 12, 1, groups=4),
+        "conv3d_groups_twelve_pixels": layer_of(volume, (1, 12, 4, 1, 3), 12, 21, 1, groups=3),
+        "transpose_copied_infinite": infinite(layer_of(back, (2, 3, 3, 2), 3, 4, (5, 2), stride=2, padding=(2, 0),
+                                                       output_padding=(0, 1))),
+        "transpose_first_call": (tiny, (3, 1, 6, 5), 1e-20),
+        "linear_strided": layer_of(linear, (2, 4, 30), 30, 9),
+        "linear_strided_large": layer_of(linear, (2, 9, 50), 50, 14),
+    }
+
+
+def siblings_channels_last():
+    """Volumes and transposed convolutions with the channels of one place side by side."""
+    volume, back = nn.Conv3d, nn.ConvTranspose2d
+    return {
+        "conv3d": layer_of(volume, (2, 18, 2, 3, 4), 18, 5, 3, padding=1),
+        "conv3d_odd": layer_of(volume, (2, 21, 2, 3, 5), 21, 3, (2, 3, 3), stride=(1, 2, 2), padding=1),
+        "conv3d_edges": layer_of(volume, (2, 17, 2, 2, 4), 17, 3, 3, padding=(1, 2, 3)),
+        "conv3d_rgb": layer_of(volume, (2, 3, 2, 6, 7), 3, 4, (3, 5, 5), stride=(1, 2, 2), padding=(1, 2, 2)),
+        "conv3d_one_channel": layer_of(volume, (2, 1, 3, 4, 5), 1, 4, 3, padding=1),
+        "conv3d_pointwise": layer_of(volume, (2, 24, 2, 3, 3), 24, 10, 1),
+        "conv3d_groups": layer_of(volume, (2, 9, 4, 4, 3), 9, 6, (3, 3, 2), stride=(2, 1, 1), padding=1, groups=3),
+        "conv3d_depthwise": layer_of(volume, (1, 9, 3, 4, 5), 9, 9, 3, padding=1, groups=9),
+        "conv3d_slow": layer_of(volume, (1, 7, 3, 5, 4), 7, 9, 2),
+        "conv3d_beyond": layer_of(volume, (2, 6, 3, 4, 4), 6, 4, 2, padding=(3, 0, 0), groups=2),
+        "transpose": layer_of(back, (2, 20, 4, 3), 20, 9, 3, padding=1),
+        "transpose_edges": layer_of(back, (2, 19, 3, 5), 19, 4, 4),
+        "transpose_dilated": layer_of(back, (2, 33, 4, 5), 33, 6, (3, 2), padding=1, dilation=2),
+        "transpose_pointwise": layer_of(back, (2, 25, 3, 4), 25, 10, 1),
+        "transpose_stride_2": layer_of(back, (2, 18, 3, 4), 18, 3, 4, stride=2, padding=1),
+        "transpose_groups": layer_of(back, (2, 12, 4, 4), 12, 9, 3, padding=1, groups=3),
+        "transpose_depthwise": layer_of(back, (1, 8, 5, 4), 8, 8, 3, stride=2, padding=1, groups=8),
+        "transpose_gemm": layer_of(back, (2, 9, 5, 5), 9, 5, 2, stride=2, dilation=3, bias=False),
+        "transpose_gemm_few_pixels": layer_of(back, (2, 23, 2, 4), 23, 4, 2, stride=2, dilation=3),
+        "transpose_gemm_one_pixel": layer_of(back, (2, 21, 1, 1), 21, 4, (2, 3), stride=2, dilation=3),
+        "transpose_slow": layer_of(back, (1, 14, 4, 5), 14, 6, 3, stride=2, padding=1),
+        "transpose_slow_few_pixels": layer_of(back, (1, 17, 2, 3), 17, 2, 2),
+        "transpose_slow_one_pixel": layer_of(back, (1, 17, 1, 1), 17, 3, 2),
+    }
+
+
 def onednn():
     """Mkldnn whatever the number of threads: batch > 1, kernels over 3x3, or groups."""
     return {
@@ -310,7 +364,7 @@ def blocks():
 
 SETS = {make.__name__: make for make in
         (onednn, onednn_short, onednn_gemm, mkl, threads_matter, without_mkldnn, products, nnpack, nnpack_short, channels_last,
-         narrow, siblings)}
+         narrow, siblings, siblings_edges, siblings_channels_last)}
 
 
 def float64_rounded(path):
@@ -322,6 +376,13 @@ def float64_rounded(path):
                          layer.padding_mode)
     tensors = {"input": x, "weight": layer.weight.detach(), "bias": layer.bias.detach(), "output": y}
     write_golden(path, [case], {f"conv.{part}": tensor for part, tensor in tensors.items()}, origin())
+
+
+def laid_out(tensor, channels_last):
+    """In the memory format asked for, as far as it has one."""
+    if not channels_last or tensor.dim() not in (4, 5):
+        return tensor.contiguous()
+    return tensor.to(memory_format=torch.channels_last if tensor.dim() == 4 else torch.channels_last_3d)
 
 
 def main():
@@ -348,7 +409,6 @@ def main():
         return
     cases = {name: case for chosen in args.sets.split(",") for name, case in SETS[chosen]().items()}
     net = nn.ModuleDict({name: layer for name, (layer, _, _) in cases.items()})
-    layout = torch.channels_last if args.channels_last else torch.contiguous_format
     dtype = getattr(torch, args.dtype)
     inputs = {name: values(200 + index, *shape) for index, (name, (_, shape, _)) in enumerate(cases.items())}
     if dtype in (torch.bfloat16, torch.float16):
@@ -357,14 +417,19 @@ def main():
             cancel(x, net[name].weight.data, net[name].groups, generator)
             if net[name].bias is not None:
                 net[name].bias.data *= 1e-3
-    net = net.to(dtype).to(memory_format=layout)
+    net = net.to(dtype)
+    for parameter in net.parameters():
+        parameter.data = laid_out(parameter.data, args.channels_last)
     with capture(net, args.output):
         for name, x in inputs.items():
             if cases[name][2] != 1:
                 x = x * cases[name][2]
             if name.startswith("zeros"):
                 x = x * 0.0  # of both signs
-            net[name](x.to(dtype).to(memory_format=layout))
+            x = laid_out(x.to(dtype), args.channels_last)
+            if name.startswith("linear_strided"):
+                x = x.transpose(0, 1).contiguous().transpose(0, 1)
+            net[name](x)
 
 
 if __name__ == "__main__":

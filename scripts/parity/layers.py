@@ -198,7 +198,14 @@ def module_and_input(call: dict, dtype) -> tuple[nn.Module, torch.Tensor]:
         if where in tensors:
             _sprinkle(tensors[where], kind, share, generator)
     if dtype in (torch.bfloat16, torch.float16) and call["seed"] % 4:
-        cancel(tensors["input"], tensors["weight"], call["groups"], generator)
+        if call.get("op") == "linear":  # its features are the last axis
+            cancel(tensors["input"].movedim(-1, 0)[None], tensors["weight"], 1, generator)
+        elif call.get("op") == "conv_transpose2d":  # a filter's channels are the weight's first axis, group by group
+            weight = tensors["weight"].unflatten(0, (call["groups"], -1)).transpose(1, 2).flatten(0, 1)
+            cancel(tensors["input"], weight, call["groups"], generator)
+            tensors["weight"] = weight.unflatten(0, (call["groups"], -1)).transpose(1, 2).flatten(0, 1).contiguous()
+        else:
+            cancel(tensors["input"], tensors["weight"], call["groups"], generator)
     tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
     form = memory_form(len(call["weight"]), call["weight_layout"])
     conv.weight = nn.Parameter(tensors["weight"].to(memory_format=form))

@@ -213,6 +213,7 @@ impl<'a, R: Tiled> Ready<'a, R> {
                 _ => MemoryFormat::Contiguous,
             },
             dtype,
+            matmul: false,
         };
         let order = choose(&call, execution)?;
         let weight = R::decode(dtype, &layer.weight);

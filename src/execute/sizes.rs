@@ -174,6 +174,18 @@ impl Geometry {
         }
     }
 
+    /// Whether tap `k` of output column `o` falls onto a column of the input or of its padding: those of a transposed
+    /// convolution fall between them as well.
+    pub fn meets_columns(&self, o: usize, k: usize) -> bool {
+        match self.addressing {
+            Addressing::Images | Addressing::Volumes { .. } => true,
+            Addressing::Transposed => {
+                let (at, by) = (o + self.padding[1], k * self.dilation[1]);
+                at.abs_diff(by).is_multiple_of(self.stride[1])
+            }
+        }
+    }
+
     /// Whether all taps of output coordinate `o` read something on `axis`.
     pub fn reaches_all(&self, axis: usize, o: usize) -> bool {
         let reads = |k: usize| self.input_at(axis, o, k).is_some();

@@ -55,6 +55,8 @@ pub struct LayerCall {
     pub arguments: LayerArguments,
     /// How the input lay in memory.
     pub memory_format: MemoryFormat,
+    /// Whether a Linear's input was not contiguous.
+    pub strided: bool,
 }
 
 impl Golden {
@@ -232,6 +234,8 @@ fn call(case: &Map<String, Value>) -> std::result::Result<LayerCall, String> {
             padding_mode,
         },
         memory_format,
+        strided: op == Op::Linear
+            && case.get("input_layout").and_then(Value::as_str) == Some("strided"),
     })
 }
 

@@ -198,7 +198,7 @@ fn survey_as<R: Tiled>(
     if geometry.output_len() != tensors.output.len() {
         return None;
     }
-    let call = predicted_call(call, &geometry, dtype);
+    let call = predicted_call(call, &geometry, dtype, tensors.given_shape.len());
     let order = |machine| Some(predict::predict_on(&call, machine)?.order);
     let orders: Vec<Option<Order>> = machines.iter().map(order).collect();
     if orders.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -222,13 +222,14 @@ fn survey_as<R: Tiled>(
     (fits.contains(&true) && fits.contains(&false)).then_some(fits)
 }
 
-/// What the predictions ask about a call.
-fn predicted_call(call: &LayerCall, geometry: &Geometry, dtype: FloatType) -> Call {
+/// What the predictions ask about a call, whose input was given with so many axes.
+fn predicted_call(call: &LayerCall, geometry: &Geometry, dtype: FloatType, axes: usize) -> Call {
     Call {
         op: call.op,
         geometry: *geometry,
         memory_format: call.memory_format,
         dtype,
+        matmul: call.strided && axes > 2,
     }
 }
 
@@ -292,7 +293,7 @@ fn judge_as<R: Tiled>(
         options,
         tried: 0,
     };
-    let call = predicted_call(call, &prepared.geometry, dtype);
+    let call = predicted_call(call, &prepared.geometry, dtype, tensors.given_shape.len());
     let outcome = trial.choose(&call, case);
     let status = match &outcome.comparison {
         c if c.identical == c.elements => Status::Identical,

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 use crate::execute::order::Axis;
 use crate::execute::order::PaddingTaps;
@@ -44,7 +45,9 @@ pub enum Access {
 pub struct Variant {
     /// Access.
     pub access: Access,
-    /// A call per kernel row.
+    /// A call per kernel slice, in volumes.
+    pub slices: bool,
+    /// A call per kernel row; in volumes, one for that row of all slices.
     pub rows: bool,
     /// Input channels per call, joined columns counted; `None`: all.
     pub channel_block: Option<usize>,
@@ -56,6 +59,7 @@ impl Variant {
     /// One chain over everything.
     pub const WHOLE: Variant = Variant {
         access: Access::Whole,
+        slices: false,
         rows: false,
         channel_block: None,
         joined_columns: 1,
@@ -79,7 +83,7 @@ impl Variant {
                 chained: take("chained"),
             },
         };
-        let rows = take("rows");
+        let (slices, rows) = (take("slices"), take("rows"));
         let (joined_columns, rest) = match rest {
             [joined, rest @ ..] if joined.starts_with("joined") => {
                 (number(joined, "joined").filter(|&n| n > 1)?, rest)
@@ -93,6 +97,7 @@ impl Variant {
         };
         Some(Self {
             access,
+            slices,
             rows,
             channel_block,
             joined_columns,
@@ -116,8 +121,8 @@ impl fmt::Display for Variant {
                 write!(f, "edges{width}{columns}{chained}")?;
             }
         }
-        if self.rows {
-            f.write_str("-rows")?;
+        for (there, word) in [(self.slices, "-slices"), (self.rows, "-rows")] {
+            f.write_str(if there { word } else { "" })?;
         }
         if self.joined_columns > 1 {
             write!(f, "-joined{}", self.joined_columns)?;
@@ -183,6 +188,37 @@ fn channel_block(g: &Geometry, variant: &Variant) -> usize {
         .map_or(all, |block| block.clamp(1, all))
 }
 
+/// Channels of each call.
+fn channel_blocks(g: &Geometry, variant: &Variant) -> impl Iterator<Item = Range<usize>> {
+    let (all, block) = (all_channels(g, variant), channel_block(g, variant));
+    (0..all)
+        .step_by(block)
+        .map(move |first| first..all.min(first + block))
+}
+
+/// Kernel slices, and rows of one.
+fn slices_and_rows(g: &Geometry) -> [usize; 2] {
+    let slices = g.depth().kernel.max(1);
+    [slices, g.kernel[0] / slices]
+}
+
+/// Kernel rows (those of all slices) that are taken together: each slice by itself or all, each of its rows or all.
+fn row_groups(g: &Geometry, each_slice: bool, each_row: bool) -> Vec<Vec<usize>> {
+    let [slices, rows] = slices_and_rows(g);
+    let cut = |size: usize, each: bool| -> Vec<Range<usize>> {
+        let step = if each { 1 } else { size };
+        (0..size).step_by(step).map(|at| at..at + step).collect()
+    };
+    let mut groups = Vec::new();
+    for some in cut(slices, each_slice) {
+        for these in cut(rows, each_row) {
+            let row = |slice: usize| these.clone().map(move |row| slice * rows + row);
+            groups.push(some.clone().flat_map(row).collect());
+        }
+    }
+    groups
+}
+
 fn walk(g: &Geometry, variant: &Variant) -> Walk {
     Walk {
         channel_block: channel_block(g, variant),
@@ -194,18 +230,27 @@ fn walk(g: &Geometry, variant: &Variant) -> Walk {
 /// All kernel columns in one call.
 fn simple(g: &Geometry, variant: &Variant) -> Recipe {
     let (padding, loops) = match variant.access {
-        Access::Copied => (PaddingTaps::Zero, Walk::CHANNELS_LAST.loops),
+        Access::Copied if spans_rows(g) => (PaddingTaps::Zero, Walk::CHANNELS_LAST.loops),
+        Access::Copied => (PaddingTaps::ZeroColumns, Walk::CHANNELS_LAST.loops),
         Access::CopiedColumns => (PaddingTaps::Zero, [Axis::Column, Axis::Row, Axis::Channel]),
         Access::Whole | Access::Edges { .. } => (PaddingTaps::Dropped, Walk::CHANNELS_LAST.loops),
     };
     let [rows, columns] = kernel(g, variant);
-    let (calls, taps) = match variant.rows {
-        true => (rows, columns),
-        false => (1, rows * columns),
+    let groups = row_groups(g, variant.slices, variant.rows);
+    let one_row_of_all = variant.rows && !variant.slices && slices_and_rows(g)[0] > 1;
+    let mut steps: Vec<Step> = if one_row_of_all {
+        let mut calls = Calls::new([rows, columns], 0..0);
+        for channels in channel_blocks(g, variant) {
+            calls.channels = channels;
+            calls.add_all(&groups, 0..columns, columns);
+        }
+        calls.steps
+    } else {
+        let taps = rows * columns / groups.len();
+        blocks(all_channels(g, variant), channel_block(g, variant))
+            .flat_map(|channels| vec![Step::fresh_chain(channels * taps, true); groups.len()])
+            .collect()
     };
-    let mut steps: Vec<Step> = blocks(all_channels(g, variant), channel_block(g, variant))
-        .flat_map(|channels| vec![Step::fresh_chain(channels * taps, true); calls])
-        .collect();
     steps.push(Step::Bias);
     Recipe {
         walk: Walk {
@@ -217,23 +262,36 @@ fn simple(g: &Geometry, variant: &Variant) -> Recipe {
     }
 }
 
+/// Whether a block of the copy spans output rows (`is_os_blocking`): rows in the padding are then zeros too.
+fn spans_rows(g: &Geometry) -> bool {
+    let reach = [0, 1].map(|a| (g.output[a].max(1) - 1) * g.stride[a] + g.extent()[a]);
+    let near = |a: usize| {
+        let far = reach[a].saturating_sub(g.input[a] + g.padding[a]);
+        g.padding[a].max(far) < g.kernel[a]
+    };
+    let flat = matches!(g.addressing, Addressing::Images);
+    flat && near(0)
+        && near(1)
+        && g.stride[0] == 1
+        && (g.output[1] == 1 || g.extent()[1] <= g.stride[1])
+}
+
 /// The recipe of one block of output columns (`ker_base`). Outputs that the first call does not reach are set to +0
 /// by it.
 fn edges(g: &Geometry, variant: &Variant, columns: bool, reach: &Reach, reached: bool) -> Recipe {
     let kernel = kernel(g, variant);
-    let all_rows = kernel[0];
+    let [slices, rows] = slices_and_rows(g);
     let together = if columns { 1 } else { kernel[1] };
-    // oneDNN compares the width of a call with the kernel's height here
-    let edge_rows = if together >= all_rows { all_rows } else { 1 };
-    let full_rows = if variant.rows { 1 } else { all_rows };
+    // oneDNN compares the height of a call with the kernel's depth here, and its width with the kernel's height
+    let height = if variant.rows { 1 } else { rows };
+    let edge_rows = row_groups(g, height < slices, together < rows);
+    let full_rows = row_groups(g, variant.slices, variant.rows);
     let mut calls = Calls::new(kernel, 0..0);
-    let mut first = 0;
-    for channels in blocks(all_channels(g, variant), channel_block(g, variant)) {
-        calls.channels = first..first + channels;
-        first += channels;
-        calls.add_all(edge_rows, reach.some.start..reach.all.start, 1);
-        calls.add_all(full_rows, reach.all.clone(), together);
-        calls.add_all(edge_rows, reach.all.end..reach.some.end, 1);
+    for channels in channel_blocks(g, variant) {
+        calls.channels = channels;
+        calls.add_all(&edge_rows, reach.some.start..reach.all.start, 1);
+        calls.add_all(&full_rows, reach.all.clone(), together);
+        calls.add_all(&edge_rows, reach.all.end..reach.some.end, 1);
     }
     let mut steps = calls.steps;
     let chained = matches!(variant.access, Access::Edges { chained: true, .. });
@@ -321,19 +379,19 @@ impl Calls {
         }
     }
 
-    /// A call for each `rows` kernel rows and each `together` of these `columns`.
-    fn add_all(&mut self, rows: usize, columns: Range<usize>, together: usize) {
-        for row in (0..self.kernel[0]).step_by(rows) {
+    /// A call for each group of kernel rows and each `together` of these `columns`.
+    fn add_all(&mut self, rows: &[Vec<usize>], columns: Range<usize>, together: usize) {
+        for rows in rows {
             for column in columns.clone().step_by(together) {
                 let end = columns.end.min(column + together);
-                self.add(row..row + rows, column..end);
+                self.add(rows.iter().copied(), column..end);
             }
         }
     }
 
     /// One call: a chain over kernel rows, columns, channels.
-    pub(super) fn add(&mut self, rows: Range<usize>, columns: Range<usize>) {
-        if rows.is_empty() || columns.is_empty() {
+    pub(super) fn add(&mut self, rows: impl IntoIterator<Item = usize>, columns: Range<usize>) {
+        if columns.is_empty() {
             return;
         }
         let width = self.channels.len();
@@ -346,6 +404,9 @@ impl Calls {
                 Some(last) if last.end == run.start => last.end = run.end,
                 _ => runs.push(run),
             }
+        }
+        if runs.is_empty() {
+            return;
         }
         let mut steps = Vec::new();
         for run in &runs {

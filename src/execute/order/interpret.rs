@@ -4,7 +4,6 @@ use crate::execute::Geometry;
 use crate::execute::Real;
 use crate::execute::order::Fold;
 use crate::execute::order::Join;
-use crate::execute::order::PaddingTaps;
 use crate::execute::order::Plan;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
@@ -54,6 +53,17 @@ impl Place {
     }
 }
 
+/// What a row and column of the kernel read for one output pixel.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    /// The input, here in each channel.
+    At(usize),
+    /// +0.
+    Zero,
+    /// Nothing: the tap is left out.
+    Nothing,
+}
+
 /// One product on the way to an output element: input value (+0 in the padding) and weight.
 pub type Product<R = f32> = (R, R);
 
@@ -72,16 +82,22 @@ impl<'a> Unrolled<'a> {
         }
     }
 
-    /// For each row and column of the kernel, where in a channel of the input an output pixel reads; `None` in the padding.
-    fn window(&self, pixel: usize) -> Vec<Option<usize>> {
+    /// For each row and column of the kernel, what an output pixel reads.
+    fn window(&self, pixel: usize) -> Vec<Reads> {
         let g = self.geometry;
+        let padding = self.recipe.padding;
         let (oh, ow) = (pixel / g.output[1], pixel % g.output[1]);
         let columns = (0..g.kernel[1]).map(|kw| g.input_at(1, ow, kw));
         let columns: Vec<Option<usize>> = columns.collect();
         (0..g.kernel[0])
             .flat_map(|kh| {
                 let row = g.input_at(0, oh, kh).map(|y| y * g.input[1]);
-                columns.iter().map(move |x| Some(row? + (*x)?))
+                let places = columns.iter().enumerate();
+                places.map(move |(kw, x)| match row.zip(*x) {
+                    Some((row, x)) => Reads::At(row + x),
+                    None if padding.takes_part(g, [oh, ow], [kh, kw]) => Reads::Zero,
+                    None => Reads::Nothing,
+                })
             })
             .collect()
     }
@@ -109,7 +125,7 @@ impl<'a> Unrolled<'a> {
         &self,
         operands: &Operands<'_, R>,
         [image, channel, _]: [usize; 3],
-        window: &[Option<usize>],
+        window: &[Reads],
         taps: &[Place],
         out: &mut Vec<Product<R>>,
     ) {
@@ -120,10 +136,10 @@ impl<'a> Unrolled<'a> {
         out.clear();
         for tap in taps {
             match window[tap.window] {
-                None if self.recipe.padding != PaddingTaps::Zero => {}
+                Reads::Nothing => {}
                 _ if !tap.is_real => out.push((R::ZERO, R::ZERO)),
-                Some(at) => out.push((input[tap.plane + at], weights[tap.weight])),
-                None => out.push((R::ZERO, weights[tap.weight])),
+                Reads::At(at) => out.push((input[tap.plane + at], weights[tap.weight])),
+                Reads::Zero => out.push((R::ZERO, weights[tap.weight])),
             }
         }
     }
@@ -135,8 +151,8 @@ struct Element<'a, R> {
     operands: &'a Operands<'a, R>,
     /// Image, channel, pixel.
     at: [usize; 3],
-    /// Where in a channel of the input it reads.
-    window: Vec<Option<usize>>,
+    /// What it reads, for each row and column of the kernel.
+    window: Vec<Reads>,
     /// Those not yet met.
     taps: &'a [Place],
     products: &'a mut Vec<Product<R>>,
@@ -148,7 +164,7 @@ impl<R: Real> Element<'_, R> {
     /// `term`, made of `taps` since `met` products had been met, joins the total.
     fn plus(&self, total: Option<R>, term: Option<R>, taps: usize, met: usize) -> Option<R> {
         let nothing = taps > 0 && self.met == met;
-        if nothing && self.unrolled.recipe.padding == PaddingTaps::Dropped {
+        if nothing && self.unrolled.recipe.padding.drops_folds() {
             total
         } else {
             plus(total, term)
@@ -157,10 +173,10 @@ impl<R: Real> Element<'_, R> {
 
     fn bias(&self, total: Option<R>) -> Option<R> {
         let bias = self.operands.bias.map(|bias| bias[self.at[1]]);
-        match self.unrolled.recipe.padding {
+        match self.unrolled.recipe.padding.drops_folds() {
             // it is last: folds that have not taken place leave +0
-            PaddingTaps::Dropped => plus(total.or(Some(R::ZERO)), bias),
-            PaddingTaps::Skipped | PaddingTaps::Zero => plus(total, bias),
+            true => plus(total.or(Some(R::ZERO)), bias),
+            false => plus(total, bias),
         }
     }
 

@@ -25,11 +25,13 @@ pub mod brgemm;
 pub mod custom;
 pub mod gemm;
 pub mod interpret;
+pub mod inverted;
 pub mod mkl;
 pub mod name;
 pub mod native;
 pub mod nnpack;
 pub mod onednn;
+pub mod strided;
 pub mod table;
 pub mod trace;
 pub mod transposed;
@@ -167,6 +169,25 @@ pub enum PaddingTaps {
     Dropped,
     /// It takes part with x = +0, which shows with infinite weights and with the sign of zero.
     Zero,
+    /// Beside a row of the input it takes part with x = +0, elsewhere it is [`PaddingTaps::Dropped`]: what is read is a
+    /// copy of the rows with their padding made real.
+    ZeroColumns,
+}
+
+impl PaddingTaps {
+    /// Whether a fold of which nothing is left does not take place at all.
+    pub fn drops_folds(self) -> bool {
+        matches!(self, PaddingTaps::Dropped | PaddingTaps::ZeroColumns)
+    }
+
+    /// Whether the tap (kh, kw) of output (oh, ow), which reads nothing, takes part with x = +0.
+    pub fn takes_part(self, g: &Geometry, [oh, ow]: [usize; 2], [kh, kw]: [usize; 2]) -> bool {
+        match self {
+            PaddingTaps::Skipped | PaddingTaps::Dropped => false,
+            PaddingTaps::Zero => true,
+            PaddingTaps::ZeroColumns => g.input_at(0, oh, kh).is_some() && g.meets_columns(ow, kw),
+        }
+    }
 }
 
 /// How the lanes of a [`Fold::Lanes`] become one number.

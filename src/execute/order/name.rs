@@ -119,7 +119,10 @@ impl Order {
             Order::Sequential { .. } | Order::Custom(_) => true,
             Order::OnednnBf16(_) => dtype == FloatType::BFloat16,
             Order::NativeGemm { .. } | Order::NativeDot { .. } => dtype.is_narrow(),
-            Order::Mkl(_) | Order::Transposed(transposed::Variant::Mkl(_)) => !dtype.is_narrow(),
+            Order::Mkl(_)
+            | Order::Transposed(transposed::Variant::Mkl(_) | transposed::Variant::MklNhwc(_)) => {
+                !dtype.is_narrow()
+            }
             _ => dtype == FloatType::Float32,
         }
     }

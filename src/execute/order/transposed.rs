@@ -19,23 +19,31 @@ use crate::execute::order::Region;
 use crate::execute::order::Step;
 use crate::execute::order::Walk;
 use crate::execute::order::blocks;
-use crate::execute::order::brgemm::Calls;
+use crate::execute::order::brgemm;
 use crate::execute::order::gemm;
+use crate::execute::order::inverted;
 use crate::execute::order::mkl;
 use crate::execute::order::name::number;
+use crate::execute::order::strided;
 
 /// What the order depends on besides the geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// Tap by tap, by MKL: SlowTranspose2d.
     Mkl(mkl::Library),
+    /// The same of channels_last input.
+    MklNhwc(mkl::Library),
     /// Tap by tap, by oneDNN's sgemm.
     Gemm {
         /// sgemm kernels.
         kernels: gemm::Kernels,
         /// Threads.
         threads: usize,
+        /// Whether the input is channels_last.
+        nhwc: bool,
     },
+    /// brgemm forwards with the kernel turned round, for stride 1: see [`inverted`].
+    Inverted(brgemm::Variant),
     /// A chain from +0 per `channels` input channels, in blocks of `block` of them, in each kh, kw, channel.
     Direct {
         /// Input channels per chain.
@@ -59,9 +67,17 @@ impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Variant::Mkl(library) => write!(f, "mkl-transpose2d/{library}"),
-            Variant::Gemm { kernels, threads } => {
-                write!(f, "onednn-gemm-backward/{}-t{threads}", kernels.name())
+            Variant::MklNhwc(library) => write!(f, "mkl-transpose2d-nhwc/{library}"),
+            Variant::Gemm {
+                kernels,
+                threads,
+                nhwc,
+            } => {
+                let layout = if nhwc { "-nhwc" } else { "" };
+                let kernels = kernels.name();
+                write!(f, "onednn-gemm-backward/{kernels}-t{threads}{layout}")
             }
+            Variant::Inverted(variant) => write!(f, "onednn-brgemm-inverted/{variant}"),
             Variant::Direct {
                 channels,
                 block,
@@ -87,10 +103,19 @@ impl Variant {
     pub(super) fn parse(family: &str, words: &[&str]) -> Option<Self> {
         match (family, words) {
             ("mkl-transpose2d", words) => mkl::Library::parse(words).map(Variant::Mkl),
-            ("onednn-gemm-backward", [kernels, threads]) => Some(Variant::Gemm {
-                kernels: gemm::Kernels::parse(kernels)?,
-                threads: number(threads, "t").filter(|&t| t <= gemm::MOST_THREADS)?,
-            }),
+            ("mkl-transpose2d-nhwc", words) => mkl::Library::parse(words).map(Variant::MklNhwc),
+            ("onednn-gemm-backward", [kernels, threads, layout @ ..])
+                if matches!(layout, [] | ["nhwc"]) =>
+            {
+                Some(Variant::Gemm {
+                    kernels: gemm::Kernels::parse(kernels)?,
+                    threads: number(threads, "t").filter(|&t| t <= gemm::MOST_THREADS)?,
+                    nhwc: !layout.is_empty(),
+                })
+            }
+            ("onednn-brgemm-inverted", words) => {
+                brgemm::Variant::parse(words).map(Variant::Inverted)
+            }
             ("onednn-backward", [channels, block, rest @ ..])
                 if matches!(rest, [] | ["muladd"]) =>
             {
@@ -117,18 +142,25 @@ impl Variant {
 /// The plan for `g`.
 pub fn plan(g: &Geometry, variant: &Variant) -> Plan {
     match *variant {
-        Variant::Mkl(library) => by_mkl(g, &library),
-        Variant::Gemm { kernels, threads } => by_gemm(g, kernels, threads),
+        Variant::Mkl(library) => by_mkl(g, &library, false),
+        Variant::MklNhwc(library) => by_mkl(g, &library, true),
+        Variant::Gemm {
+            kernels,
+            threads,
+            nhwc,
+        } => by_gemm(g, kernels, threads, nhwc),
+        Variant::Inverted(variant) => inverted::plan(g, &variant),
         Variant::Direct {
             channels,
             block,
             fused,
         } => Plan::uniform(g, direct(g, channels, block, fused)),
-        Variant::Strided { width, rows } => strided(g, width, rows),
+        Variant::Strided { width, rows } => strided::plan(g, width, rows),
     }
 }
 
-/// What a product gives for input pixels (of one image) and columns (of one group: output channel, kh, kw).
+/// What a product gives for input pixels (of one image) and columns (of one group: output channel, kh, kw; of
+/// channels_last input kh, kw, output channel).
 pub(super) struct Part {
     pub(super) pixels: Range<usize>,
     pub(super) columns: Range<usize>,
@@ -141,19 +173,26 @@ fn is_product(g: &Geometry) -> bool {
     g.is_pointwise() && g.output == g.input
 }
 
-fn by_mkl(g: &Geometry, library: &mkl::Library) -> Plan {
-    let mut taps = Taps::new(g);
+fn by_mkl(g: &Geometry, library: &mkl::Library, nhwc: bool) -> Plan {
+    let mut taps = Taps::new(g, nhwc);
     for group in 0..g.groups {
         for image in 0..g.batch {
-            taps.add(image, group, &library.transposed(g, image, group));
+            let parts = match nhwc {
+                true => library.transposed_nhwc(g, image, group),
+                false => library.transposed(g, image, group),
+            };
+            taps.add(image, group, &parts);
         }
     }
     taps.finish()
 }
 
-fn by_gemm(g: &Geometry, kernels: gemm::Kernels, threads: usize) -> Plan {
-    let mut taps = Taps::new(g);
-    let parts = gemm::backward(g, kernels, threads, is_product(g));
+fn by_gemm(g: &Geometry, kernels: gemm::Kernels, threads: usize, nhwc: bool) -> Plan {
+    let mut taps = Taps::new(g, nhwc);
+    let parts = match nhwc {
+        true => gemm::backward_nhwc(g, kernels, threads),
+        false => gemm::backward(g, kernels, threads, is_product(g)),
+    };
     for group in 0..g.groups {
         for image in 0..g.batch {
             taps.add(image, group, &parts);
@@ -165,6 +204,8 @@ fn by_gemm(g: &Geometry, kernels: gemm::Kernels, threads: usize) -> Plan {
 /// Puts the taps of each element together.
 struct Taps<'a> {
     g: &'a Geometry,
+    /// channels_last: output pixels are added up by the input's, so that their taps come in the opposite sequence.
+    nhwc: bool,
     /// The different sums over the channels.
     sums: Vec<Vec<Step>>,
     /// Which recipe has these sums, tap after tap; `None` where a tap is missing.
@@ -173,9 +214,10 @@ struct Taps<'a> {
 }
 
 impl<'a> Taps<'a> {
-    fn new(g: &'a Geometry) -> Self {
+    fn new(g: &'a Geometry, nhwc: bool) -> Self {
         Self {
             g,
+            nhwc,
             sums: Vec::new(),
             recipes: HashMap::new(),
             plan: Plan::default(),
@@ -196,10 +238,14 @@ impl<'a> Taps<'a> {
         }
         let usual = sums.iter().flatten().next().copied().unwrap_or(0);
         let mut steps = vec![Step::Begin { negative: false }];
-        for (tap, sum) in sums.iter().enumerate() {
+        let mut taps: Vec<usize> = (0..sums.len()).collect();
+        if self.nhwc {
+            taps.reverse();
+        }
+        for tap in taps {
             // a missing tap does not take place, however it would be summed
-            let sum = self.sums.get(sum.unwrap_or(usual));
-            let sum = sum.map(|sum| shifted(sum, tap * self.g.group_in()));
+            let sum = self.sums.get(sums[tap].unwrap_or(usual));
+            let sum = sum.map(|sum| shifted(sum, tap * self.g.group_in(), self.nhwc));
             steps.push(Step::Sub(sum.unwrap_or_default()));
         }
         steps.push(Step::Bias);
@@ -236,7 +282,11 @@ impl<'a> Taps<'a> {
                 let sums = (0..kernel).map(|tap| {
                     let y = g.input_at(0, oh, tap / kernel_columns)?;
                     let x = g.input_at(1, ow, tap % kernel_columns)?;
-                    let (place, column) = (y * g.input[1] + x, channel * kernel + tap);
+                    let column = match self.nhwc {
+                        true => tap * g.group_out() + channel,
+                        false => channel * kernel + tap,
+                    };
+                    let place = y * g.input[1] + x;
                     let part = numbered.iter().find(|(part, _)| {
                         part.pixels.contains(&place) && part.columns.contains(&column)
                     })?;
@@ -295,10 +345,10 @@ impl<'a> Taps<'a> {
     }
 }
 
-/// Steps over the channels of one tap, as those of the tap that begins `by` products later.
-fn shifted(steps: &[Step], by: usize) -> Vec<Step> {
+/// Steps over the channels of one tap, as those of the tap that begins `by` products later, `seek`: whichever came before.
+fn shifted(steps: &[Step], by: usize, seek: bool) -> Vec<Step> {
     let seeks = |step: &Step| matches!(step, Step::Seek(_));
-    if !steps.iter().any(seeks) {
+    if !seek && !steps.iter().any(seeks) {
         return steps.to_vec();
     }
     let shift = |step: &Step| match step {
@@ -325,88 +375,6 @@ fn direct(g: &Geometry, channels: usize, block: usize, fused: bool) -> Recipe {
     Recipe {
         walk,
         padding: PaddingTaps::Skipped,
-        steps,
-    }
-}
-
-/// `brgconv_strided`.
-fn strided(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
-    let Some(width) = width else {
-        return Plan::uniform(g, calls(g, rows, &[], 0..g.kernel[1]));
-    };
-    let (columns, stride) = (g.output[1], g.stride[1]);
-    let width = width.clamp(1, columns.max(1)).next_multiple_of(stride);
-    let mut plan = Plan::default();
-    for start in (0..columns).step_by(width) {
-        let block = start..columns.min(start + width);
-        for phase in 0..stride.min(block.len()) {
-            let full = reached_by_all(g, &block, phase);
-            let singles: Vec<usize> = (0..g.kernel[1]).filter(|k| !full.contains(k)).collect();
-            let recipe = calls(g, rows, &singles, full);
-            for column in (block.start + phase..block.end).step_by(stride) {
-                for row in 0..g.output[0] {
-                    let pixel = row * columns + column;
-                    plan.add(
-                        0..g.batch,
-                        0..g.out_channels,
-                        pixel..pixel + 1,
-                        recipe.clone(),
-                    );
-                }
-            }
-        }
-    }
-    plan.merge();
-    plan
-}
-
-/// Kernel columns that reach the input for all outputs of one phase of a block (`get_kw_range`).
-fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usize> {
-    let (stride, padding) = (g.stride[1] as i64, g.padding[1] as i64);
-    let first = (block.start + phase) as i64 + padding;
-    let outputs = (block.len() as i64 + stride - 1) / stride;
-    // truncating division, as there: columns of other phases are counted too
-    let reaches = |&kernel: &usize| {
-        let left = (first - kernel as i64) / stride;
-        left >= 0 && left + outputs <= g.input[1] as i64
-    };
-    let mut reached = (0..g.kernel[1]).filter(reaches);
-    match reached.next() {
-        Some(start) => start..reached.next_back().unwrap_or(start) + 1,
-        None => 0..0,
-    }
-}
-
-/// Calls for kernel columns: those before `full` one by one, those in it together, those after it one by one.
-fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Recipe {
-    let mut calls = Calls::new(g.kernel, 0..g.group_in());
-    let height = if rows { g.stride[0] } else { g.kernel[0] };
-    let before = singles
-        .iter()
-        .filter(|&&k| k < full.start || full.is_empty());
-    let after = singles
-        .iter()
-        .filter(|&&k| k >= full.end && !full.is_empty());
-    let kernel_rows = |from: usize| from..g.kernel[0].min(from + height);
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in before.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
-        }
-    }
-    for row in (0..g.kernel[0]).step_by(height) {
-        calls.add(kernel_rows(row), full.clone());
-    }
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in after.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
-        }
-    }
-    let mut steps = vec![Step::Begin { negative: false }];
-    steps.extend(calls.steps);
-    steps.push(Step::Bias);
-    Recipe {
-        walk: Walk::CHANNELS_LAST,
-        padding: PaddingTaps::Dropped,
         steps,
     }
 }

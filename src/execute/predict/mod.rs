@@ -58,6 +58,9 @@ pub struct Call {
     pub memory_format: MemoryFormat,
     /// Type of the elements of input, weight, bias and output.
     pub dtype: FloatType,
+    /// Whether a Linear's input had more axes than two and was not contiguous, which PyTorch multiplies first (`matmul`)
+    /// and adds the bias to afterwards.
+    pub matmul: bool,
 }
 
 /// One way in which PyTorch may have computed it.
@@ -166,7 +169,11 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
     match call.op {
         Op::Conv2d | Op::Conv1d | Op::Conv3d => {}
         Op::Linear => {
-            let (implementation, order) = mkl(mkl::Caller::Linear, machine.threads);
+            let caller = match call.matmul {
+                true => mkl::Caller::Matmul,
+                false => mkl::Caller::Linear,
+            };
+            let (implementation, order) = mkl(caller, machine.threads);
             return Some(Prediction {
                 backend: Backend::Addmm,
                 implementation,
@@ -222,22 +229,20 @@ pub fn predict_on(call: &Call, machine: &Machine) -> Option<Prediction> {
     })
 }
 
-/// Slow3d multiplies all groups at once (`baddbmm`), small ones by a plain loop (`bmm_out_or_baddbmm_` in
-/// aten/src/ATen/native/LinearAlgebra.cpp).
+/// Slow3d multiplies all groups at once (`baddbmm`, a batch of products for MKL); a single pixel is summed one product
+/// after the other.
 fn slow3d_groups(
     g: &Geometry,
     mkl: impl Fn(mkl::Caller, usize) -> onednn::Choice,
     threads: usize,
 ) -> onednn::Choice {
-    const SMALL: usize = 400;
-    let products = g.taps().saturating_mul(g.pixels());
-    if products.saturating_mul(g.group_out()) < SMALL {
+    if g.pixels() == 1 {
         let order = Order::Sequential {
             channels_last: false,
             fused: false,
-            bias_last: true,
+            bias_last: false,
         };
-        return ("native baddbmm", order);
+        return ("mkl sgemm", order);
     }
     mkl(mkl::Caller::Slow3dGroups, threads)
 }
@@ -255,16 +260,13 @@ fn transposed(
         let (implementation, order) = match call.memory_format {
             _ if machine.rounds_operands => return None,
             MemoryFormat::Contiguous => onednn::transposed::contiguous(g, machine)?,
-            MemoryFormat::ChannelsLast => return None, // not measured
+            MemoryFormat::ChannelsLast => onednn::transposed::channels_last(g, machine)?,
         };
         return Some(Prediction {
             backend: Backend::Mkldnn,
             implementation,
             order,
         });
-    }
-    if call.memory_format == MemoryFormat::ChannelsLast {
-        return None; // not measured
     }
     // several images run in parallel, one thread each
     let library = mkl::Library {
@@ -276,7 +278,10 @@ fn transposed(
     Some(Prediction {
         backend: Backend::SlowTranspose2d,
         implementation: if double { "mkl dgemm" } else { "mkl sgemm" },
-        order: Order::Transposed(order::transposed::Variant::Mkl(library)),
+        order: Order::Transposed(match call.memory_format {
+            MemoryFormat::Contiguous => order::transposed::Variant::Mkl(library),
+            MemoryFormat::ChannelsLast => order::transposed::Variant::MklNhwc(library),
+        }),
     })
 }
 

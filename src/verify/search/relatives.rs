@@ -130,6 +130,7 @@ fn brgemm_relatives(g: &Geometry, orders: &mut Vec<Order>) {
             orders.extend(blocks.iter().map(|&channel_block| {
                 Order::OnednnBrgemm(brgemm::Variant {
                     access,
+                    slices: false,
                     rows,
                     channel_block,
                     joined_columns: 1,

@@ -167,6 +167,7 @@ pub(super) fn backward(
             n: columns,
             k: read,
         },
+        left_transposed: false,
         transposed: true,
         lda: from,
         ldb: columns,
@@ -177,6 +178,48 @@ pub(super) fn backward(
     let part = |cell: Cell| transposed::Part {
         pixels: range(&cell.rows),
         columns: range(&cell.columns),
+        steps: cell.steps,
+    };
+    call.cells().into_iter().map(part).collect()
+}
+
+/// The same of channels_last input, columns being kh, kw, output channel (`execute_backward_data_thr_nspc`).
+pub(super) fn backward_nhwc(
+    g: &Geometry,
+    kernels: Kernels,
+    threads: usize,
+) -> Vec<transposed::Part> {
+    const SMALL: i64 = 64 * 1024;
+    let threads = threads as i64;
+    let kernel = (g.kernel[0] * g.kernel[1]) as i64;
+    let [from, to] = [g.input[0] * g.input[1], g.pixels()].map(|pixels| pixels as i64);
+    let [read, made] = [g.group_in(), g.group_out()].map(|channels| channels as i64);
+    let lanes = kernels.lanes();
+    let blocks = |size: i64| (size + lanes - 1) / lanes;
+    let balance = |work: i64| work as f32 / ((work + threads - 1) / threads * threads) as f32;
+    let depthwise = read == 1 && made == 1 && g.groups != 1;
+    let outer = balance((g.groups * g.batch) as i64) / balance(blocks(to) * blocks(made));
+    let outside = (depthwise || (to / threads < 64 && g.batch != 1))
+        && (outer >= 1.0 || to.saturating_mul(read).saturating_mul(made) / threads < SMALL);
+    let call = Call {
+        kernels,
+        threads: if outside { 1 } else { threads },
+        size: Size {
+            m: made * kernel,
+            n: from,
+            k: read,
+        },
+        left_transposed: true,
+        transposed: false,
+        lda: read * g.groups as i64,
+        ldb: read * g.groups as i64,
+        ldc: made * kernel,
+        first_tap: 0,
+    };
+    let range = |range: &Range<i64>| range.start as usize..range.end as usize;
+    let part = |cell: Cell| transposed::Part {
+        pixels: range(&cell.columns),
+        columns: range(&cell.rows),
         steps: cell.steps,
     };
     call.cells().into_iter().map(part).collect()
@@ -231,6 +274,7 @@ pub(super) fn tiles_avx2(
             n: columns as i64,
             k: products as i64,
         },
+        left_transposed: false,
         transposed: false,
         lda: rows as i64,
         ldb: products as i64,
@@ -363,6 +407,7 @@ impl Planner<'_> {
                     n,
                     k: in_channels * layer.kernel,
                 },
+                left_transposed: false,
                 transposed: false,
                 lda: if layer.gathers {
                     m

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::execute::Addressing;
 use crate::execute::Geometry;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Plan;
@@ -29,8 +30,14 @@ struct Layer {
     /// Input, output channels of a group.
     in_channels: i64,
     out_channels: i64,
+    /// Rows of all slices, columns.
     input: [i64; 2],
+    /// Rows of one slice, columns.
     output: [i64; 2],
+    /// Output slices.
+    slices: i64,
+    /// Whether volumes are convolved: slice by slice, none of which is cut.
+    volumes: bool,
     /// Kernel taps: KH*KW.
     kernel: i64,
     dilated: bool,
@@ -43,23 +50,30 @@ impl Layer {
     fn of(g: &Geometry) -> Option<Self> {
         let size = |value: usize| i64::try_from(value).ok();
         let pair = |[a, b]: [usize; 2]| Some([size(a)?, size(b)?]);
+        let [slices, rows, columns] = g.output_slices();
+        let depth = g.depth();
         let layer = Self {
             batch: size(g.batch)?,
             groups: size(g.groups)?,
             in_channels: size(g.group_in())?,
             out_channels: size(g.group_out())?,
             input: pair(g.input)?,
-            output: pair(g.output)?,
+            output: pair([rows, columns])?,
+            slices: size(slices)?,
+            volumes: matches!(g.addressing, Addressing::Volumes { .. }),
             kernel: size(g.kernel[0].checked_mul(g.kernel[1])?)?,
             dilated: g.dilation != [1, 1],
-            gathers: g.kernel != [1, 1] || g.stride != [1, 1] || g.output != g.input,
+            gathers: g.kernel != [1, 1]
+                || g.stride != [1, 1]
+                || depth.stride != 1
+                || g.output != g.input,
         };
         let channels = layer.groups * (layer.in_channels + layer.out_channels);
         let factors = [
             layer.batch,
             channels,
             layer.kernel,
-            layer.input[0] + layer.output[0],
+            layer.input[0] + layer.output[0] * layer.slices,
             layer.input[1] + layer.output[1],
             layer.in_channels,
         ];
@@ -100,13 +114,14 @@ impl Blocking {
         let cache = (variant.l2_bytes / 4) as i64;
         let depthwise = layer.in_channels == 1 && layer.out_channels == 1 && layer.groups != 1;
         let weights = layer.out_channels * layer.products();
-        let cut = layer.gathers && !layer.dilated && !depthwise && weights < cache / 2;
+        let images = !layer.volumes && !layer.dilated;
+        let cut = images && layer.gathers && !depthwise && weights < cache / 2;
         let blocking = match cut {
             true => whole.cut(layer, variant, cache),
             false => whole,
         };
         Self {
-            outer: blocking.outer || pays_outside(layer, variant, depthwise),
+            outer: blocking.outer || !layer.volumes && pays_outside(layer, variant, depthwise),
             ..blocking
         }
     }
@@ -189,12 +204,11 @@ impl Blocking {
         });
         let images = layer.batch * layer.groups;
         let weights = layer.groups * layer.out_channels * layer.products();
-        let tensors = images * (image + layer.out_channels * layer.pixels()) + weights;
+        let made = layer.out_channels * layer.slices * layer.pixels();
+        let tensors = images * (image + made) + weights;
         let limit = (15 * threads * 4).saturating_mul(tensors).min(1 << 30);
         let indexable = |elements: i64| elements * 4 <= i64::from(i32::MAX);
-        booked[0].saturating_add(booked[1]) <= limit
-            && indexable(image)
-            && indexable(layer.pixels() * layer.out_channels)
+        booked[0].saturating_add(booked[1]) <= limit && indexable(image) && indexable(made)
     }
 }
 
@@ -249,12 +263,15 @@ fn at(range: &Range<i64>, first: i64) -> Range<usize> {
 fn blocks(layer: &Layer, blocking: &Blocking) -> Vec<Range<i64>> {
     let [height, width] = layer.output;
     let mut blocks = Vec::new();
-    for top in (0..height).step_by(blocking.rows as usize) {
-        let bottom = height.min(top + blocking.rows);
-        for left in (0..width).step_by(blocking.columns as usize) {
-            let right = width.min(left + blocking.columns);
-            // pieces of a row are of one row
-            blocks.push(top * width + left..(bottom - 1) * width + right);
+    for slice in 0..layer.slices {
+        let first = slice * layer.pixels();
+        for top in (0..height).step_by(blocking.rows as usize) {
+            let bottom = height.min(top + blocking.rows);
+            for left in (0..width).step_by(blocking.columns as usize) {
+                let right = width.min(left + blocking.columns);
+                // pieces of a row are of one row
+                blocks.push(first + top * width + left..first + (bottom - 1) * width + right);
+            }
         }
     }
     blocks
@@ -273,6 +290,7 @@ fn call(layer: &Layer, blocking: &Blocking, variant: &Variant, pixels: i64) -> C
             n: pixels,
             k: layer.products(),
         },
+        left_transposed: false,
         transposed: layer.gathers,
         lda: layer.groups * layer.out_channels,
         ldb: match layer.gathers {

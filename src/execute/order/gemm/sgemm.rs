@@ -23,6 +23,8 @@ pub(super) struct Call {
     /// Threads available inside.
     pub(super) threads: i64,
     pub(super) size: Size,
+    /// Whether the left operand lies transposed, its rows densely.
+    pub(super) left_transposed: bool,
     /// Whether the right operand lies transposed, its columns densely.
     pub(super) transposed: bool,
     /// Elements of the left operand from one product to the next.
@@ -50,6 +52,12 @@ impl Call {
         let Size { m, n, k } = self.size;
         if self.kernels == Kernels::Reference {
             return self.uncopied(&partition(self.kernels, self.size, self.threads));
+        }
+        if self.left_transposed && self.kernels == Kernels::Avx512 && (2..16).contains(&n) {
+            return vec![self.whole(self.few_columns())];
+        }
+        if self.left_transposed && (n == 1 || m == 1) {
+            return vec![self.whole(self.dot_products())];
         }
         if n == 1 {
             return vec![self.whole(self.column(m))];
@@ -118,7 +126,8 @@ impl Call {
     fn dot_products(&self) -> Vec<Step> {
         const BLOCK: usize = 512;
         let k = self.size.k as usize;
-        let block = if self.lda == 1 { k } else { BLOCK };
+        let dense = self.lda == 1 || self.left_transposed;
+        let block = if dense { k } else { BLOCK };
         let pieces = |len| Step::Fold {
             len,
             fresh: false,
@@ -131,6 +140,22 @@ impl Call {
             },
         };
         blocks(k, block).map(pieces).collect()
+    }
+
+    /// Few columns of a product whose operands both lie densely along it
+    /// (f32/jit_avx512_core_gemm_smalln_tn_f32_kern.cpp): one lane each for every sixteenth product.
+    fn few_columns(&self) -> Vec<Step> {
+        vec![Step::Fold {
+            len: self.size.k as usize,
+            fresh: false,
+            fold: Fold::Lanes {
+                head: 0,
+                lanes: 16,
+                group: 1,
+                join: Join::Halving,
+                fused: true,
+            },
+        }]
     }
 
     /// Whether operands are copied into tiles (`nocopy_checker` in gemm_driver.cpp).
@@ -155,7 +180,13 @@ impl Call {
             Kernels::Avx512 => {
                 // rows that far apart fall into the same cache sets
                 let far_apart = self.lda % 1024 == 0;
-                if !self.transposed && threads <= 8 && far_apart && k > 500 && n > 100 {
+                let plain = !self.transposed && !self.left_transposed;
+                if plain && threads <= 8 && far_apart && k > 500 && n > 100 {
+                    return true;
+                }
+                let aligned = self.lda % 256 == 0 && self.ldb % 256 == 0;
+                let few = m < 1200 && n < 200 && k < 1200;
+                if self.left_transposed && threads == 1 && m > 100 && (few || aligned) {
                     return true;
                 }
                 let aliases = [self.lda, self.ldb, self.ldc]
@@ -314,10 +345,10 @@ impl Call {
 
     /// Columns that go into tiles of the same width.
     fn column_tiles(&self, columns: i64) -> Vec<(Range<i64>, i64)> {
-        const BLOCK: i64 = 48;
+        let block = if self.left_transposed { 96 } else { 48 };
         match self.kernels {
             Kernels::Avx2 => runs(
-                halved_blocks(columns, BLOCK, BLOCK + BLOCK / 2)
+                halved_blocks(columns, block, block + block / 2)
                     .into_iter()
                     .flat_map(|block| [(block - block % 6, 6), (block % 6, block % 6)]),
             ),

@@ -237,6 +237,35 @@ impl Library {
         };
         product.parts().into_iter().map(part).collect()
     }
+
+    /// The same of channels_last input: the weight's taps and output channels are the rows, the pixels the columns.
+    pub(super) fn transposed_nhwc(
+        &self,
+        g: &Geometry,
+        image: usize,
+        group: usize,
+    ) -> Vec<transposed::Part> {
+        let pixels = g.input[0] * g.input[1];
+        let rows = g.group_out() * g.kernel[0] * g.kernel[1];
+        let k = g.group_in();
+        let product = Product {
+            form: Form::Plain,
+            blocks: self.blocks,
+            double: self.double,
+            cnr: self.cnr,
+            threads: self.threads,
+            rows,
+            columns: pixels,
+            k,
+            offsets: [group * k * rows, image * k * pixels, image * rows * pixels],
+        };
+        let part = |part: Part| transposed::Part {
+            pixels: part.columns,
+            columns: part.rows,
+            steps: part.steps,
+        };
+        product.parts().into_iter().map(part).collect()
+    }
 }
 
 /// One product for all vectors of a Linear's input: the weight times the input, unless there is one output feature only,

@@ -227,10 +227,10 @@ impl<R: Real> Tracer<'_, R> {
     }
 
     fn bias(&mut self, total: Option<R>, into: Accumulator) -> Option<R> {
-        let total = match self.padding {
+        let total = match self.padding.drops_folds() {
             // folds that have not taken place leave +0
-            PaddingTaps::Dropped => total.or(Some(R::ZERO)),
-            PaddingTaps::Skipped | PaddingTaps::Zero => total,
+            true => total.or(Some(R::ZERO)),
+            false => total,
         };
         let Some(bias) = self.operands.bias.map(|bias| bias[self.at[1]]) else {
             return total;
@@ -251,7 +251,7 @@ impl<R: Real> Tracer<'_, R> {
     ) -> Option<R> {
         let nothing = taps > 0 && self.met == met;
         let Some(part) = part else { return total };
-        if nothing && self.padding == PaddingTaps::Dropped {
+        if nothing && self.padding.drops_folds() {
             self.row(What::NotCalled, into, total.unwrap_or(R::ZERO));
             return total;
         }
@@ -264,10 +264,7 @@ impl<R: Real> Tracer<'_, R> {
         let mut met = Vec::new();
         for place in self.next..self.next + len {
             let factors = self.factor(place);
-            if factors.input_at.is_none()
-                && self.is_padding(&factors.tap)
-                && self.padding != PaddingTaps::Zero
-            {
+            if factors.input_at.is_none() && self.is_left_out(&factors.tap) {
                 self.row(What::Skipped(factors), into, sum);
             } else {
                 met.push(factors);
@@ -284,8 +281,10 @@ impl<R: Real> Tracer<'_, R> {
         row.zip(self.g.input_at(1, ow, tap.column))
     }
 
-    fn is_padding(&self, tap: &Tap) -> bool {
-        self.input_at(tap).is_none()
+    fn is_left_out(&self, tap: &Tap) -> bool {
+        let pixel = [self.at[2] / self.g.output[1], self.at[2] % self.g.output[1]];
+        let place = [tap.row, tap.column];
+        self.input_at(tap).is_none() && !self.padding.takes_part(self.g, pixel, place)
     }
 
     fn factor(&self, place: usize) -> Factors<R> {

@@ -184,12 +184,10 @@ fn gemm(g: &Geometry, machine: &Machine, layout: MemoryFormat) -> Option<Choice>
 /// layers with AVX-512 and AVX2, and all of them without.
 pub fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
-    if s.depth.is_some() {
-        return volume(s, machine); // how the other kernels cut volumes is not known
-    }
     let taken = match machine.isa {
         Isa::Avx512 => channels_last_avx512(s, machine),
         Isa::Avx2 => channels_last_avx2(s, machine),
+        Isa::Avx | Isa::Sse41 if s.depth.is_some() => return None, // not measured
         Isa::Avx | Isa::Sse41 => None,
     };
     taken.unwrap_or_else(|| {

@@ -110,7 +110,8 @@ enum Broadcast {
 
 /// Numbers in the rule for the reduce block.
 struct Limits {
-    /// Input channels at a time for layers of 11 to 27 rows and at most 256 output channels; up to 10 rows; else.
+    /// Input channels at a time for layers of 11 to 27 rows (those of all slices) and at most 256 output channels; up to
+    /// 10 rows; else.
     channels: [i64; 3],
     /// Elements in one way of a level-2 cache of 1 MiB and 16 ways, the one that the rule is made for.
     way: i64,
@@ -139,7 +140,7 @@ pub(super) fn bf16_reduce_block(s: &Sizes, threads: i64, emulated: bool) -> i64 
 fn reduce_block(s: &Sizes, threads: i64, limits: &Limits) -> i64 {
     let in_channels = round_up(s.in_channels, 16);
     let out_channels = round_up(s.out_channels, 16);
-    let rows = s.output[ROWS];
+    let rows = s.slices() * s.output[ROWS];
     let broadcast = match 8 * s.batch / threads {
         0 => Broadcast::Embedded,
         _ => Broadcast::Explicit,

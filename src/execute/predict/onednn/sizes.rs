@@ -47,8 +47,18 @@ pub(super) struct Depth {
 }
 
 impl Depth {
+    /// That of an image.
+    pub(super) const ONE: Depth = Depth {
+        input: 1,
+        output: 1,
+        kernel: 1,
+        stride: 1,
+        dilation: 1,
+        padding: 0,
+    };
+
     /// Padding behind the last slice that is really used.
-    fn far_padding(&self) -> i64 {
+    pub(super) fn far_padding(&self) -> i64 {
         (self.output - 1) * self.stride + self.extent() - self.input - self.padding
     }
 

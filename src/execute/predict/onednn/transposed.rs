@@ -1,4 +1,4 @@
-//! oneDNN's choice for a transposed convolution of contiguous input.
+//! oneDNN's choice for a transposed convolution.
 //!
 //! It is the backward pass of a convolution. With a stride, `brg_deconv` takes most; what it declines, and everything
 //! without a stride, goes to the first of the kernels for that backward pass that accepts: jit_dw, jit_1x1, jit,
@@ -9,39 +9,102 @@
 use crate::execute::Geometry;
 use crate::execute::order::Order;
 use crate::execute::order::gemm;
+use crate::execute::order::inverted;
 use crate::execute::order::transposed::Variant;
 use crate::execute::predict::Isa;
 use crate::execute::predict::Machine;
 use crate::execute::predict::onednn::Choice;
+use crate::execute::predict::onednn::brgemm;
+use crate::execute::predict::onednn::brgemm::Brgemm;
+use crate::execute::predict::onednn::brgemm::strided;
+use crate::execute::predict::onednn::brgemm::tile;
+use crate::execute::predict::onednn::brgemm::tile::Simd;
 use crate::execute::predict::onednn::pointwise;
 use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
+use crate::execute::predict::onednn::taken_by_brgemm;
 
 /// Implementation and order.
 pub(crate) fn contiguous(g: &Geometry, machine: &Machine) -> Option<Choice> {
     let s = &Sizes::of(g)?;
     let (name, variant) = match machine.isa {
-        Isa::Avx512 => avx512(s, machine).or_else(|| avx2(s)),
-        Isa::Avx2 => avx2(s),
+        Isa::Avx512 => avx512(s, machine).or_else(|| avx2(s, machine)),
+        Isa::Avx2 => avx2(s, machine),
         Isa::Avx | Isa::Sse41 => return None, // not measured
     }
-    .unwrap_or_else(|| by_gemm(machine));
+    .unwrap_or_else(|| by_gemm(machine, false));
     Some((name, Order::Transposed(variant)))
+}
+
+/// The same for channels_last input: with stride 1, brgemm runs forwards on a kernel turned round.
+pub(crate) fn channels_last(g: &Geometry, machine: &Machine) -> Option<Choice> {
+    let s = &Sizes::of(g)?;
+    let forward = inverted::forward(g).and_then(|forward| Sizes::of(&forward));
+    let brgemm = |simd: Simd, brgemm: &Brgemm, name: &'static str| {
+        if let Some(variant) = strided(s, simd, machine) {
+            return Some(Some((name, variant)));
+        }
+        let taken = taken_by_brgemm(brgemm, forward.as_ref()?, machine)?;
+        Some(taken.and_then(|(name, order)| match order {
+            Order::OnednnBrgemm(variant) => Some((name, Variant::Inverted(variant))),
+            _ => None,
+        }))
+    };
+    let avx512 = || brgemm(tile::AVX512, &INVERTED_AVX512, STRIDED_AVX512);
+    let avx2 = || brgemm(tile::AVX2, &INVERTED_AVX2, STRIDED_AVX2);
+    let (taken, simd) = match machine.isa {
+        Isa::Avx512 => (avx512().or_else(avx2), 16),
+        Isa::Avx2 => (avx2(), 8),
+        Isa::Avx | Isa::Sse41 => return None, // not measured
+    };
+    let (name, variant) = match taken {
+        Some(taken) => taken?,
+        None => backward_channels_last(s, machine, simd).unwrap_or_else(|| by_gemm(machine, true)),
+    };
+    Some((name, Order::Transposed(variant)))
+}
+
+const STRIDED_AVX512: &str = "brg_deconv:avx512_core+brgconv_strided:avx512_core";
+const STRIDED_AVX2: &str = "brg_deconv:avx2+brgconv_strided:avx2";
+
+const INVERTED_AVX512: Brgemm = brgemm::AVX512.inverted(
+    "brg_deconv:avx512_core+brg_conv_fwd:avx512_core",
+    "brg_deconv:avx512_core+brgconv_1x1:avx512_core",
+);
+
+const INVERTED_AVX2: Brgemm = brgemm::AVX2.inverted(
+    "brg_deconv:avx2+brg_conv_fwd:avx2",
+    "brg_deconv:avx2+brgconv_1x1:avx2",
+);
+
+/// The kernels of the backward pass: what brgemm leaves to them are small groups.
+fn backward_channels_last(s: &Sizes, machine: &Machine, simd: i64) -> Option<Taken> {
+    let avx512 = simd == 16;
+    if is_depthwise(s) {
+        let name = match avx512 {
+            true => "conv:any+jit_dw:avx512_core",
+            false => "conv:any+jit_dw:avx2",
+        };
+        return Some((name, chains(simd as usize, simd as usize)));
+    }
+    let block = s.group_in.min(simd) as usize;
+    let taken = |name: &'static str| (name, chains(s.group_in.min(simd) as usize, block));
+    if avx512 && accepts_avx512(s, machine, simd) {
+        return Some(taken("conv:any+jit:avx512_core"));
+    }
+    accepts_avx2(s).then(|| taken("conv:any+jit:avx2"))
 }
 
 type Taken = (&'static str, Variant);
 
 fn avx512(s: &Sizes, machine: &Machine) -> Option<Taken> {
-    if let Some(variant) = strided(s, 16) {
-        return Some((
-            "brg_deconv:avx512_core+brgconv_strided:avx512_core",
-            variant,
-        ));
+    if let Some(variant) = strided(s, tile::AVX512, machine) {
+        return Some((STRIDED_AVX512, variant));
     }
     // before the kernels of the backward pass comes the other brg_deconv
-    if let Some(variant) = strided(s, 8) {
-        return Some(("brg_deconv:avx2+brgconv_strided:avx2", variant));
+    if let Some(variant) = strided(s, tile::AVX2, machine) {
+        return Some((STRIDED_AVX2, variant));
     }
     if is_depthwise(s) {
         return Some(("conv:any+jit_dw:avx512_core", chains(16, 16)));
@@ -59,9 +122,9 @@ fn avx512(s: &Sizes, machine: &Machine) -> Option<Taken> {
     })
 }
 
-fn avx2(s: &Sizes) -> Option<Taken> {
-    if let Some(variant) = strided(s, 8) {
-        return Some(("brg_deconv:avx2+brgconv_strided:avx2", variant));
+fn avx2(s: &Sizes, machine: &Machine) -> Option<Taken> {
+    if let Some(variant) = strided(s, tile::AVX2, machine) {
+        return Some((STRIDED_AVX2, variant));
     }
     if is_depthwise(s) {
         return Some(("conv:any+jit_dw:avx2", chains(8, 8)));
@@ -78,13 +141,18 @@ fn avx2(s: &Sizes) -> Option<Taken> {
     accepts_avx2(s).then(|| ("conv:any+jit:avx2", chains(8 * blocks, 8)))
 }
 
-fn by_gemm(machine: &Machine) -> Taken {
+fn by_gemm(machine: &Machine, nhwc: bool) -> Taken {
     let kernels = match machine.isa {
         Isa::Avx512 => gemm::Kernels::Avx512,
         _ => gemm::Kernels::Avx2,
     };
     let threads = machine.threads;
-    ("conv:any+x64:gemm:jit", Variant::Gemm { kernels, threads })
+    let variant = Variant::Gemm {
+        kernels,
+        threads,
+        nhwc,
+    };
+    ("conv:any+x64:gemm:jit", variant)
 }
 
 fn chains(channels: usize, block: usize) -> Variant {
@@ -95,15 +163,22 @@ fn chains(channels: usize, block: usize) -> Variant {
     }
 }
 
-/// `brgconv_strided`, with vectors of so many channels (`init_jcp` in src/cpu/x64/jit_brgemm_conv_bwd_utils.cpp).
-fn strided(s: &Sizes, simd: i64) -> Option<Variant> {
-    let small_groups = s.groups > 1 && s.group_in <= simd;
-    let taken = s.stride != [1, 1] && s.is_undilated() && !small_groups && !is_slow(s);
+/// `brgconv_strided` (`init_jcp` in src/cpu/x64/jit_brgemm_conv_bwd_utils.cpp).
+fn strided(s: &Sizes, simd: Simd, machine: &Machine) -> Option<Variant> {
+    let small_groups = s.groups > 1 && s.group_in <= simd.lanes;
+    if s.stride == [1, 1] || !s.is_undilated() || small_groups || is_slow(s) {
+        return None;
+    }
     let (columns, stride) = (s.output[COLUMNS], s.stride[COLUMNS]);
-    taken.then_some(Variant::Strided {
-        width: (columns % stride == 0).then_some(columns as usize),
-        rows: false,
-    })
+    let cut = |width: i64, rows: bool| Variant::Strided {
+        width: (columns % stride == 0).then_some(width as usize),
+        rows,
+    };
+    if s.kernel == [1, 1] {
+        return Some(cut(columns, false)); // however it is cut, it comes to the same
+    }
+    let best = strided::best(s, simd, machine)?;
+    Some(cut(best.columns, best.kernel_rows < s.kernel[ROWS]))
 }
 
 /// Shapes that it leaves to others since it would be slow: output and input channels per group, output and input size,

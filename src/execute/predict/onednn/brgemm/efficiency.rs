@@ -1,5 +1,9 @@
 //! What a cut costs: `brg_blocking_t::est_eff` in src/cpu/x64/jit_brgemm_conv_utils.cpp, in its own float32 steps.
 
+use crate::execute::predict::onednn::brgemm::cost::Accesses;
+use crate::execute::predict::onednn::brgemm::cost::Levels;
+use crate::execute::predict::onednn::brgemm::cost::Loop;
+use crate::execute::predict::onednn::brgemm::cost::Use;
 use crate::execute::predict::onednn::brgemm::search::Cut;
 use crate::execute::predict::onednn::brgemm::search::Search;
 use crate::execute::predict::onednn::sizes::COLUMNS;
@@ -7,47 +11,9 @@ use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::div_up;
 use crate::execute::predict::onednn::sizes::round_up;
 
-/// Relative cost of an access to the first two levels of cache, and to what lies behind.
-const L1: f32 = 1.0;
+/// Relative cost of an access to the second level of cache, and to what lies behind.
 const L2: f32 = 2.3;
 const MEMORY: f32 = 17.0;
-
-/// One operand in one loop: elements of an iteration, and how often they are used again.
-#[derive(Clone, Copy)]
-struct Use {
-    elements: i64,
-    times: f32,
-    overlap: f32,
-}
-
-impl Use {
-    fn once(elements: i64) -> Self {
-        Self::times(elements, 1)
-    }
-
-    fn times(elements: i64, times: i64) -> Self {
-        Self {
-            elements,
-            times: times as f32,
-            overlap: 1.0,
-        }
-    }
-
-    fn overlapping(elements: i64, overlap: i64) -> Self {
-        Self {
-            overlap: overlap as f32,
-            ..Self::once(elements)
-        }
-    }
-}
-
-/// One loop around the kernel's innermost.
-#[derive(Clone, Copy)]
-struct Loop {
-    input: Use,
-    output: Use,
-    weights: Use,
-}
 
 /// How much of the layer one thread gets, at most.
 struct Job {
@@ -60,9 +26,19 @@ struct Job {
     pixel_blocks: i64,
     row_blocks: i64,
     images: i64,
-    /// Pixels of a row, rows.
+    /// Pixels of a row, rows, slices.
     pixels: i64,
     rows: i64,
+    slices: i64,
+    /// Blocks of slices.
+    slice_blocks: i64,
+}
+
+impl Job {
+    /// Output pixels of one image.
+    fn area(&self) -> i64 {
+        self.slices * self.rows * self.pixels
+    }
 }
 
 /// Blocks of one cut.
@@ -71,7 +47,15 @@ struct Blocks {
     pixels: i64,
     pixel_blocks: i64,
     row_blocks: i64,
+    slice_blocks: i64,
     channel_blocks: i64,
+}
+
+impl Blocks {
+    /// Of one image.
+    fn of_image(&self) -> i64 {
+        self.slice_blocks * self.row_blocks * self.pixel_blocks
+    }
 }
 
 impl Search<'_> {
@@ -93,6 +77,7 @@ impl Search<'_> {
             _ => work as f32 / (most_work * self.threads) as f32,
         };
         let products = layer.batch
+            * layer.depth.output
             * layer.output[ROWS]
             * blocks.pixels
             * layer.in_channels
@@ -110,7 +95,7 @@ impl Search<'_> {
     fn blocks(&self, cut: &Cut) -> Blocks {
         let [rows, columns] = self.layer.output;
         let pixels = if self.spans_rows {
-            rows * columns
+            self.layer.pixels()
         } else {
             columns
         };
@@ -118,6 +103,7 @@ impl Search<'_> {
             pixels,
             pixel_blocks: div_up(pixels, cut.pixels(self)),
             row_blocks: div_up(rows, cut.rows),
+            slice_blocks: div_up(self.layer.depth.output, cut.slices),
             channel_blocks: div_up(self.layer.out_channels, cut.out_channels),
         }
     }
@@ -125,13 +111,13 @@ impl Search<'_> {
     /// Blocks in all.
     fn all_blocks(&self, blocks: &Blocks) -> i64 {
         let layer = self.layer;
-        blocks.row_blocks * blocks.pixel_blocks * layer.batch * layer.groups * blocks.channel_blocks
+        blocks.of_image() * layer.batch * layer.groups * blocks.channel_blocks
     }
 
     fn job(&self, cut: &Cut, blocks: &Blocks) -> Job {
         let layer = self.layer;
         let each = div_up(self.all_blocks(blocks), self.threads);
-        let image_blocks = blocks.row_blocks * blocks.pixel_blocks;
+        let image_blocks = blocks.of_image();
         let (per_channel, per_pixel) = match self.channels_inner {
             true => (1, layer.groups * blocks.channel_blocks),
             false => (image_blocks, 1),
@@ -139,12 +125,14 @@ impl Search<'_> {
         let channel_blocks = blocks.channel_blocks.min(div_up(each, per_channel));
         let channels = layer.out_channels.min(channel_blocks * cut.out_channels);
         let pixel_blocks = blocks.pixel_blocks.min(div_up(each, per_pixel));
-        let (mut row_blocks, mut rows) = (1, 1);
+        let [mut row_blocks, mut rows, mut slice_blocks, mut slices] = [1; 4];
         if !self.spans_rows {
-            row_blocks = blocks
-                .row_blocks
-                .min(div_up(each, blocks.pixel_blocks * per_pixel));
+            let per_row = blocks.pixel_blocks * per_pixel;
+            row_blocks = blocks.row_blocks.min(div_up(each, per_row));
             rows = layer.output[ROWS].min(row_blocks * cut.rows);
+            let per_slice = blocks.row_blocks * per_row;
+            slice_blocks = blocks.slice_blocks.min(div_up(each, per_slice));
+            slices = layer.depth.output.min(slice_blocks * cut.slices);
         }
         let image = image_blocks * layer.groups * blocks.channel_blocks;
         Job {
@@ -156,6 +144,8 @@ impl Search<'_> {
             images: layer.batch.min(div_up(each, image)),
             pixels: blocks.pixels.min(pixel_blocks * cut.pixels(self)),
             rows,
+            slices,
+            slice_blocks,
         }
     }
 
@@ -168,56 +158,44 @@ impl Search<'_> {
         let pixels = (blocks.pixels, block);
         match self.channels_inner {
             true => covered(each, channels, layer.groups, pixels),
-            false => covered(each, pixels, blocks.row_blocks, channels),
+            false => {
+                let lines = blocks.slice_blocks * blocks.row_blocks;
+                covered(each, pixels, lines, channels)
+            }
         }
     }
 
     /// Input, output and weights through the caches.
     fn access_cost(&self, cut: &Cut, blocks: &Blocks, job: &Job) -> f32 {
         let layer = self.layer;
-        let lanes = self.simd.lanes;
-        let [kh, kw] = layer.kernel;
         let loops = self.loops(cut, blocks, job);
-        let taps = kh * kw * layer.in_channels;
-        let mut input = Cost::of(job.images * job.rows * job.pixels * taps);
-        let mut output = Cost::of(job.images * job.rows * job.pixels * job.vectors);
-        let mut weights = Cost::of(job.vectors * taps);
-        let whole = Loop {
-            input: Use::once(input.accesses),
-            output: Use::once(output.accesses * lanes),
-            weights: Use::once(weights.accesses * lanes),
+        let taps = layer.kernel_taps() * layer.in_channels;
+        let all = Accesses {
+            input: job.images * job.area() * taps,
+            output: job.images * job.area() * job.vectors,
+            weights: job.vectors * taps,
         };
-        for each in std::iter::once(&whole).chain(loops.iter().rev()) {
-            input.add(&each.input, self.behind(each, true));
-            output.add(&each.output, self.behind(each, false));
-            weights.add(&each.weights, self.behind(each, false));
-        }
-        input.total() + output.total() + weights.total()
-    }
-
-    /// Relative cost of an access in this loop after the first.
-    fn behind(&self, each: &Loop, is_input: bool) -> f32 {
-        let input = each.input.elements * 4;
-        let all = input + each.weights.elements * 4 + each.output.elements * 4;
-        if is_input && input < self.l1 {
-            L1
-        } else if all < self.l2 {
-            L2
-        } else {
-            MEMORY
-        }
+        let levels = Levels {
+            l1: self.l1,
+            l2: self.l2,
+            second: L2,
+            memory: MEMORY,
+        };
+        levels.cost(&loops, all, self.simd.lanes)
     }
 
     fn call_cost(&self, cut: &Cut, job: &Job) -> f32 {
         let parts = self.parts(cut);
-        1000.0 * job.blocks as f32 * parts[0] as f32 * parts[1] as f32 * parts[2] as f32
+        let calls = parts.map(|parts| parts as f32);
+        1000.0 * job.blocks as f32 * calls[0] * calls[1] * calls[2] * calls[3]
     }
 
-    /// Blocks of input channels, kernel rows, kernel columns.
-    fn parts(&self, cut: &Cut) -> [i64; 3] {
+    /// Blocks of input channels, kernel slices, kernel rows, kernel columns.
+    fn parts(&self, cut: &Cut) -> [i64; 4] {
         let layer = self.layer;
         [
             div_up(layer.in_channels, cut.in_channels),
+            div_up(layer.depth.kernel, cut.kernel_slices),
             div_up(layer.kernel[ROWS], cut.kernel[ROWS]),
             div_up(layer.kernel[COLUMNS], cut.kernel[COLUMNS]),
         ]
@@ -245,8 +223,10 @@ impl Search<'_> {
     fn kernel_loops(&self, cut: &Cut) -> Vec<Loop> {
         let lanes = self.simd.lanes;
         let (layer, tile, block) = (self.layer, &cut.tile, cut.pixels(self));
-        let [rows, columns] = cut.kernel;
-        let [in_parts, row_parts, column_parts] = self.parts(cut);
+        let columns = cut.kernel[COLUMNS];
+        let rows = cut.kernel_slices * cut.kernel[ROWS];
+        let all_rows = layer.depth.kernel * layer.kernel[ROWS];
+        let [in_parts, slice_parts, row_parts, column_parts] = self.parts(cut);
         let channels = cut.in_channels;
         let weights = cut.out_channels * channels;
         let read = layer.columns_read(tile.rows, columns);
@@ -268,15 +248,13 @@ impl Search<'_> {
             },
             Loop {
                 input: Use::once(rows * self.input(block, columns, channels)),
-                output: Use::times(output, row_parts * column_parts),
+                output: Use::times(output, slice_parts * row_parts * column_parts),
                 weights: Use::once(rows * columns * weights),
             },
             Loop {
-                input: Use::once(
-                    layer.kernel[ROWS] * self.input(block, layer.kernel[COLUMNS], channels),
-                ),
+                input: Use::once(all_rows * self.input(block, layer.kernel[COLUMNS], channels)),
                 output: Use::times(output, in_parts),
-                weights: Use::once(layer.kernel[ROWS] * layer.kernel[COLUMNS] * weights),
+                weights: Use::once(all_rows * layer.kernel[COLUMNS] * weights),
             },
         ]
     }
@@ -285,9 +263,10 @@ impl Search<'_> {
     fn add_block_loops(&self, loops: &mut Vec<Loop>, cut: &Cut, _: &Blocks, job: &Job) {
         let lanes = self.simd.lanes;
         let (layer, block) = (self.layer, cut.pixels(self));
-        let [kh, kw] = layer.kernel;
-        let taps = kh * kw * layer.in_channels;
-        let block_input = kh * self.input(block, kw, layer.in_channels);
+        let kw = layer.kernel[COLUMNS];
+        let kernel_rows = layer.depth.kernel * layer.kernel[ROWS];
+        let taps = layer.kernel_taps() * layer.in_channels;
+        let block_input = kernel_rows * self.input(block, kw, layer.in_channels);
         let vectors = match self.channels_inner {
             true => job.vectors,
             false => cut.tile.vectors,
@@ -306,62 +285,30 @@ impl Search<'_> {
             output: Use::once(block * channels),
             weights: Use::times(weights, job.pixel_blocks),
         });
-        let row_input = kh * self.input(job.pixels, kw, layer.in_channels);
+        let row_input = kernel_rows * self.input(job.pixels, kw, layer.in_channels);
         loops.push(Loop {
             input: Use::once(cut.rows * row_input),
             output: Use::once(job.pixels * channels),
             weights: Use::times(weights, job.row_blocks),
         });
-        // the depth, of which there is one
         loops.push(Loop {
-            input: Use::once(job.rows * row_input),
+            input: Use::once(cut.slices * job.rows * row_input),
             output: Use::once(job.rows * job.pixels * channels),
-            weights: Use::once(weights),
+            weights: Use::times(weights, job.slice_blocks),
         });
+        let all_input = job.slices * job.rows * row_input;
         if !self.channels_inner {
             loops.push(Loop {
-                input: Use::times(job.rows * row_input, job.channel_blocks),
-                output: Use::once(cut.out_channels * job.rows * job.pixels),
+                input: Use::times(all_input, job.channel_blocks),
+                output: Use::once(cut.out_channels * job.area()),
                 weights: Use::once(cut.out_channels * taps),
             });
         }
         loops.push(Loop {
-            input: Use::once(job.rows * row_input),
-            output: Use::once(job.rows * job.pixels * job.vectors * lanes),
+            input: Use::once(all_input),
+            output: Use::once(job.area() * job.vectors * lanes),
             weights: Use::times(taps * job.vectors * lanes, job.images),
         });
-    }
-}
-
-/// Accesses to one operand, and what one of them costs on average.
-struct Cost {
-    accesses: i64,
-    each: f32,
-    repeated: f32,
-}
-
-impl Cost {
-    fn of(accesses: i64) -> Self {
-        Self {
-            accesses,
-            each: MEMORY,
-            repeated: 1.0,
-        }
-    }
-
-    /// One loop further in (`io_k`).
-    fn add(&mut self, by: &Use, behind: f32) {
-        let n = by.times * by.overlap;
-        if n < 1.0 {
-            self.each = 0.0;
-        } else if n != 1.0 {
-            self.each = (self.each + behind * (n - 1.0)) / n;
-        }
-        self.repeated *= by.times;
-    }
-
-    fn total(&self) -> f32 {
-        self.each * (self.accesses as f32 * self.repeated)
     }
 }
 

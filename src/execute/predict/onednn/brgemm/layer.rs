@@ -2,6 +2,7 @@
 
 use crate::execute::predict::onednn::brgemm::tile::Simd;
 use crate::execute::predict::onednn::sizes::COLUMNS;
+use crate::execute::predict::onednn::sizes::Depth;
 use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
 
@@ -24,6 +25,10 @@ pub(super) struct Layer {
     pub(super) far: [i64; 2],
     /// Kernel columns that have become one.
     pub(super) joined_columns: i64,
+    /// The axis across slices; of images one slice.
+    pub(super) depth: Depth,
+    /// Whether there is such an axis.
+    pub(super) volume: bool,
 }
 
 impl Layer {
@@ -41,6 +46,8 @@ impl Layer {
             near: s.padding,
             far: s.far_padding(),
             joined_columns: 1,
+            depth: s.depth.unwrap_or(Depth::ONE),
+            volume: s.depth.is_some(),
         };
         layer.join_columns(simd);
         layer
@@ -86,7 +93,22 @@ impl Layer {
 
     /// Output pixels of an image.
     pub(super) fn pixels(&self) -> i64 {
+        self.depth.output * self.slice_pixels()
+    }
+
+    /// Output pixels of one slice.
+    pub(super) fn slice_pixels(&self) -> i64 {
         self.output[ROWS] * self.output[COLUMNS]
+    }
+
+    /// Input pixels.
+    pub(super) fn input_pixels(&self) -> i64 {
+        self.depth.input * self.input[ROWS] * self.input[COLUMNS]
+    }
+
+    /// Kernel taps.
+    pub(super) fn kernel_taps(&self) -> i64 {
+        self.depth.kernel * self.kernel[ROWS] * self.kernel[COLUMNS]
     }
 
     /// Input columns that `outputs` outputs of a row read with `kernel` kernel columns (`inp_w`).

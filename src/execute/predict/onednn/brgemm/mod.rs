@@ -12,10 +12,12 @@ use crate::execute::predict::onednn::sizes::COLUMNS;
 use crate::execute::predict::onednn::sizes::ROWS;
 use crate::execute::predict::onednn::sizes::Sizes;
 
+mod cost;
 mod efficiency;
 mod layer;
 mod search;
-mod tile;
+pub(super) mod strided;
+pub(super) mod tile;
 
 use layer::Layer;
 use search::Access;
@@ -40,24 +42,35 @@ pub(super) struct Brgemm {
     pub(super) name: &'static str,
     pub(super) pointwise_name: &'static str,
     simd: Simd,
+    /// Whether they run on a kernel turned round, for a transposed convolution: it is not lowered then.
+    inverts: bool,
 }
 
 pub(super) const AVX2: Brgemm = Brgemm {
     name: "brg_conv_fwd:avx2",
     pointwise_name: "brgconv_1x1:avx2",
     simd: tile::AVX2,
+    inverts: false,
 };
 
 pub(super) const AVX512: Brgemm = Brgemm {
     name: "brg_conv_fwd:avx512_core",
     pointwise_name: "brgconv_1x1:avx512_core",
     simd: tile::AVX512,
+    inverts: false,
 };
 
 /// The oneDNN whose rules for cuts these are; earlier ones reckon with other costs, caches and tiles.
 const RULES_SINCE: Onednn = Onednn(3, 7);
 
 impl Brgemm {
+    /// The same for transposed convolutions of stride 1.
+    pub(super) const fn inverted(mut self, name: &'static str, pointwise: &'static str) -> Self {
+        (self.name, self.pointwise_name) = (name, pointwise);
+        self.inverts = true;
+        self
+    }
+
     /// The kernels for AVX2 came with oneDNN 3.1, and left some layers to the direct kernels at first.
     fn before_the_rules(machine: &Machine) -> Outcome {
         match machine.onednn < Onednn(3, 1) {
@@ -122,9 +135,11 @@ impl Brgemm {
         let [kh, kw] = layer.kernel;
         let columns = layer.output[COLUMNS];
         let undilated = layer.dilation == [1, 1] && layer.joined_columns == 1;
-        let single = self.simd == tile::AVX512 && layer.in_channels == 1;
-        let narrow = self.simd == tile::AVX512 && kw == 1 && columns == 1;
-        let lowering = if single && undilated && kh > 1 && columns > 4 {
+        let single = self.simd == tile::AVX512 && layer.in_channels == 1 && !self.inverts;
+        let one_slice = layer.depth.output == 1;
+        let narrow = self.simd == tile::AVX512 && one_slice && kw == 1 && columns == 1;
+        let image = !layer.volume;
+        let lowering = if image && single && undilated && kh > 1 && columns > 4 {
             Some(Lowering::ColumnsRows)
         } else if single && layer.dilation[COLUMNS] == 1 && layer.joined_columns == 1 && kw > 1 {
             Some(Lowering::Columns)
@@ -147,17 +162,15 @@ impl Brgemm {
         // a cache of 2^40 bytes holds everything, as a larger one would
         let [l1_all, l2_all] = machine.caches.map(|bytes| bytes.min(1 << 40) as i64);
         let (l1, l2) = (l1_all * 7 / 8, l2_all * 3 / 4);
-        let [height, width] = layer.input;
-        let input = height * width * 4 * layer.in_channels;
-        let [kh, kw] = layer.kernel;
-        let weights = layer.out_channels * kh * kw * 4 * layer.in_channels;
+        let input = layer.input_pixels() * 4 * layer.in_channels;
+        let weights = layer.out_channels * layer.kernel_taps() * 4 * layer.in_channels;
         let threads = machine.threads as i64;
         let avx2 = self.simd == tile::AVX2;
         // these took the largest of AVX2's caches for granted
         let assumed = avx2 && (Onednn(3, 7)..Onednn(3, 13)).contains(&machine.onednn);
         let l2 = if assumed { (2 << 20) * 3 / 4 } else { l2 };
         let many_images = avx2 && layer.batch > threads && input > l2 && weights > l2;
-        let many_pixels = avx2 && layer.pixels() >= 150 * 150;
+        let many_pixels = avx2 && layer.slice_pixels() >= 150 * 150;
         let copied = matches!(access, Access::Copied(_));
         Search {
             layer,
@@ -184,7 +197,10 @@ fn spans_rows(layer: &Layer) -> bool {
     let near = [ROWS, COLUMNS]
         .iter()
         .all(|&axis| layer.near[axis] < layer.kernel[axis] && layer.far[axis] < layer.kernel[axis]);
-    near && width < 10800
+    let depth = &layer.depth;
+    let across = depth.padding.max(depth.far_padding()) < depth.kernel;
+    near && across
+        && width < 10800
         && layer.stride[ROWS] == 1
         && (layer.output[COLUMNS] == 1 || layer.extent() <= layer.stride[COLUMNS])
 }
@@ -204,6 +220,7 @@ fn variant(layer: &Layer, access: Access, cut: &Cut) -> Variant {
             Access::Copied(Lowering::None | Lowering::Columns) => CallAccess::Copied,
             Access::Copied(Lowering::ColumnsRows) => CallAccess::CopiedColumns,
         },
+        slices: cut.kernel_slices < layer.depth.kernel,
         rows: cut.kernel[ROWS] < layer.kernel[ROWS]
             && access != Access::Copied(Lowering::ColumnsRows),
         channel_block: cut_channels.then_some(cut.in_channels as usize),

@@ -63,8 +63,12 @@ pub(super) struct Cut {
     pub(super) out_channels: i64,
     /// Input channels.
     pub(super) in_channels: i64,
+    /// Kernel slices in one call.
+    pub(super) kernel_slices: i64,
     /// Kernel rows, columns in one call.
     pub(super) kernel: [i64; 2],
+    /// Output slices.
+    pub(super) slices: i64,
     /// Output rows.
     pub(super) rows: i64,
     /// Output columns.
@@ -110,37 +114,40 @@ impl Search<'_> {
     /// `fast_check_oc_block`
     fn is_worth_trying(&self, out_channels: i64) -> bool {
         let all = round_up(self.layer.out_channels, self.simd.lanes);
-        let [h, w] = self.layer.input;
         let [sh, sw] = self.layer.stride;
+        let strides = self.layer.depth.stride * sh * sw;
         match out_channels {
             64 => all % 64 == 0 && all * 4 < 192 * 4,
-            48 => all % 48 == 0 && all * 4 <= 384 * 4 && h * w > 81 * sh * sw,
+            48 => all % 48 == 0 && all * 4 <= 384 * 4 && self.layer.input_pixels() > 81 * strides,
             _ => true,
         }
     }
 
     /// The best cut with blocks of so many output channels (`calc_blocks`).
     fn best_for(&self, out_channels: i64) -> Option<Cut> {
-        let rows = self.layer.kernel[ROWS];
+        let all_or_one = |size: i64| if size > 1 { vec![size, 1] } else { vec![1] };
         let mut best: Option<(Cut, f32)> = None;
         let mut unroll = 0;
-        for kernel_rows in if rows > 1 { vec![rows, 1] } else { vec![1] } {
-            self.try_kernel_rows(out_channels, kernel_rows, &mut unroll, &mut best);
+        for slices in all_or_one(self.layer.depth.kernel) {
+            for rows in all_or_one(self.layer.kernel[ROWS]) {
+                self.try_kernel(out_channels, [slices, rows], &mut unroll, &mut best);
+            }
         }
         best.map(|(cut, _)| cut)
     }
 
     /// `iterate_ker_block`. `unroll` goes on from one candidate to the next, as oneDNN's does.
-    fn try_kernel_rows(
+    fn try_kernel(
         &self,
         out_channels: i64,
-        kernel_rows: i64,
+        [kernel_slices, kernel_rows]: [i64; 2],
         unroll: &mut i64,
         best: &mut Option<(Cut, f32)>,
     ) {
         let kernel = [kernel_rows, self.kernel_columns(out_channels)];
-        let in_channels = self.in_channels(out_channels, kernel, None, *unroll);
-        let rows = self.rows(out_channels, in_channels);
+        let taken = [kernel_slices * kernel_rows, kernel[COLUMNS]];
+        let in_channels = self.in_channels(out_channels, taken, None, *unroll);
+        let [slices, rows] = self.slices_and_rows(out_channels, in_channels);
         let columns = self.layer.output[COLUMNS];
         let most = columns.min(self.most_columns(out_channels));
         let sizes: Vec<i64> = if self.spans_rows {
@@ -157,11 +164,13 @@ impl Search<'_> {
             } else {
                 columns
             };
-            let in_channels = self.in_channels(out_channels, kernel, Some(pixels), *unroll);
+            let in_channels = self.in_channels(out_channels, taken, Some(pixels), *unroll);
             let mut cut = Cut {
                 out_channels,
                 in_channels,
+                kernel_slices,
                 kernel,
+                slices,
                 rows,
                 columns,
                 tile: Tile {
@@ -204,34 +213,41 @@ impl Search<'_> {
         (share as i64).clamp(1, layer.output[COLUMNS])
     }
 
-    /// Output rows of a block: more than one only in copies.
-    fn rows(&self, out_channels: i64, in_channels: i64) -> i64 {
+    /// Output slices and rows of a block: more than one only in copies.
+    fn slices_and_rows(&self, out_channels: i64, in_channels: i64) -> [i64; 2] {
         let layer = self.layer;
         if !matches!(
             self.access,
             Access::Copied(Lowering::None | Lowering::Columns)
         ) {
-            return 1;
+            return [1, 1];
         }
         let [height, width] =
             [ROWS, COLUMNS].map(|a| layer.input[a] + layer.near[a] + layer.far[a]);
+        let depth = &layer.depth;
+        let all_slices = depth.input + depth.padding + depth.far_padding();
         let [rows, columns] = layer.output;
-        let [kh, kw] = layer.kernel;
         let row = 2 * 4 * in_channels * width + 4 * columns * out_channels;
-        let other = 4 * kh * kw * in_channels * out_channels + 4 * 2 * 16 * out_channels;
+        let weights = 4 * layer.kernel_taps() * in_channels * out_channels;
+        let other = weights + 4 * 2 * 16 * out_channels;
         let available = div_up(self.l2, 2).min((self.l2 - other).max(0));
-        let fitting = if height * row > available {
-            (available / row).clamp(1, rows)
-        } else {
-            rows
-        };
+        let (mut fitting_slices, mut fitting) = (1, rows);
+        if all_slices * height * row > available {
+            fitting_slices = (available / (height * row)).clamp(1, depth.output);
+            if fitting_slices == 1 {
+                fitting = (available / row).clamp(1, rows);
+            }
+        }
         let groups = if layer.out_channels > 32 {
             layer.groups
         } else {
             1
         };
         let work = layer.batch * div_up(groups * layer.out_channels, out_channels);
-        fitting.min(div_up(rows, div_up(self.threads, work)))
+        let shares = div_up(self.threads, work);
+        let slices = div_up(depth.output, shares);
+        let rows = div_up(rows, shares * div_up(depth.output, slices));
+        [fitting_slices.min(slices), fitting.min(rows)]
     }
 
     /// The largest block of input channels that the caches hold (`select_ic_block`).
@@ -362,7 +378,7 @@ impl Search<'_> {
     fn products_of(&self, cut: &Cut) -> Tails {
         let layer = self.layer;
         let pixels = if self.spans_rows {
-            layer.pixels()
+            layer.slice_pixels()
         } else {
             layer.output[COLUMNS]
         };

@@ -4,19 +4,19 @@ use crate::execute::predict::onednn::sizes::round_up;
 
 /// The vectors of an instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Simd {
+pub(in crate::execute::predict::onednn) struct Simd {
     /// float32 numbers in a register.
-    pub(super) lanes: i64,
+    pub(in crate::execute::predict::onednn) lanes: i64,
     /// Registers.
     pub(super) registers: i64,
 }
 
-pub(super) const AVX2: Simd = Simd {
+pub(in crate::execute::predict::onednn) const AVX2: Simd = Simd {
     lanes: 8,
     registers: 16,
 };
 
-pub(super) const AVX512: Simd = Simd {
+pub(in crate::execute::predict::onednn) const AVX512: Simd = Simd {
     lanes: 16,
     registers: 32,
 };

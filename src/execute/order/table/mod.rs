@@ -7,6 +7,8 @@ use crate::execute::Geometry;
 use crate::execute::conv2d;
 use crate::execute::order::Order;
 
+mod transposed;
+
 /// Orders of one form.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
@@ -81,7 +83,7 @@ pub const FAMILIES: &[Family] = &[
         members: &["onednn-depthwise/fma", "onednn-depthwise/muladd"],
     },
     Family {
-        form: "onednn-brgemm/whole|edgesW[-columns][-chained]|copied|copied_columns[-rows][-icB]",
+        form: "onednn-brgemm/whole|edgesW[-columns][-chained]|copied|copied_columns[-slices][-rows][-icB]",
         rule: "calls that each are a chain from +0 over kh, kw, channel, added to the total; bias last. whole: all kernel columns in one call; edgesW: in blocks of W output columns, kernel columns that do not reach all of a block in calls of their own; rows, columns: a call for each; chained: calls go on from the total; icB: B input channels per call; copied: padding as +0 (copied_columns: kw, kh)",
         used: "oneDNN brg_conv_fwd, brgconv_1x1, brdgmm_dw: channels_last input; the cut depends on shape, threads and caches; with SVE brgconv, of any input (whole; chained where rows of outputs begin in the padding)",
         evidence: "verified on live torch 2.15 (AMD, AVX2 and AVX-512 kernels); whole, chained: on emulated aarch64 (SVE of 256 and 512 bits)",
@@ -89,6 +91,8 @@ pub const FAMILIES: &[Family] = &[
         members: &[
             "onednn-brgemm/whole",
             "onednn-brgemm/whole-rows",
+            "onednn-brgemm/whole-slices",
+            "onednn-brgemm/whole-slices-rows",
             "onednn-brgemm/whole-ic320",
             "onednn-brgemm/whole-ic1280",
             "onednn-brgemm/edges4",
@@ -337,78 +341,12 @@ pub const FAMILIES: &[Family] = &[
             "mkl-matmul/kb192-t2",
         ],
     },
-    Family {
-        form: "mkl-transpose2d/[f64-]kbB|halvesB|compatible[-cnr]-tT",
-        rule: "for each tap (kh, kw) a product over the input channels as in mkl-slow2d, from +0; what each tap gives is added to +0; bias last",
-        used: "PyTorch's SlowTranspose2d: transposed convolutions where oneDNN is not used",
-        evidence: "verified on live torch 2.15 (AMD)",
-        members: &[
-            "mkl-transpose2d/kb192-t1",
-            "mkl-transpose2d/kb192-t2",
-            "mkl-transpose2d/kb192-t4",
-            "mkl-transpose2d/halves384-t1",
-            "mkl-transpose2d/f64-kb256-t1",
-            "mkl-transpose2d/f64-kb256-t2",
-        ],
-    },
-    Family {
-        form: "onednn-backward/icB-blockB[-muladd]",
-        rule: "a chain from +0 per so many input channels, in blocks of the layout (kh, kw, channel); what no tap reads is skipped; bias last",
-        used: "oneDNN conv:any+jit, jit_1x1, jit_dw: transposed convolutions with stride 1, or without a channel multiplier",
-        evidence: "verified on live torch 2.15 (AMD, AVX-512 and AVX2 kernels)",
-        members: &[
-            "onednn-backward/ic16-block16",
-            "onednn-backward/ic32-block8",
-            "onednn-backward/ic16-block8",
-            "onednn-backward/ic8-block8",
-            "onednn-backward/ic4-block4",
-            "onednn-backward/ic64-block64",
-            "onednn-backward/ic128-block128",
-            "onednn-backward/ic256-block256",
-            "onednn-backward/ic512-block512",
-            "onednn-backward/ic1024-block1024",
-            "onednn-backward/ic8-block8-muladd",
-        ],
-    },
-    Family {
-        form: "onednn-brgemm-strided/edgesW|copied[-rows]",
-        rule: "calls that each are a chain from +0 over kh, kw, channel, added to the total; bias last. edgesW: blocks of W output columns, kernel columns that do not reach all of a block in calls of their own; copied: all of them in one; rows: a call for each kernel row",
-        used: "oneDNN brg_deconv+brgconv_strided: most transposed convolutions with a stride",
-        evidence: "verified on live torch 2.15 (AMD, AVX-512 and AVX2 kernels)",
-        members: &[
-            "onednn-brgemm-strided/copied",
-            "onednn-brgemm-strided/edges1024",
-            "onednn-brgemm-strided/copied-rows",
-            "onednn-brgemm-strided/edges1024-rows",
-            "onednn-brgemm-strided/edges2",
-            "onednn-brgemm-strided/edges4",
-            "onednn-brgemm-strided/edges6",
-            "onednn-brgemm-strided/edges8",
-            "onednn-brgemm-strided/edges12",
-            "onednn-brgemm-strided/edges14",
-            "onednn-brgemm-strided/edges16",
-            "onednn-brgemm-strided/edges28",
-            "onednn-brgemm-strided/edges32",
-            "onednn-brgemm-strided/edges56",
-            "onednn-brgemm-strided/edges64",
-        ],
-    },
-    Family {
-        form: "onednn-gemm-backward/sse41|avx|avx2|avx512-tT",
-        rule: "for each tap (kh, kw) a product over the input channels as in onednn-gemm; what each tap gives is added to +0; bias last",
-        used: "oneDNN conv:any+x64:gemm:jit: transposed convolutions that its other kernels do not take, as those with dilation or odd groups",
-        evidence: "verified on live torch 2.15 (AMD, AVX-512 and AVX2 kernels)",
-        members: &[
-            "onednn-gemm-backward/avx512-t1",
-            "onednn-gemm-backward/avx512-t2",
-            "onednn-gemm-backward/avx2-t1",
-            "onednn-gemm-backward/avx2-t2",
-            "onednn-gemm-backward/avx512-t4",
-            "onednn-gemm-backward/avx2-t4",
-            "onednn-gemm-backward/avx-t1",
-            "onednn-gemm-backward/sse41-t1",
-        ],
-    },
+    transposed::MKL,
+    transposed::MKL_NHWC,
+    transposed::BACKWARD,
+    transposed::STRIDED,
+    transposed::INVERTED,
+    transposed::GEMM,
     Family {
         form: "nnpack/l1_Sk",
         rule: "stride 1: no sum over taps. Tiles of 8 x 8 (Winograd F(6x6, 3x3) for 3x3 kernels, else Fourier) or 16 x 16 (Fourier) are transformed, multiplied, summed over the input channels in blocks that fill a level-1 cache of S per thread, and transformed back; the bias enters before that. Other strides: c, kh, kw with padding as +0, a chain from +0 per block (32k: 292 products), each added to the total; bias last. Subnormal numbers are zero",
