@@ -115,7 +115,7 @@ impl How {
         ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|e| Error::usage(format!("{threads} threads cannot be started: {e}")))
+            .map_err(|e| Error::usage(format!("threads cannot be started: {e}")))
     }
 }
 

@@ -13,7 +13,10 @@ const GATHER: usize = 12;
 const PACK: usize = 12;
 
 /// A thread that sleeps is late by about so many multiply-adds.
-const LATE: usize = 1 << 20;
+pub(super) const LATE: usize = 1 << 20;
+
+/// More threads than these are not played through one by one.
+const MANY: usize = 8;
 
 /// What is to be cut.
 pub(super) struct Cutting {
@@ -41,17 +44,25 @@ impl Cutting {
         let whole = [channels(1), pixels(1)];
         let tasks = self.channels.div_ceil(whole[0]) * self.pixels.div_ceil(whole[1]) * self.copies;
         let wanted = 4 * threads;
-        if threads == 1 || tasks == 0 || tasks >= wanted {
+        let work = [self.pixels, self.taps, self.copies]
+            .into_iter()
+            .fold(self.channels, usize::saturating_mul);
+        if threads == 1 || tasks == 0 || tasks >= wanted || work <= LATE {
             return whole;
         }
         let parts = wanted.div_ceil(tasks);
         let mut best = (self.end(whole, threads), whole);
+        let mut tried = vec![whole];
         for by_pixels in 1..=parts {
             for by_channels in 1..=parts / by_pixels {
                 let cut = [
                     channels(by_channels * self.channels.div_ceil(whole[0])),
                     pixels(by_pixels * self.pixels.div_ceil(whole[1])),
                 ];
+                if tried.contains(&cut) {
+                    continue;
+                }
+                tried.push(cut);
                 let end = self.end(cut, threads);
                 if end < best.0 {
                     best = (end, cut);
@@ -64,6 +75,13 @@ impl Cutting {
     /// When the last task ends.
     fn end(&self, [channels, pixels]: [usize; 2], threads: usize) -> usize {
         let late = LATE / self.taps.max(1);
+        if threads > MANY {
+            // about: who comes when matters less among many
+            let count =
+                self.channels.div_ceil(channels) * self.pixels.div_ceil(pixels) * self.copies;
+            let weights = PACK * channels;
+            return late + count.div_ceil(threads) * (pixels * (channels + GATHER) + weights);
+        }
         let mut ends = vec![late; threads];
         ends[0] = 0;
         let shared = self.copies > 1 || pixels < self.pixels;
@@ -124,6 +142,14 @@ mod tests {
         assert_eq!(pixels % 32, 0);
         let pieces = 3136usize.div_ceil(pixels);
         assert!(pieces >= 7, "{pieces}");
+    }
+
+    #[test]
+    fn small_layers_are_not_cut_and_many_threads_get_work() {
+        assert_eq!(best(10, 576, 25, 1, 2), [16, 448]);
+        let [channels, pixels] = best(256, 3136, 2304, 1, 64);
+        let count = 256usize.div_ceil(channels) * 3136usize.div_ceil(pixels);
+        assert!((48..=300).contains(&count), "{count}");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! The order of additions is fixed for each output element, so all the freedom is across elements. A recipe is compiled
 //! into taps and what happens to the total ([`program`]), and the output is cut into rectangles, one for each task
-//! ([`layer`]). Tiles of neighbouring output pixels in several channels then walk the taps side by side ([`tile`]): dense
-//! layers from gathered inputs and packed weights ([`dense`], [`pack`]), groups of few channels from their padded rows
-//! ([`narrow`], [`padded`]). Tasks run on rayon's threads; [`dispatch`] picks the vectors that the processor has.
+//! ([`layer`], [`cutting`]). Tiles of neighbouring output pixels in several channels then walk the taps side by side
+//! ([`tile`]): dense layers from gathered inputs and packed weights ([`dense`], [`pack`]; the last few pixels, [`across`]),
+//! groups of few channels from their padded rows ([`narrow`], [`padded`]). Tasks run on rayon's threads ([`awake`]);
+//! [`dispatch`] picks the vectors that the processor has.
 //!
 //! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel
 //! ([`repair`]).
@@ -74,8 +75,11 @@ pub fn run_with<R: Tiled>(
     if let Some(blocked) = plan.nnpack {
         return run_nnpack(operands, geometry, blocked, kernel);
     }
+    // who is late for a small layer is not waited for
+    let small = geometry.output_len().saturating_mul(geometry.taps()) <= cutting::LATE;
     match kernel {
         Kernel::Reference => interpret::run(operands, geometry, plan),
+        Kernel::Fast if small => fast(operands, geometry, plan, Vectors::widest(), memory),
         Kernel::Fast => awake::awake(|| fast(operands, geometry, plan, Vectors::widest(), memory)),
         Kernel::With(vectors) => awake::awake(|| fast(operands, geometry, plan, vectors, memory)),
     }
