@@ -19,7 +19,8 @@ use crate::execute::order::brgemm::Calls;
 /// the stride.
 pub(super) fn plan(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
     let Some(width) = width else {
-        let all = calls(g, rows, &[], 0..g.kernel[1]);
+        let whole = 0..g.kernel[1];
+        let all = calls(g, rows, &[std::slice::from_ref(&whole)]);
         return Plan::uniform(g, called(all, PaddingTaps::ZeroColumns));
     };
     let (columns, stride) = (g.output[1], g.stride[1]);
@@ -34,15 +35,19 @@ pub(super) fn plan(g: &Geometry, width: Option<usize>, rows: bool) -> Plan {
         for phase in &phases {
             let steps = match &shared {
                 Some(ranges) => {
-                    let mut all = Calls::new(g.kernel, 0..g.group_in());
-                    for range in ranges {
-                        for (rows, columns) in calls_of(g, rows, range.clone()) {
-                            all.add(rows, columns);
-                        }
-                    }
-                    all.steps
+                    let each: Vec<&[Range<usize>]> = ranges.chunks(1).collect();
+                    calls(g, rows, &each)
                 }
-                None => calls(g, rows, &phase.singles, phase.full.clone()),
+                None => {
+                    let single = phase.singles.iter().map(|&k| k..k + 1);
+                    let (before, after): (Vec<_>, Vec<_>) =
+                        single.partition(|k| phase.is_before(k.start));
+                    calls(
+                        g,
+                        rows,
+                        &[&before, std::slice::from_ref(&phase.full), &after],
+                    )
+                }
             };
             phase.add(g, &mut plan, &called(steps, PaddingTaps::Dropped));
         }
@@ -166,41 +171,16 @@ fn reached_by_all(g: &Geometry, block: &Range<usize>, phase: usize) -> Range<usi
     }
 }
 
-/// Kernel rows and columns of each call for these columns.
-fn calls_of(
-    g: &Geometry,
-    rows: bool,
-    columns: Range<usize>,
-) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let height = g.kernel[0];
-    let step = if rows { g.stride[0] } else { height };
-    (0..height)
-        .step_by(step)
-        .map(move |row| (row..height.min(row + step), columns.clone()))
-}
-
-/// Calls for kernel columns: those before `full` one by one, those in it together, those after it one by one.
-fn calls(g: &Geometry, rows: bool, singles: &[usize], full: Range<usize>) -> Vec<Step> {
+/// Calls for all of `columns`, together those of each range, then for all of the next: for each group of kernel rows one
+/// of each range.
+fn calls(g: &Geometry, rows: bool, columns: &[&[Range<usize>]]) -> Vec<Step> {
     let mut calls = Calls::new(g.kernel, 0..g.group_in());
     let height = if rows { g.stride[0] } else { g.kernel[0] };
-    let before = singles
-        .iter()
-        .filter(|&&k| k < full.start || full.is_empty());
-    let after = singles
-        .iter()
-        .filter(|&&k| k >= full.end && !full.is_empty());
-    let kernel_rows = |from: usize| from..g.kernel[0].min(from + height);
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in before.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
-        }
-    }
-    for (rows, columns) in calls_of(g, rows, full.clone()) {
-        calls.add(rows, columns);
-    }
-    for row in (0..g.kernel[0]).step_by(height) {
-        for &column in after.clone() {
-            calls.add(kernel_rows(row), column..column + 1);
+    for columns in columns {
+        for row in (0..g.kernel[0]).step_by(height) {
+            for columns in *columns {
+                calls.add(row..g.kernel[0].min(row + height), columns.clone());
+            }
         }
     }
     calls.steps

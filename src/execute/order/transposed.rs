@@ -177,11 +177,7 @@ fn by_mkl(g: &Geometry, library: &mkl::Library, nhwc: bool) -> Plan {
     let mut taps = Taps::new(g, nhwc);
     for group in 0..g.groups {
         for image in 0..g.batch {
-            let parts = match nhwc {
-                true => library.transposed_nhwc(g, image, group),
-                false => library.transposed(g, image, group),
-            };
-            taps.add(image, group, &parts);
+            taps.add(image, group, &library.transposed(g, image, group, nhwc));
         }
     }
     taps.finish()
@@ -189,10 +185,7 @@ fn by_mkl(g: &Geometry, library: &mkl::Library, nhwc: bool) -> Plan {
 
 fn by_gemm(g: &Geometry, kernels: gemm::Kernels, threads: usize, nhwc: bool) -> Plan {
     let mut taps = Taps::new(g, nhwc);
-    let parts = match nhwc {
-        true => gemm::backward_nhwc(g, kernels, threads),
-        false => gemm::backward(g, kernels, threads, is_product(g)),
-    };
+    let parts = gemm::backward(g, kernels, threads, [is_product(g), nhwc]);
     for group in 0..g.groups {
         for image in 0..g.batch {
             taps.add(image, group, &parts);

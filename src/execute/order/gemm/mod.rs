@@ -133,61 +133,15 @@ impl Variant {
     }
 }
 
-/// What its backward pass gives for each tap of a transposed convolution `g`: `direct` where that is the output itself.
-/// (`execute_backward_data_ncsp` in src/cpu/gemm_convolution.cpp; where its threads work, in
+/// What its backward pass gives for each tap of a transposed convolution `g`: `direct` where that is the output itself;
+/// `nhwc`: of channels_last input, columns being kh, kw, output channel. (`execute_backward_data_ncsp` and
+/// `execute_backward_data_thr_nspc` in src/cpu/gemm_convolution.cpp; where its threads work, in
 /// gemm_convolution_utils.cpp.)
 pub(super) fn backward(
     g: &Geometry,
     kernels: Kernels,
     threads: usize,
-    direct: bool,
-) -> Vec<transposed::Part> {
-    const SMALL: i64 = 64 * 1024;
-    let threads = threads as i64;
-    let kernel = (g.kernel[0] * g.kernel[1]) as i64;
-    let [from, to] = [g.input[0] * g.input[1], g.pixels()].map(|pixels| pixels as i64);
-    let [read, made] = [g.group_in(), g.group_out()].map(|channels| channels as i64);
-    let images = (g.groups * g.batch) as i64;
-    let balance = |work: i64| {
-        let rounded = (work + threads - 1) / threads * threads;
-        work as f32 / rounded as f32
-    };
-    let lanes = kernels.lanes();
-    let blocks = |size: i64| (size + lanes - 1) / lanes;
-    let outer = balance(images) / balance(blocks(to) * blocks(made));
-    let outside = (from / threads < 512 || kernel < 64)
-        && (g.batch != 1 || g.groups > 2)
-        && (outer >= 1.0 || to.saturating_mul(read).saturating_mul(made) / threads < SMALL);
-    let columns = made * kernel;
-    let call = Call {
-        kernels,
-        threads: if outside { 1 } else { threads },
-        size: Size {
-            m: from,
-            n: columns,
-            k: read,
-        },
-        left_transposed: false,
-        transposed: true,
-        lda: from,
-        ldb: columns,
-        ldc: if direct { to } else { from },
-        first_tap: 0,
-    };
-    let range = |range: &Range<i64>| range.start as usize..range.end as usize;
-    let part = |cell: Cell| transposed::Part {
-        pixels: range(&cell.rows),
-        columns: range(&cell.columns),
-        steps: cell.steps,
-    };
-    call.cells().into_iter().map(part).collect()
-}
-
-/// The same of channels_last input, columns being kh, kw, output channel (`execute_backward_data_thr_nspc`).
-pub(super) fn backward_nhwc(
-    g: &Geometry,
-    kernels: Kernels,
-    threads: usize,
+    [direct, nhwc]: [bool; 2],
 ) -> Vec<transposed::Part> {
     const SMALL: i64 = 64 * 1024;
     let threads = threads as i64;
@@ -197,30 +151,50 @@ pub(super) fn backward_nhwc(
     let lanes = kernels.lanes();
     let blocks = |size: i64| (size + lanes - 1) / lanes;
     let balance = |work: i64| work as f32 / ((work + threads - 1) / threads * threads) as f32;
-    let depthwise = read == 1 && made == 1 && g.groups != 1;
     let outer = balance((g.groups * g.batch) as i64) / balance(blocks(to) * blocks(made));
-    let outside = (depthwise || (to / threads < 64 && g.batch != 1))
+    let depthwise = read == 1 && made == 1 && g.groups != 1;
+    let may_be_outside = match nhwc {
+        true => depthwise || (to / threads < 64 && g.batch != 1),
+        false => (from / threads < 512 || kernel < 64) && (g.batch != 1 || g.groups > 2),
+    };
+    let outside = may_be_outside
         && (outer >= 1.0 || to.saturating_mul(read).saturating_mul(made) / threads < SMALL);
+    let columns = made * kernel;
+    let [m, n] = if nhwc {
+        [columns, from]
+    } else {
+        [from, columns]
+    };
+    let [lda, ldb, ldc] = match (nhwc, direct) {
+        (true, _) => [read * g.groups as i64, read * g.groups as i64, columns],
+        (false, true) => [from, columns, to],
+        (false, false) => [from, columns, from],
+    };
     let call = Call {
         kernels,
         threads: if outside { 1 } else { threads },
-        size: Size {
-            m: made * kernel,
-            n: from,
-            k: read,
-        },
-        left_transposed: true,
-        transposed: false,
-        lda: read * g.groups as i64,
-        ldb: read * g.groups as i64,
-        ldc: made * kernel,
+        size: Size { m, n, k: read },
+        left_transposed: nhwc,
+        transposed: !nhwc,
+        lda,
+        ldb,
+        ldc,
         first_tap: 0,
     };
     let range = |range: &Range<i64>| range.start as usize..range.end as usize;
-    let part = |cell: Cell| transposed::Part {
-        pixels: range(&cell.columns),
-        columns: range(&cell.rows),
-        steps: cell.steps,
+    let part = |cell: Cell| {
+        let [rows, columns] = [range(&cell.rows), range(&cell.columns)];
+        let [pixels, columns] = if nhwc {
+            [columns, rows]
+        } else {
+            [rows, columns]
+        };
+        let steps = cell.steps;
+        transposed::Part {
+            pixels,
+            columns,
+            steps,
+        }
     };
     call.cells().into_iter().map(part).collect()
 }

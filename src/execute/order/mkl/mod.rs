@@ -196,58 +196,36 @@ impl Library {
         })
     }
 
-    /// What a transposed convolution has it multiply: the input's pixels, and for each of them every output channel's taps.
+    /// What a transposed convolution has it multiply: the input's pixels, and for each of them every output channel's taps;
+    /// `nhwc`: of channels_last input the other way round, the taps' output channels being the rows.
     pub(super) fn transposed(
         &self,
         g: &Geometry,
         image: usize,
         group: usize,
+        nhwc: bool,
     ) -> Vec<transposed::Part> {
         let pixels = g.input[0] * g.input[1];
-        let columns = g.group_out() * g.kernel[0] * g.kernel[1];
+        let products = g.group_out() * g.kernel[0] * g.kernel[1];
         let k = g.group_in();
-        if pixels == 1 {
+        if pixels == 1 && !nhwc {
             // the weight times a vector, row after row
             return vec![transposed::Part {
                 pixels: 0..1,
-                columns: 0..columns,
+                columns: 0..products,
                 steps: vec![Step::chain(k, false)],
             }];
         }
         // a group of a single image is a part of it, of several images a copy
         let input = match g.batch {
-            1 => group * k * pixels,
+            1 if !nhwc => group * k * pixels,
             _ => image * k * pixels,
         };
-        let product = Product {
-            form: Form::Plain,
-            blocks: self.blocks,
-            double: self.double,
-            cnr: self.cnr,
-            threads: self.threads,
-            rows: pixels,
-            columns,
-            k,
-            offsets: [input, group * k * columns, image * columns * pixels],
+        let (weight, output) = (group * k * products, image * products * pixels);
+        let ([rows, columns], [left, right]) = match nhwc {
+            true => ([products, pixels], [weight, input]),
+            false => ([pixels, products], [input, weight]),
         };
-        let part = |part: Part| transposed::Part {
-            pixels: part.rows,
-            columns: part.columns,
-            steps: part.steps,
-        };
-        product.parts().into_iter().map(part).collect()
-    }
-
-    /// The same of channels_last input: the weight's taps and output channels are the rows, the pixels the columns.
-    pub(super) fn transposed_nhwc(
-        &self,
-        g: &Geometry,
-        image: usize,
-        group: usize,
-    ) -> Vec<transposed::Part> {
-        let pixels = g.input[0] * g.input[1];
-        let rows = g.group_out() * g.kernel[0] * g.kernel[1];
-        let k = g.group_in();
         let product = Product {
             form: Form::Plain,
             blocks: self.blocks,
@@ -255,14 +233,21 @@ impl Library {
             cnr: self.cnr,
             threads: self.threads,
             rows,
-            columns: pixels,
+            columns,
             k,
-            offsets: [group * k * rows, image * k * pixels, image * rows * pixels],
+            offsets: [left, right, output],
         };
-        let part = |part: Part| transposed::Part {
-            pixels: part.columns,
-            columns: part.rows,
-            steps: part.steps,
+        let part = |part: Part| {
+            let [pixels, columns] = match nhwc {
+                true => [part.columns, part.rows],
+                false => [part.rows, part.columns],
+            };
+            let steps = part.steps;
+            transposed::Part {
+                pixels,
+                columns,
+                steps,
+            }
         };
         product.parts().into_iter().map(part).collect()
     }
