@@ -1,205 +1,385 @@
-//! The last pixels of a rectangle, fewer than the shortest vector: lanes are output channels here.
+//! Layers with many output channels and long sums: lanes are output channels.
 //!
-//! A tile of neighbouring pixels with one lane in use costs as much as a full one, and of an image of 7x7 one pixel in
-//! forty-nine is left over. Weights lie by blocks of as many channels as a vector has lanes, so a block's weights of one
-//! tap are a vector, which meets one input in every lane. P pixels by B blocks make eight chains, enough to hide how long
-//! one multiply-add takes. Each element's own sequence is the same.
+//! A block's weights of one tap are two vectors, and each meets one input, in every lane, for each of some neighbouring
+//! output pixels: a strip of as many as there are registers for their totals. The inputs are read where they lie, so
+//! nothing is gathered, and images of 7, 14, 28 or 56 pixels leave no lane empty. Weights are packed block by block right
+//! before they are met, and while one block is computed the processor is asked for the filters of the next. A strip's
+//! totals lie pixel after pixel; once done they are turned and put into the rows of the output.
 
 // Index loops with constant bounds are unrolled, and the arrays live in registers.
 #![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
-use super::dense::Work;
-use super::program::Single;
+use super::dense::Scratch;
+use super::layer::Layer;
+use super::layer::Task;
+use super::pack;
+use super::program::Op;
+use super::program::Program;
 use super::tile;
-use super::tile::Chain;
-use super::tile::Tile;
 use super::vector::Apart;
 use super::vector::Pieces;
 use super::vector::Simd;
 use crate::execute::Real;
+use crate::execute::kernel::Tiled;
 
-/// Pixels of a part, `skip` lanes into it, in every channel.
-pub(super) struct Leftover<'t, 'a, 'o, R, I, const IN_PLACE: bool, const FUSED: bool> {
-    pub(super) simd: I,
-    pub(super) work: &'t Work<'a, R>,
-    pub(super) ops: Single,
-    /// As [`tile::Dense`] has them: one vector for each tap, or the input from the place of the first pixel on.
-    pub(super) inputs: &'t [R],
-    pub(super) rows: &'t mut [&'o mut [R]],
-    pub(super) pixels: Range<usize>,
-    /// Room for nine vectors.
-    pub(super) spare: &'t mut [R],
+/// Vectors of a block of output channels.
+pub(super) const VECTORS: usize = 2;
+
+/// Pixels of a strip at most, of vectors of which so many fit into the registers: those of a tap's weights and of an
+/// input are needed as well.
+pub(super) const fn most(registers: usize) -> usize {
+    (registers - VECTORS - 1) / VECTORS
 }
 
-/// P pixels in every channel, B blocks at a time, in a function of their own.
-struct Few<
-    'l,
-    't,
-    'a,
-    'o,
-    R,
-    I,
-    const P: usize,
-    const B: usize,
-    const IN_PLACE: bool,
-    const FUSED: bool,
->(&'l mut Leftover<'t, 'a, 'o, R, I, IN_PLACE, FUSED>, usize);
+/// Neighbouring output pixels: of one row, or as many of each of two that follow each other.
+struct Strip {
+    /// Of the first, within the rectangle.
+    first: usize,
+    /// Of one row.
+    len: usize,
+    /// One or two.
+    rows: usize,
+    /// Where the first pixel of each row lies in the group's input.
+    places: [usize; 2],
+}
 
-/// Inputs of P pixels and weights of B blocks of channels.
-struct Across<'a, R, I: Simd<R>, const B: usize, const IN_PLACE: bool, const FUSED: bool>
-where
-    R: Real,
-{
+impl Strip {
+    fn pixels(&self) -> usize {
+        self.rows * self.len
+    }
+}
+
+/// Cuts pixels into strips of about one length, at most `most` long.
+fn strips<R: Tiled>(layer: &Layer<'_, R>, pixels: &Range<usize>, most: usize) -> Vec<Strip> {
+    let (g, in_line) = (layer.g, layer.padded.in_line(layer.g));
+    let width = g.output[1];
+    let row_end = |pixel: usize| match in_line {
+        true => pixels.end,
+        false => pixels.end.min((pixel / width + 1) * width),
+    };
+    let place = |pixel: usize| layer.padded.pixel(g, pixel / width, pixel % width);
+    let mut strips = Vec::new();
+    let mut start = pixels.start;
+    while start < pixels.end {
+        let end = row_end(start);
+        let len = end - start;
+        if 2 * len <= most && end < pixels.end && row_end(end) - end == len {
+            strips.push(Strip {
+                first: start - pixels.start,
+                len,
+                rows: 2,
+                places: [place(start), place(end)],
+            });
+            start = end + len;
+            continue;
+        }
+        let count = len.div_ceil(most);
+        for part in 0..count {
+            let [from, to] = [part, part + 1].map(|part| start + len * part / count);
+            strips.push(Strip {
+                first: from - pixels.start,
+                len: to - from,
+                rows: 1,
+                places: [place(from); 2],
+            });
+        }
+        start = end;
+    }
+    strips
+}
+
+/// Computes one rectangle of one group. Inlined into functions compiled for the processor's vectors.
+#[inline(always)]
+pub(super) fn run<R: Tiled, I: Simd<R>>(
     simd: I,
-    /// First tap.
-    start: usize,
-    /// From the first pixel on.
-    inputs: &'a [R],
-    offsets: &'a [u32],
-    weights: Pieces<'a, R, B>,
-    bias: [I::Vector; B],
-}
-
-impl<R: Real, I: Simd<R>, const IN_PLACE: bool, const FUSED: bool>
-    Leftover<'_, '_, '_, R, I, IN_PLACE, FUSED>
-{
-    /// Computes them.
-    #[inline(always)]
-    pub(super) fn run(mut self) {
-        let (simd, count) = (self.simd, self.pixels.len());
-        let mut skip = 0;
-        while skip < count {
-            match count - skip {
-                1 => {
-                    simd.apart(Few::<R, I, 1, 8, IN_PLACE, FUSED>(&mut self, skip));
-                    skip += 1;
+    layer: &Layer<'_, R>,
+    program: &Program,
+    task: &mut Task<'_, R>,
+    scratch: &mut Scratch<R>,
+) {
+    let rect = &task.rect;
+    let width = VECTORS * I::LANES;
+    let most = most(I::REGISTERS);
+    let strips = strips(layer, &rect.pixels, most);
+    let input = layer.group_input(rect.image, rect.channels.start / layer.g.group_out());
+    let filters = pack::Filters::new(layer.operands.weight, layer.g, &rect.channels);
+    let packed = layer.packed(rect);
+    let segments = &program.segments;
+    // between two segments the totals of all pixels wait, else those of a strip are done at once
+    let kept = if segments.len() > 1 {
+        rect.pixels.len()
+    } else {
+        0
+    };
+    let totals = scratch.panels.of((kept + most) * width);
+    let biases = layer.operands.bias.map(|bias| &bias[rect.channels.clone()]);
+    let mut bias = vec![R::ZERO; width];
+    for (block, rows) in task.rows.chunks_mut(width).enumerate() {
+        if let Some(all) = biases {
+            bias[..rows.len()].copy_from_slice(&all[block * width..][..rows.len()]);
+        }
+        for (index, segment) in segments.iter().enumerate() {
+            let weights = match packed {
+                Some(weights) => {
+                    let at = block * program.weights.len() + segment.taps.start;
+                    &weights[at * width..][..segment.taps.len() * width]
                 }
-                2 => {
-                    simd.apart(Few::<R, I, 2, 4, IN_PLACE, FUSED>(&mut self, skip));
-                    skip += 2;
+                None => pack::one(
+                    &filters,
+                    block,
+                    program,
+                    segment,
+                    width,
+                    &mut scratch.weights,
+                ),
+            };
+            let last = index + 1 == segments.len();
+            let next = match last {
+                false => Some((block, &segments[index + 1])),
+                true => Some((block + 1, &segments[0])),
+            };
+            let ahead = match next.filter(|_| packed.is_none()) {
+                Some((block, next)) => filters.sources(block, width, next),
+                None => Vec::new(),
+            };
+            let share = ahead.len().div_ceil(strips.len().max(1)).max(1);
+            let mut ahead = ahead.chunks(share);
+            let work = Work {
+                simd,
+                ops: &program.ops[segment.ops.clone()],
+                input,
+                start: segment.taps.start,
+                offsets: &program.offsets[segment.taps.clone()],
+                weights,
+                bias: &bias,
+            };
+            for strip in &strips {
+                let at = if kept > 0 { strip.first * width } else { 0 };
+                let totals = &mut totals[at..];
+                let len = strip.pixels() * width;
+                if last {
+                    // nearer, until they are written
+                    for row in rows.iter() {
+                        R::prefetch(&row[strip.first..][..strip.pixels()]);
+                    }
                 }
-                _ => {
-                    simd.apart(Few::<R, I, 4, 2, IN_PLACE, FUSED>(&mut self, skip));
-                    skip += 4;
+                work.strip(strip, &mut totals[..len], ahead.next().unwrap_or_default());
+                if last {
+                    R::turn(
+                        totals,
+                        width,
+                        rows,
+                        strip.first..strip.first + strip.pixels(),
+                    );
                 }
             }
         }
     }
 }
 
-macro_rules! across {
-    ($pixels:literal by $blocks:literal) => {
-        impl<R: Real, I: Simd<R>, const IN_PLACE: bool, const FUSED: bool> Apart
-            for Few<'_, '_, '_, '_, R, I, $pixels, $blocks, IN_PLACE, FUSED>
-        {
-            #[inline(always)]
-            fn run(self) {
-                let Self(part, skip) = self;
-                let (simd, work, lanes) = (part.simd, part.work, I::LANES);
-                let start = part.pixels.start + skip;
-                let pixels = start..part.pixels.end.min(start + $pixels);
-                let mut block = 0;
-                for rows in part.rows.chunks_mut($blocks * lanes) {
-                    // where there are fewer blocks, the last one again: what comes of it is not stored
-                    let last = (rows.len() - 1) / lanes;
-                    let (bias, totals) = part.spare.split_at_mut(lanes);
-                    let mut biases = [simd.splat(R::ZERO); $blocks];
-                    if let Some(all) = work.bias {
-                        for b in 0..$blocks {
-                            let all = &all[(block + b.min(last)) * lanes..];
-                            let known = lanes.min(all.len());
-                            bias[..known].copy_from_slice(&all[..known]);
-                            biases[b] = simd.load(bias);
-                        }
+/// A segment's work for every strip.
+struct Work<'a, R, I> {
+    simd: I,
+    ops: &'a [Op],
+    /// The group's.
+    input: &'a [R],
+    /// First tap.
+    start: usize,
+    /// Of the taps.
+    offsets: &'a [u32],
+    /// Of the taps: a block's channels for each.
+    weights: &'a [R],
+    /// The block's.
+    bias: &'a [R],
+}
+
+impl<R: Tiled, I: Simd<R>> Work<'_, R, I> {
+    /// The ops over a strip's totals.
+    #[inline(always)]
+    fn strip(&self, strip: &Strip, totals: &mut [R], ahead: &[&[R]]) {
+        let mut saved: Vec<Vec<R>> = Vec::new(); // allocates only for nested sums
+        for op in self.ops {
+            match *op {
+                Op::Zero => totals.fill(R::ZERO),
+                Op::NegativeZero => totals.fill(R::from_f64(-0.0)),
+                Op::SetBias => {
+                    for pixel in totals.chunks_exact_mut(self.bias.len()) {
+                        pixel.copy_from_slice(self.bias);
                     }
-                    let across = Across::<R, I, $blocks, IN_PLACE, FUSED> {
-                        simd,
-                        start: work.start,
-                        inputs: &part.inputs[skip..],
-                        offsets: work.offsets,
-                        weights: Pieces::new(
-                            work.weights,
-                            std::array::from_fn(|b| {
-                                (block + b.min(last)) * work.stride + work.first
-                            }),
-                        ),
-                        bias: biases,
+                }
+                Op::AddBias => {
+                    for pixel in totals.chunks_exact_mut(self.bias.len()) {
+                        add(pixel, self.bias);
+                    }
+                }
+                Op::Chain { from, to, fresh } => {
+                    // of an empty one, wherever that is, only a zero can be added
+                    let taps = if from == to {
+                        0..0
+                    } else {
+                        from - self.start..to - self.start
                     };
-                    let totals = &mut totals[..$blocks * $pixels * lanes];
-                    if work.resumes {
-                        for (c, row) in rows.iter().enumerate() {
-                            let to = &mut totals[c / lanes * $pixels * lanes + c % lanes..];
-                            for (to, &so_far) in
-                                to.iter_mut().step_by(lanes).zip(&row[pixels.clone()])
-                            {
-                                *to = so_far;
+                    self.chain(strip, taps, fresh, totals, ahead);
+                }
+                Op::Save => saved.push(totals.to_vec()),
+                Op::AddToSaved => {
+                    if let Some(outer) = saved.pop() {
+                        add(totals, &outer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// On through some taps of the segment's.
+    #[inline(always)]
+    fn chain(
+        &self,
+        strip: &Strip,
+        taps: Range<usize>,
+        fresh: bool,
+        totals: &mut [R],
+        ahead: &[&[R]],
+    ) {
+        let width = VECTORS * I::LANES;
+        let simd = self.simd;
+        let (offsets, weights) = (
+            &self.offsets[taps.clone()],
+            &self.weights[taps.start * width..taps.end * width],
+        );
+        macro_rules! lengths {
+            ($rows:literal: $($len:literal)+) => {
+                match strip.len {
+                    $($len if $rows * $len <= most(I::REGISTERS) => simd.apart(Chain::<R, I, $rows, $len> {
+                        simd,
+                        inputs: Pieces::new(self.input, std::array::from_fn(|row| strip.places[row])),
+                        offsets,
+                        weights,
+                        totals,
+                        fresh,
+                        ahead,
+                        skip: taps.start,
+                    }),)+
+                    _ => {}
+                }
+            };
+        }
+        match strip.rows {
+            1 => lengths!(1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            _ => lengths!(2: 1 2 3 4 5 6 7),
+        }
+    }
+}
+
+/// Adds the numbers of one slice to those of another.
+#[inline(always)]
+fn add<R: Real>(totals: &mut [R], others: &[R]) {
+    for (total, &other) in totals.iter_mut().zip(others) {
+        *total = *total + other;
+    }
+}
+
+/// Some taps of a strip of LEN pixels in each of ROWS rows.
+struct Chain<'a, R, I, const ROWS: usize, const LEN: usize> {
+    simd: I,
+    /// From the place of each row's first pixel on.
+    inputs: Pieces<'a, R, ROWS>,
+    offsets: &'a [u32],
+    weights: &'a [R],
+    /// A block's for each pixel.
+    totals: &'a mut [R],
+    /// Whether they are a sum of their own, from +0 on, that is added to the totals.
+    fresh: bool,
+    /// What is packed next, some of it: as many taps of each filter are asked for as are computed.
+    ahead: &'a [&'a [R]],
+    /// Taps of the segment before these.
+    skip: usize,
+}
+
+/// The loop over the taps with the totals in as many variables: of an array that is indexed in a loop with checks, the
+/// compiler leaves a copy in memory.
+macro_rules! chains {
+    ($($rows:literal by $len:literal: $($a:ident $b:ident $row:literal $at:literal),+;)+) => {
+        $(
+            impl<R: Tiled, I: Simd<R>> Apart for Chain<'_, R, I, $rows, $len> {
+                #[inline(always)]
+                fn run(self) {
+                    let Self { simd, inputs, offsets, weights, totals, fresh, ahead, skip } = self;
+                    let (lanes, width) = (I::LANES, VECTORS * I::LANES);
+                    let line = (64 / size_of::<R>()).max(1);
+                    let totals = &mut totals[..$rows * $len * width];
+                    $(let (mut $a, mut $b) = (simd.splat(R::ZERO), simd.splat(R::ZERO));)+
+                    if !fresh {
+                        $(
+                            let at = ($row * $len + $at) * width;
+                            $a = simd.load(&totals[at..]);
+                            $b = simd.load(&totals[at + lanes..]);
+                        )+
+                    }
+                    let taps = offsets.chunks(line).zip(weights.chunks(line * width));
+                    for (index, (offsets, weights)) in taps.enumerate() {
+                        for filter in ahead {
+                            if let Some(next) = filter.get(skip + index * line..) {
+                                R::prefetch(&next[..next.len().min(1)]);
                             }
                         }
-                    }
-                    let mut each = totals.chunks_exact_mut($pixels * lanes);
-                    let mut tiles: [&mut [R]; $blocks] =
-                        std::array::from_fn(|_| each.next().unwrap_or_default());
-                    let acc =
-                        tile::single::<R, I, $pixels, $blocks>(simd, part.ops, &tiles, &across);
-                    for (acc, tile) in acc.iter().zip(&mut tiles) {
-                        tile::store(simd, acc, tile);
-                    }
-                    for (c, row) in rows.iter_mut().enumerate() {
-                        let from = &totals[c / lanes * $pixels * lanes + c % lanes..];
-                        for (to, &total) in row[pixels.clone()]
-                            .iter_mut()
-                            .zip(from.iter().step_by(lanes))
-                        {
-                            *to = total;
+                        for (&offset, w) in offsets.iter().zip(weights.chunks_exact(width)) {
+                            let w: [I::Vector; VECTORS] = tile::load(simd, w);
+                            let x = inputs.arrays::<$len>(offset as usize);
+                            $(
+                                let v = simd.splat(x[$row][$at]);
+                                $a = tile::step::<R, I, true>(simd, $a, v, w[0]);
+                                $b = tile::step::<R, I, true>(simd, $b, v, w[1]);
+                            )+
                         }
                     }
-                    block += $blocks;
-                }
-            }
-        }
-
-        impl<R: Real, I: Simd<R>, const IN_PLACE: bool, const FUSED: bool>
-            Chain<I::Vector, $pixels, $blocks> for Across<'_, R, I, $blocks, IN_PLACE, FUSED>
-        {
-            #[inline(always)]
-            fn chain(
-                &self,
-                mut acc: Tile<I::Vector, $pixels, $blocks>,
-                from: usize,
-                to: usize,
-            ) -> Tile<I::Vector, $pixels, $blocks> {
-                let (simd, lanes) = (self.simd, I::LANES);
-                for tap in from - self.start..to - self.start {
-                    let at = match IN_PLACE {
-                        true => self.offsets[tap] as usize,
-                        false => tap * lanes,
-                    };
-                    let x = &self.inputs[at..][..$pixels];
-                    let w = self.weights.load(simd, tap * lanes);
-                    for p in 0..$pixels {
-                        let x = simd.splat(x[p]);
-                        for b in 0..$blocks {
-                            acc[b][p] = tile::step::<R, I, FUSED>(simd, acc[b][p], x, w[b]);
-                        }
+                    if fresh {
+                        $(
+                            let at = ($row * $len + $at) * width;
+                            $a = simd.add($a, simd.load(&totals[at..]));
+                            $b = simd.add($b, simd.load(&totals[at + lanes..]));
+                        )+
                     }
+                    $(
+                        let at = ($row * $len + $at) * width;
+                        simd.store($a, &mut totals[at..]);
+                        simd.store($b, &mut totals[at + lanes..]);
+                    )+
                 }
-                acc
             }
-
-            #[inline(always)]
-            fn bias(&self) -> Tile<I::Vector, $pixels, $blocks> {
-                let mut bias = [[self.simd.splat(R::ZERO); $pixels]; $blocks];
-                for b in 0..$blocks {
-                    bias[b] = [self.bias[b]; $pixels];
-                }
-                bias
-            }
-        }
+        )+
     };
 }
 
-across!(1 by 8);
-across!(2 by 4);
-across!(4 by 2);
+chains! {
+    1 by 1: a0 b0 0 0;
+    1 by 2: a0 b0 0 0, a1 b1 0 1;
+    1 by 3: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2;
+    1 by 4: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3;
+    1 by 5: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4;
+    1 by 6: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5;
+    1 by 7: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6;
+    1 by 8: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7;
+    1 by 9: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8;
+    1 by 10: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8,
+        a9 b9 0 9;
+    1 by 11: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8,
+        a9 b9 0 9, a10 b10 0 10;
+    1 by 12: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8,
+        a9 b9 0 9, a10 b10 0 10, a11 b11 0 11;
+    1 by 13: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8,
+        a9 b9 0 9, a10 b10 0 10, a11 b11 0 11, a12 b12 0 12;
+    1 by 14: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, a7 b7 0 7, a8 b8 0 8,
+        a9 b9 0 9, a10 b10 0 10, a11 b11 0 11, a12 b12 0 12, a13 b13 0 13;
+    2 by 1: a0 b0 0 0, c0 d0 1 0;
+    2 by 2: a0 b0 0 0, a1 b1 0 1, c0 d0 1 0, c1 d1 1 1;
+    2 by 3: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, c0 d0 1 0, c1 d1 1 1, c2 d2 1 2;
+    2 by 4: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, c0 d0 1 0, c1 d1 1 1, c2 d2 1 2, c3 d3 1 3;
+    2 by 5: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, c0 d0 1 0, c1 d1 1 1, c2 d2 1 2, c3 d3 1 3, c4 d4 1 4;
+    2 by 6: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, c0 d0 1 0, c1 d1 1 1, c2 d2 1 2, c3 d3 1 3,
+        c4 d4 1 4, c5 d5 1 5;
+    2 by 7: a0 b0 0 0, a1 b1 0 1, a2 b2 0 2, a3 b3 0 3, a4 b4 0 4, a5 b5 0 5, a6 b6 0 6, c0 d0 1 0, c1 d1 1 1, c2 d2 1 2,
+        c3 d3 1 3, c4 d4 1 4, c5 d5 1 5, c6 d6 1 6;
+}

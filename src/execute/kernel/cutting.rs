@@ -7,10 +7,10 @@
 use super::layer::chunks;
 
 /// To gather one pixel's input costs as much as to multiply it by this many channels' weights.
-const GATHER: usize = 12;
+pub(super) const GATHER: usize = 12;
 
 /// To pack one weight costs as much as to multiply it by this many pixels.
-const PACK: usize = 12;
+pub(super) const PACK: usize = 12;
 
 /// A thread that sleeps is late by about so many multiply-adds.
 pub(super) const LATE: usize = 1 << 20;
@@ -31,6 +31,10 @@ pub(super) struct Cutting {
     pub(super) unit: [usize; 2],
     /// Images by groups: each is cut alike.
     pub(super) copies: usize,
+    /// [`GATHER`], if inputs are gathered.
+    pub(super) gather: usize,
+    /// [`PACK`], or less.
+    pub(super) pack: usize,
 }
 
 impl Cutting {
@@ -64,7 +68,8 @@ impl Cutting {
                 }
                 tried.push(cut);
                 let end = self.end(cut, threads);
-                if end < best.0 {
+                // of ways that end at once the one with fewer channels in a task: a thread may be held up
+                if end < best.0 || end == best.0 && cut[1] == best.1[1] {
                     best = (end, cut);
                 }
             }
@@ -79,20 +84,24 @@ impl Cutting {
             // about: who comes when matters less among many
             let count =
                 self.channels.div_ceil(channels) * self.pixels.div_ceil(pixels) * self.copies;
-            let weights = PACK * channels;
-            return late + count.div_ceil(threads) * (pixels * (channels + GATHER) + weights);
+            let weights = self.pack * channels;
+            return late + count.div_ceil(threads) * (pixels * (channels + self.gather) + weights);
         }
         let mut ends = vec![late; threads];
         ends[0] = 0;
         let shared = self.copies > 1 || pixels < self.pixels;
         for _ in 0..self.copies {
             for channels in chunks(&(0..self.channels), channels) {
-                let weights = if shared { 0 } else { PACK * channels.len() };
+                let weights = if shared {
+                    0
+                } else {
+                    self.pack * channels.len()
+                };
                 for pixels in chunks(&(0..self.pixels), pixels) {
                     // as of some lanes computed together
-                    let lanes = pixels.len().next_multiple_of(self.unit[1] / 8);
+                    let lanes = pixels.len().next_multiple_of((self.unit[1] / 8).max(1));
                     if let Some(end) = ends.iter_mut().min() {
-                        *end += lanes * (channels.len() + GATHER) + weights;
+                        *end += lanes * (channels.len() + self.gather) + weights;
                     }
                 }
             }
@@ -100,7 +109,7 @@ impl Cutting {
         let end = ends.iter().max().copied().unwrap_or(0);
         // packed by all threads before all tasks
         end + match shared {
-            true => self.channels.div_ceil(threads) * PACK,
+            true => self.channels.div_ceil(threads) * self.pack,
             false => 0,
         }
     }
@@ -124,6 +133,8 @@ mod tests {
             most: [264, 448],
             unit: [8, 32],
             copies,
+            gather: GATHER,
+            pack: PACK,
         };
         cutting.best(threads)
     }

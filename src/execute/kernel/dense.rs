@@ -8,7 +8,6 @@
 
 use std::ops::Range;
 
-use super::across;
 use super::aligned::Aligned;
 use super::layer::Layer;
 use super::layer::Task;
@@ -33,8 +32,8 @@ const FEW_BLOCKS: usize = 4;
 /// What tasks leave behind for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Scratch<R> {
-    panels: Aligned<R>,
-    weights: Aligned<R>,
+    pub(super) panels: Aligned<R>,
+    pub(super) weights: Aligned<R>,
     /// Rows of a tile that is not full.
     spare: Vec<R>,
     /// A narrow group's input.
@@ -203,31 +202,6 @@ pub(super) fn run<
             let (rows, pixels) = (&mut task.rows[..], &part.pixels);
             let spare = &mut scratch.spare[..];
             let in_place = in_place(part);
-            if H::LANES == C
-                && 2 * pixels.len() <= H::LANES
-                && let Some(ops) = segment.single
-            {
-                macro_rules! leftover {
-                    ($in_place:literal $inputs:expr) => {
-                        across::Leftover::<R, H, $in_place, FUSED> {
-                            simd: half,
-                            work: &work,
-                            ops,
-                            inputs: $inputs,
-                            rows,
-                            pixels: pixels.clone(),
-                            spare,
-                        }
-                        .run()
-                    };
-                }
-                match in_place {
-                    Some(input) => leftover!(true input),
-                    None => leftover!(false panel),
-                }
-                at += part.lanes * taps.len();
-                continue;
-            }
             macro_rules! apart {
                 ($simd:ident $kind:ident $vectors:tt) => {
                     match (in_place, segment.single) {

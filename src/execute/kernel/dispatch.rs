@@ -6,8 +6,12 @@
 //! multiplied, and these copies are most of what there is to compile.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
+use super::across;
 use super::dense;
 use super::dense::Scratch;
+use super::form::Form;
 use super::layer::Layer;
 use super::layer::Task;
 use super::narrow;
@@ -32,6 +36,10 @@ pub trait Tiled: Real {
     #[doc(hidden)]
     fn block(vectors: Vectors) -> usize;
 
+    /// Output channels of a block, and pixels of a strip, where lanes are channels; `None`: no such code.
+    #[doc(hidden)]
+    fn across(vectors: Vectors) -> Option<[usize; 2]>;
+
     /// Does work with the vectors asked for, or with portable code where the processor lacks them.
     #[doc(hidden)]
     #[allow(private_bounds)]
@@ -40,6 +48,10 @@ pub trait Tiled: Real {
     /// Puts the i-th elements of all filters side by side, at `places[i]` times their number.
     #[doc(hidden)]
     fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]);
+
+    /// Puts the i-th elements of all pixels of a tile, which has `width` elements for each, side by side into the i-th row.
+    #[doc(hidden)]
+    fn turn(tile: &[Self], width: usize, rows: &mut [&mut [Self]], pixels: Range<usize>);
 
     /// Asks for numbers that are read soon.
     #[doc(hidden)]
@@ -92,6 +104,27 @@ impl<R: Tiled, const NARROW: bool, const FUSED: bool> Work<R>
     }
 }
 
+/// A task whose lanes are channels.
+struct Across<'t, 'a, 'o, R> {
+    layer: &'t Layer<'a, R>,
+    program: &'t Program,
+    task: &'t mut Task<'o, R>,
+    scratch: &'t mut Scratch<R>,
+}
+
+impl<R: Tiled> Work<R> for Across<'_, '_, '_, R> {
+    #[inline(always)]
+    fn run<I: Simd<R>, H: Simd<R>, const W: usize, const M: usize, const C: usize>(
+        self,
+        (simd, _): (I, H),
+    ) {
+        across::run::<R, I>(simd, self.layer, self.program, self.task, self.scratch);
+        if self.program.may_doubt() {
+            repair::doubtful(self.layer, self.program, self.task);
+        }
+    }
+}
+
 /// One channel to be padded.
 struct Padding<'t, R> {
     padded: &'t Padded,
@@ -133,11 +166,23 @@ pub(super) fn run<R: Tiled>(
             )
         };
     }
-    match (layer.is_narrow(), program.fused) {
-        (true, true) => kind!(true, true),
-        (true, false) => kind!(true, false),
-        (false, true) => kind!(false, true),
-        (false, false) => kind!(false, false),
+    match (layer.form, program.fused) {
+        (Form::Narrow, true) => kind!(true, true),
+        (Form::Narrow, false) => kind!(true, false),
+        (Form::Dense { .. }, true) => kind!(false, true),
+        (Form::Dense { .. }, false) => kind!(false, false),
+        (Form::Across { .. }, _) => {
+            let task = &mut task;
+            R::work(
+                Across {
+                    layer,
+                    program,
+                    task,
+                    scratch,
+                },
+                vectors,
+            );
+        }
     }
 }
 
@@ -163,7 +208,7 @@ pub(super) fn pad<R: Tiled>(
 /// Compiles the kernels for a type of numbers. Tiles leave a few registers for the operands: with AVX-512 they are 8
 /// channels by 2 vectors, with AVX2 6 by 2, with the 32 short ones of NEON 4 by 4.
 macro_rules! kernels {
-    ($real:ty, $interleave:path, $plain:literal) => {
+    ($real:ty, $interleave:path, $turn:path, $plain:literal) => {
         impl Tiled for $real {
             fn block(vectors: Vectors) -> usize {
                 match vectors {
@@ -172,6 +217,19 @@ macro_rules! kernels {
                     #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
                     Vectors::Avx2 if vectors.available() => 6,
                     _ => 4,
+                }
+            }
+
+            fn across(vectors: Vectors) -> Option<[usize; 2]> {
+                fn of<I: Simd<$real>>(_: I) -> [usize; 2] {
+                    [across::VECTORS * I::LANES, across::most(I::REGISTERS)]
+                }
+                match vectors {
+                    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+                    Vectors::Avx512 => Avx512::detected().map(of),
+                    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+                    Vectors::Avx2 => Avx2::detected().map(of),
+                    _ => None,
                 }
             }
 
@@ -208,6 +266,10 @@ macro_rules! kernels {
                 work.run::<Plain<$plain>, Plain<$plain>, 4, 2, 4>(simd);
             }
 
+            fn turn(tile: &[Self], width: usize, rows: &mut [&mut [Self]], pixels: Range<usize>) {
+                $turn(tile, width, rows, pixels);
+            }
+
             fn interleave(filters: &[&[Self]], places: &[u32], out: &mut [Self]) {
                 $interleave(filters, places, out);
             }
@@ -215,5 +277,5 @@ macro_rules! kernels {
     };
 }
 
-kernels!(f32, transpose::interleave, 4);
-kernels!(f64, pack::interleave, 2);
+kernels!(f32, transpose::interleave, transpose::turn, 4);
+kernels!(f64, pack::interleave, transpose::turn_each, 2);

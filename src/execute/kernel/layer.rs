@@ -7,13 +7,16 @@ use std::sync::OnceLock;
 use rayon::prelude::*;
 
 use super::aligned::Aligned;
+use super::cutting;
 use super::cutting::Cutting;
 use super::dense::Scratch;
 use super::dispatch;
 use super::dispatch::Tiled;
+use super::form::Form;
 use super::pack;
 use super::padded::Padded;
 use super::padded::SLACK;
+use super::program;
 use super::program::Program;
 use super::repair::Doubts;
 use crate::execute::Geometry;
@@ -33,11 +36,8 @@ const PIXELS: usize = 32;
 /// Elements of the inputs that a task of a dense layer gathers at a time; half of a usual second cache.
 const PANELS: usize = if cfg!(test) { 1 << 9 } else { 1 << 16 };
 
-/// Groups with fewer output channels are not worth the gathering of their inputs.
-const NARROW: usize = 8;
-
-/// Elements of a narrow group's input, padded, at most: it is padded for each task.
-const NARROW_INPUT: usize = if cfg!(test) { 1 << 10 } else { 1 << 18 };
+/// Elements that a task reads of the input, where lanes are channels.
+const INPUTS: usize = if cfg!(test) { 1 << 9 } else { 1 << 17 };
 
 /// Output elements of a task of narrow groups, about.
 const NARROW_TASK: usize = if cfg!(test) { 1 << 6 } else { 1 << 14 };
@@ -60,6 +60,7 @@ pub(super) struct Layer<'a, R> {
     pub(super) g: &'a Geometry,
     pub(super) plan: &'a Plan,
     pub(super) padded: Padded,
+    pub(super) form: Form,
     /// One for each recipe of the plan; `None`: the interpreter's.
     pub(super) programs: Vec<Option<Program>>,
     /// Those in `input`.
@@ -120,9 +121,14 @@ impl<'a, R: Tiled> Layer<'a, R> {
         operands: &'a Operands<'a, R>,
         g: &'a Geometry,
         plan: &'a Plan,
+        form: Form,
         memory: &mut Memory<R>,
     ) -> Self {
         let padded = Padded::new(g);
+        let segment = match form {
+            Form::Across { .. } => program::LONG_SEGMENT,
+            _ => program::SEGMENT,
+        };
         let flushing = plan.recipes.iter().any(Recipe::flushes);
         let subnormals = flushing && may_be_subnormal(operands);
         let compile = |recipe: &Recipe| {
@@ -130,7 +136,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
             if subnormals && recipe.flushes() {
                 return None;
             }
-            Program::compile(g, padded, recipe, operands.bias.is_some())
+            Program::compile(g, padded, recipe, operands.bias.is_some(), segment)
         };
         let programs: Vec<_> = plan.recipes.iter().map(compile).collect();
         Self {
@@ -138,6 +144,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
             g,
             plan,
             padded: padded.unwrap_or_default(), // unused without programs
+            form,
             programs,
             images: 0..0,
             input: std::mem::take(&mut memory.padded),
@@ -166,18 +173,10 @@ impl<'a, R: Tiled> Layer<'a, R> {
         memory.scratch = self.scratch.into_inner().unwrap_or_default();
     }
 
-    /// Whether groups are computed from rows that lie in their input, pixel after pixel, and not from gathered inputs.
-    pub(super) fn is_narrow(&self) -> bool {
-        let g = self.g;
-        g.groups > 1
-            && g.group_out() < NARROW
-            && g.group_in().saturating_mul(self.padded.plane) <= NARROW_INPUT
-    }
-
     /// Whether a padded copy of whole images is made.
     fn makes_copy(&self) -> bool {
         let any = self.programs.iter().any(Option::is_some);
-        any && !self.is_narrow() && !Padded::is_input(self.g)
+        any && self.form != Form::Narrow && !Padded::is_input(self.g)
     }
 
     /// How many images [`Layer::load`] takes at a time.
@@ -226,21 +225,26 @@ impl<'a, R: Tiled> Layer<'a, R> {
         Some(self.packs[rect.pack?].weights.get())
     }
 
-    /// Cuts the images loaded into rectangles, and packs the weights that several of them need in blocks of `width`
+    /// Cuts the images loaded into rectangles, and packs the weights that several of them need in blocks of
     /// channels.
-    pub(super) fn cut(&mut self, width: usize) -> Vec<Rect> {
+    pub(super) fn cut(&mut self) -> Vec<Rect> {
         let threads = rayon::current_num_threads();
         let mut rects = Vec::new();
         for region in &self.plan.regions {
             let images =
                 self.images.start.max(region.images.start)..self.images.end.min(region.images.end);
-            let pieces = match &self.programs[region.recipe] {
-                None => self.interpreted_pieces(region),
-                Some(_) if self.is_narrow() => {
+            let pieces = match (&self.programs[region.recipe], self.form) {
+                (None, _) => self.interpreted_pieces(region),
+                (_, Form::Narrow) => {
                     let tasks = if threads > 1 { 4 * threads } else { 1 };
                     self.narrow_pieces(region, tasks.div_ceil(images.len().max(1)))
                 }
-                Some(program) => self.dense_pieces(region, program, images.len(), width),
+                (Some(program), Form::Dense { width }) => {
+                    self.dense_pieces(region, program, images.len(), width)
+                }
+                (Some(program), Form::Across { width, most }) => {
+                    self.across_pieces(region, program, images.len(), [width, most])
+                }
             };
             for image in images {
                 rects.extend(pieces.iter().map(|(channels, pixels)| Rect {
@@ -252,7 +256,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
                 }));
             }
         }
-        if !self.is_narrow() {
+        if let Form::Dense { width } | Form::Across { width, .. } = self.form {
             self.pack(&mut rects, width);
         }
         rects
@@ -306,8 +310,49 @@ impl<'a, R: Tiled> Layer<'a, R> {
             most: [CHANNELS, most],
             unit: [width, PIXELS],
             copies: images * region.channels.len().div_ceil(g.group_out()),
+            gather: cutting::GATHER,
+            pack: cutting::PACK,
         };
-        let [channels, chunk] = cutting.best(rayon::current_num_threads());
+        self.cut_groups(region, cutting.best(rayon::current_num_threads()))
+    }
+
+    /// The same where lanes are channels: whole rows, and as many pixels as read what stays in the second cache.
+    fn across_pieces(
+        &self,
+        region: &Region,
+        program: &Program,
+        images: usize,
+        [width, most]: [usize; 2],
+    ) -> Vec<(Range<usize>, Range<usize>)> {
+        let g = self.g;
+        let row = if self.padded.in_line(g) {
+            most
+        } else {
+            g.output[1].max(1)
+        };
+        let read = [0, 1].map(|axis| g.stride[axis].min(g.kernel[axis]));
+        let read = g.group_in() * read[0] * read[1];
+        let rows = (INPUTS / read.max(1) / row).max(1);
+        let cutting = Cutting {
+            channels: region.channels.len().min(g.group_out()),
+            pixels: region.pixels.len(),
+            taps: program.weights.len(),
+            most: [usize::MAX, rows * row],
+            unit: [width, row],
+            copies: images * region.channels.len().div_ceil(g.group_out()),
+            gather: 0,
+            pack: cutting::PACK / 3,
+        };
+        self.cut_groups(region, cutting.best(rayon::current_num_threads()))
+    }
+
+    /// Pieces of so many channels and pixels, none of two groups.
+    fn cut_groups(
+        &self,
+        region: &Region,
+        [channels, chunk]: [usize; 2],
+    ) -> Vec<(Range<usize>, Range<usize>)> {
+        let g = self.g;
         let mut pieces = Vec::new();
         let mut start = region.channels.start;
         while start < region.channels.end {
@@ -388,21 +433,34 @@ pub(super) fn deal<'o, R>(
     first: usize,
     mut output: &'o mut [R],
 ) -> Vec<Task<'o, R>> {
-    let mut pieces = Vec::new();
-    for (index, rect) in rects.iter().enumerate() {
-        for channel in rect.channels.clone() {
-            let plane = (rect.image - first) * g.out_channels + channel;
-            pieces.push((plane, rect.pixels.start, rect.pixels.len(), index));
+    // sorted by plane, in each as they lie in the output: a plan's regions are disjoint and cover it
+    let mut left_to_right: Vec<usize> = (0..rects.len()).collect();
+    left_to_right.sort_by_key(|&index| rects[index].pixels.start);
+    let planes_of = |rect: &Rect| {
+        let image = (rect.image - first) * g.out_channels;
+        image + rect.channels.start..image + rect.channels.end
+    };
+    let mut ends = vec![0; output.len() / g.pixels().max(1) + 1];
+    for rect in &rects {
+        planes_of(rect).for_each(|plane| ends[plane + 1] += 1);
+    }
+    for plane in 1..ends.len() {
+        ends[plane] += ends[plane - 1];
+    }
+    let mut pieces = vec![0; ends.last().copied().unwrap_or(0)];
+    for index in left_to_right {
+        for plane in planes_of(&rects[index]) {
+            pieces[ends[plane]] = index;
+            ends[plane] += 1;
         }
     }
-    pieces.sort_unstable(); // as they lie in the output: a plan's regions are disjoint and cover it
     let mut tasks: Vec<Task<'o, R>> = Vec::with_capacity(rects.len());
     tasks.extend(rects.into_iter().map(|rect| Task {
         rows: Vec::with_capacity(rect.channels.len()),
         rect,
     }));
-    for (_, _, len, index) in pieces {
-        let (row, rest) = output.split_at_mut(len);
+    for index in pieces {
+        let (row, rest) = output.split_at_mut(tasks[index].rect.pixels.len());
         output = rest;
         tasks[index].rows.push(row);
     }

@@ -10,6 +10,7 @@
 //! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel
 //! ([`repair`]).
 
+use form::Form;
 use rayon::prelude::*;
 
 use crate::execute::Geometry;
@@ -23,6 +24,7 @@ mod awake;
 mod cutting;
 mod dense;
 mod dispatch;
+mod form;
 mod layer;
 mod narrow;
 mod pack;
@@ -108,18 +110,30 @@ fn fast<R: Tiled>(
     vectors: Vectors,
     memory: &mut Memory<R>,
 ) -> Vec<R> {
+    let form = Form::best::<R>(g, plan, vectors);
+    in_form(operands, g, plan, vectors, form, memory)
+}
+
+fn in_form<R: Tiled>(
+    operands: &Operands<'_, R>,
+    g: &Geometry,
+    plan: &Plan,
+    vectors: Vectors,
+    form: Form,
+    memory: &mut Memory<R>,
+) -> Vec<R> {
     let mut output = std::mem::take(&mut memory.output);
     output.resize(g.output_len(), R::ZERO); // every element is overwritten
     if output.is_empty() {
         return output;
     }
-    let mut layer = layer::Layer::new(operands, g, plan, memory);
+    let mut layer = layer::Layer::new(operands, g, plan, form, memory);
     let at_once = layer.images_at_once();
     let images = output.chunks_mut(at_once.saturating_mul(g.output_len() / g.batch));
     for (index, slice) in images.enumerate() {
         let first = index * at_once;
         layer.load(first..g.batch.min(first + at_once), vectors);
-        let rects = layer.cut(R::block(vectors));
+        let rects = layer.cut();
         let layer = &layer;
         layer::deal(g, rects, first, slice)
             .into_par_iter()

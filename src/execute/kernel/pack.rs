@@ -43,6 +43,20 @@ impl<'a, R: Tiled> Filters<'a, R> {
         }
     }
 
+    /// The weights of a segment in a block, as they lie side by side in each filter, if there is such a block and they do.
+    pub(super) fn sources(&self, index: usize, width: usize, segment: &Segment) -> Vec<&'a [R]> {
+        let first = self.channels.start + index * width;
+        let channels = first..self.channels.end.min(first + width);
+        let source = segment.source.as_ref();
+        let of = |source: &Source, channel: usize| {
+            let filter = &self.weight[channel * self.taps..][..self.taps];
+            &filter[source.start..][..source.places.len()]
+        };
+        channels
+            .flat_map(|channel| source.map(|source| of(source, channel)))
+            .collect()
+    }
+
     /// How many blocks of `width` channels.
     fn blocks(&self, width: usize) -> usize {
         self.channels.len().div_ceil(width)
@@ -80,6 +94,21 @@ pub(super) fn whole<R: Tiled>(
                 block(filters, index, all, program.source.as_ref(), width, out);
             });
     }
+}
+
+/// The weights of one segment in one block.
+pub(super) fn one<'o, R: Tiled>(
+    filters: &Filters<'_, R>,
+    index: usize,
+    program: &Program,
+    segment: &Segment,
+    width: usize,
+    out: &'o mut Aligned<R>,
+) -> &'o [R] {
+    let some = &program.weights[segment.taps.clone()];
+    let out = &mut out.of(some.len() * width)[..some.len() * width];
+    block(filters, index, some, segment.source.as_ref(), width, out);
+    out
 }
 
 /// The weights of one segment.

@@ -36,7 +36,10 @@ pub(super) enum Op {
 }
 
 /// Taps that are taken at a time, so that a tile's inputs stay in the nearest cache; few in tests, for many segments.
-const SEGMENT: usize = if cfg!(test) { 12 } else { 192 };
+pub(super) const SEGMENT: usize = if cfg!(test) { 12 } else { 192 };
+
+/// The same where no inputs are gathered: so that a block's weights stay in the second cache.
+pub(super) const LONG_SEGMENT: usize = if cfg!(test) { 20 } else { 2304 };
 
 /// Ops that a tile goes through without leaving the registers, and the taps that they meet.
 #[derive(Clone, Debug)]
@@ -148,6 +151,7 @@ impl Program {
         padded: &Padded,
         recipe: &Recipe,
         bias: bool,
+        segment: usize,
     ) -> Option<Self> {
         let fused = recipe.chained()?;
         let mut compiler = Compiler {
@@ -156,6 +160,7 @@ impl Program {
             real: Vec::new(),
             ops: Vec::new(),
             bias,
+            segment,
         };
         let mut program = Program {
             offsets: Vec::new(),
@@ -173,7 +178,7 @@ impl Program {
             compiler.ops.push(Op::Zero);
         }
         program.ops = compiler.ops;
-        program.segments = segments(&program.ops)
+        program.segments = segments(&program.ops, segment)
             .into_iter()
             .map(|(ops, taps)| Segment {
                 single: Single::of(&program.ops[ops.clone()]),
@@ -237,19 +242,33 @@ struct Compiler {
     real: Vec<usize>,
     ops: Vec<Op>,
     bias: bool,
+    /// Taps of a piece at most.
+    segment: usize,
 }
 
 impl Compiler {
     /// A chain that goes on from the total can be cut anywhere.
     fn chain(&mut self, from: usize, to: usize, fresh: bool) {
-        let piece = match (to - from).div_ceil(SEGMENT) {
+        let piece = match (to - from).div_ceil(self.segment) {
             0 | 1 => to - from,
             _ if fresh => to - from,
-            pieces => match SEGMENT / self.block {
+            pieces => match self.segment / self.block {
                 0 => (to - from).div_ceil(pieces),
                 blocks => blocks * self.block,
             },
         };
+        if let Some(Op::Chain {
+            from: first,
+            to: end,
+            fresh: false,
+        }) = self.ops.last_mut()
+            && !fresh
+            && *end == from
+            && to - *first <= self.segment
+        {
+            *end = to;
+            return;
+        }
         let mut start = from;
         loop {
             let end = to.min(start + piece);
@@ -314,8 +333,8 @@ impl Compiler {
     }
 }
 
-/// Cuts ops into pieces of at most [`SEGMENT`] taps where that can be, with the taps of each.
-fn segments(ops: &[Op]) -> Vec<(Range<usize>, Range<usize>)> {
+/// Cuts ops into pieces of at most `most` taps where that can be, with the taps of each.
+fn segments(ops: &[Op], most: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let mut segments = Vec::new();
     let mut start = 0;
     let mut taps: Option<Range<usize>> = None;
@@ -324,7 +343,7 @@ fn segments(ops: &[Op]) -> Vec<(Range<usize>, Range<usize>)> {
         let end = at + unit(&ops[at..]);
         if let Some(more) = taps_of(&ops[at..end]) {
             taps = Some(match taps {
-                Some(so_far) if more.start == so_far.end && more.end - so_far.start <= SEGMENT => {
+                Some(so_far) if more.start == so_far.end && more.end - so_far.start <= most => {
                     so_far.start..more.end
                 }
                 Some(so_far) if !so_far.is_empty() => {

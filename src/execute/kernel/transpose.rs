@@ -5,17 +5,23 @@
 //! functions that are called where the processor was asked for their instructions.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use super::pack;
 
 /// [`pack::interleave`] for float32.
 pub(super) fn interleave(filters: &[&[f32]], places: &[u32], out: &mut [f32]) {
     #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
     {
-        if let Ok(filters) = <&[&[f32]; 8]>::try_from(filters)
-            && std::is_x86_feature_detected!("avx")
-        {
-            // SAFETY: avx was detected on the line above.
-            return unsafe { x86::eights(filters, places, out) };
+        if filters.len().is_multiple_of(8) && std::is_x86_feature_detected!("avx") {
+            let width = filters.len();
+            let last = places.iter().max().map_or(0, |&last| last as usize);
+            assert!(places.is_empty() || (last + 1) * width <= out.len());
+            for (index, filters) in filters.as_chunks().0.iter().enumerate() {
+                // SAFETY: avx was detected above; `width` numbers from the last place on are in `out`.
+                unsafe { x86::eights(filters, places, [index * 8, width], out) };
+            }
+            return;
         }
         if let &[a, b, c, d, e, f] = filters
             && std::is_x86_feature_detected!("avx")
@@ -28,6 +34,41 @@ pub(super) fn interleave(filters: &[&[f32]], places: &[u32], out: &mut [f32]) {
         }
     }
     pack::interleave(filters, places, out);
+}
+
+/// [`super::dispatch::Tiled::turn`] for float32.
+pub(super) fn turn(tile: &[f32], width: usize, rows: &mut [&mut [f32]], pixels: Range<usize>) {
+    #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+    if std::is_x86_feature_detected!("avx") {
+        let (eights, rest) = rows.as_chunks_mut::<8>();
+        for (index, rows) in eights.iter_mut().enumerate() {
+            let tile = &tile[index * 8..];
+            // SAFETY: avx was detected above.
+            unsafe {
+                if pixels.len() < 8 {
+                    x86::turn_few(tile, width, rows, pixels.clone());
+                } else {
+                    x86::turn(tile, width, rows, pixels.clone());
+                }
+            }
+        }
+        return turn_each(&tile[eights.len() * 8..], width, rest, pixels);
+    }
+    turn_each(tile, width, rows, pixels);
+}
+
+/// The same one by one.
+pub(super) fn turn_each<R: Copy>(
+    tile: &[R],
+    width: usize,
+    rows: &mut [&mut [R]],
+    pixels: Range<usize>,
+) {
+    for (i, row) in rows.iter_mut().enumerate() {
+        for (to, pixel) in row[pixels.clone()].iter_mut().zip(tile.chunks(width)) {
+            *to = pixel[i];
+        }
+    }
 }
 
 /// Asks for numbers that are read soon, up to the second cache.
@@ -44,10 +85,14 @@ pub(super) fn prefetch<R>(numbers: &[R]) {
 }
 
 #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+// Index loops with constant bounds are unrolled, and the arrays live in registers.
+#[allow(clippy::needless_range_loop)]
 mod x86 {
     use std::arch::x86_64::*;
+    use std::ops::Range;
 
     use super::pack;
+    use crate::execute::kernel::padded::copy;
 
     /// Eight weights of each filter; of fewer than eight filters, zeros after them.
     #[target_feature(enable = "avx")]
@@ -61,18 +106,93 @@ mod x86 {
         rows
     }
 
+    /// Eight filters of those that lie side by side in `out`, `width` of them. No more is asked in the loop than must be:
+    /// the processor looks ahead over as many squares as it can hold, and so waits for many filters at once.
+    ///
+    /// # Safety
+    ///
+    /// There must be AVX, `width` numbers in `out` from every place times `width` on, and the filters must be eight of
+    /// `width`, of which `skip` come before them.
     #[target_feature(enable = "avx")]
-    pub(super) fn eights(filters: &[&[f32]; 8], places: &[u32], out: &mut [f32]) {
+    pub(super) unsafe fn eights(
+        filters: &[&[f32]; 8],
+        places: &[u32],
+        [skip, width]: [usize; 2],
+        out: &mut [f32],
+    ) {
+        assert!(filters.iter().all(|filter| filter.len() >= places.len()) && skip + 8 <= width);
+        let out = &mut out[skip..];
+        let from = filters.map(<[f32]>::as_ptr);
         let (squares, rest) = places.as_chunks::<8>();
         for (at, places) in squares.iter().enumerate() {
-            for (place, column) in places.iter().zip(turn8(load8(filters, at * 8))) {
-                let to = &mut out[*place as usize * 8..][..8];
-                // SAFETY: a slice of eight float32 is as large as what is stored; no alignment is asked for.
-                unsafe { _mm256_storeu_ps(to.as_mut_ptr(), column) };
+            let mut rows = [_mm256_setzero_ps(); 8];
+            for i in 0..8 {
+                // SAFETY: every filter has as many numbers as there are places, at least 8 * (at + 1).
+                rows[i] = unsafe { _mm256_loadu_ps(from[i].add(at * 8)) };
+            }
+            for (place, column) in places.iter().zip(turn8(rows)) {
+                // SAFETY: the caller's: after those skipped there is room for eight.
+                unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(*place as usize * width), column) };
             }
         }
-        let done = squares.len() * 8;
-        pack::interleave(&filters.map(|f| &f[done..]), rest, out);
+        for (at, &place) in (squares.len() * 8..).zip(rest) {
+            let to = &mut out[place as usize * width..][..8];
+            for (to, filter) in to.iter_mut().zip(filters) {
+                *to = filter[at];
+            }
+        }
+    }
+
+    /// Eight numbers of each pixel, `width` from one to the next, into the pixels' places of eight rows: squares of eight
+    /// pixels, the last of which goes back over the one before.
+    #[target_feature(enable = "avx")]
+    pub(super) fn turn(
+        tile: &[f32],
+        width: usize,
+        rows: &mut [&mut [f32]; 8],
+        pixels: Range<usize>,
+    ) {
+        let count = pixels.len();
+        assert!(count >= 8 && (count - 1) * width + 8 <= tile.len());
+        let to = rows.each_mut().map(|row| row[pixels.clone()].as_mut_ptr());
+        let mut at = 0;
+        while at < count {
+            let first = at.min(count - 8);
+            let mut square = [_mm256_setzero_ps(); 8];
+            for i in 0..8 {
+                // SAFETY: the tile has eight numbers of each of the pixels, as was asked above.
+                square[i] = unsafe { _mm256_loadu_ps(tile.as_ptr().add((first + i) * width)) };
+            }
+            let square = turn8(square);
+            for i in 0..8 {
+                // SAFETY: each row has a place for each of the pixels, of which `first` and seven more are some.
+                unsafe { _mm256_storeu_ps(to[i].add(first), square[i]) };
+            }
+            at = first + 8;
+        }
+    }
+
+    /// The same for fewer than eight pixels.
+    #[target_feature(enable = "avx")]
+    pub(super) fn turn_few(
+        tile: &[f32],
+        width: usize,
+        rows: &mut [&mut [f32]; 8],
+        pixels: Range<usize>,
+    ) {
+        let mut square = [_mm256_setzero_ps(); 8];
+        let tile = tile.chunks(width).take(pixels.len());
+        for (row, pixel) in square.iter_mut().zip(tile) {
+            let eight = &pixel[..8];
+            // SAFETY: a slice of eight float32 is as large as what is loaded; no alignment is asked for.
+            *row = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
+        }
+        for (row, column) in rows.iter_mut().zip(turn8(square)) {
+            let mut aside = [0.0; 8];
+            // SAFETY: the array is as large as what is stored; no alignment is asked for.
+            unsafe { _mm256_storeu_ps(aside.as_mut_ptr(), column) };
+            copy(&mut row[pixels.clone()], &aside[..pixels.len()]);
+        }
     }
 
     #[target_feature(enable = "avx")]

@@ -29,6 +29,9 @@ pub(super) trait Simd<R: Real>: Copy + Send + Sync {
     /// Numbers in a vector.
     const LANES: usize;
 
+    /// Vectors that the processor has registers for.
+    const REGISTERS: usize;
+
     /// For vectors half as long.
     fn short(self) -> Self::Short;
 
@@ -86,6 +89,20 @@ impl<'a, R: Real, const P: usize> Pieces<'a, R, P> {
         }
         Self { pieces, len }
     }
+
+    /// The elements of each piece from `at` on, N of them.
+    #[inline(always)]
+    pub(super) fn arrays<const N: usize>(&self, at: usize) -> [&'a [R; N]; P] {
+        // one check serves all pieces
+        assert!(at < self.len && N <= self.len - at);
+        // SAFETY: every piece has `len` elements, and the array ends before them.
+        let array = |p: usize| unsafe { &*self.pieces[p].as_ptr().add(at).cast() };
+        let mut arrays = [array(0); P];
+        for p in 1..P {
+            arrays[p] = array(p);
+        }
+        arrays
+    }
 }
 
 /// Reading as many pieces as there are indices, one by one: what is not surely inlined is not compiled for the caller's
@@ -115,10 +132,8 @@ macro_rules! pieces {
 }
 
 pieces!(1: 0);
-pieces!(2: 0 1);
 pieces!(4: 0 1 2 3);
 pieces!(7: 0 1 2 3 4 5 6);
-pieces!(8: 0 1 2 3 4 5 6 7);
 
 /// Ordinary code, N numbers at a time.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +143,7 @@ impl<R: Real, const N: usize> Simd<R> for Plain<N> {
     type Vector = [R; N];
     type Short = Self;
     const LANES: usize = N;
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn short(self) -> Self {
@@ -226,7 +242,7 @@ mod x86 {
 
     macro_rules! simd {
         (
-            $token:ident $features:literal, short $short:ident, $real:ty, $vector:ty, $lanes:literal,
+            $token:ident $features:literal $registers:literal, short $short:ident, $real:ty, $vector:ty, $lanes:literal,
             $splat:ident $load:ident $store:ident $add:ident $mul:ident $mul_add:ident,
             |$a:ident, $b:ident| $pairs:expr
         ) => {
@@ -236,6 +252,7 @@ mod x86 {
                 type Vector = $vector;
                 type Short = $short;
                 const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
 
                 #[inline(always)]
                 fn short(self) -> $short {
@@ -307,17 +324,17 @@ mod x86 {
     }
 
     simd!(
-        Half "avx2,fma", short Half, f32, __m128, 4,
+        Half "avx2,fma" 16, short Half, f32, __m128, 4,
         _mm_set1_ps _mm_loadu_ps _mm_storeu_ps _mm_add_ps _mm_mul_ps _mm_fmadd_ps,
         |a, b| (_mm_shuffle_ps::<0x88>(a, b), _mm_shuffle_ps::<0xdd>(a, b))
     );
     simd!(
-        Half "avx2,fma", short Half, f64, __m128d, 2,
+        Half "avx2,fma" 16, short Half, f64, __m128d, 2,
         _mm_set1_pd _mm_loadu_pd _mm_storeu_pd _mm_add_pd _mm_mul_pd _mm_fmadd_pd,
         |a, b| (_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b))
     );
     simd!(
-        Avx2 "avx2,fma", short Half, f32, __m256, 8,
+        Avx2 "avx2,fma" 16, short Half, f32, __m256, 8,
         _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_mul_ps _mm256_fmadd_ps,
         |a, b| {
             // within 128 bits first: quarters 0 and 2 come from a, 1 and 3 from b
@@ -330,7 +347,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx2 "avx2,fma", short Half, f64, __m256d, 4,
+        Avx2 "avx2,fma" 16, short Half, f64, __m256d, 4,
         _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_mul_pd _mm256_fmadd_pd,
         |a, b| {
             (
@@ -340,7 +357,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx512 "avx512f,avx512vl,avx2,fma", short Avx2, f32, __m512, 16,
+        Avx512 "avx512f,avx512vl,avx2,fma" 32, short Avx2, f32, __m512, 16,
         _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_mul_ps _mm512_fmadd_ps,
         |a, b| {
             let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -352,7 +369,7 @@ mod x86 {
         }
     );
     simd!(
-        Avx512 "avx512f,avx512vl,avx2,fma", short Avx2, f64, __m512d, 8,
+        Avx512 "avx512f,avx512vl,avx2,fma" 32, short Avx2, f64, __m512d, 8,
         _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_mul_pd _mm512_fmadd_pd,
         |a, b| {
             let even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14);
