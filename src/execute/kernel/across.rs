@@ -277,7 +277,7 @@ impl<R: Tiled, I: Simd<R>> Work<'_, R, I> {
 #[inline(always)]
 fn add<R: Real>(totals: &mut [R], others: &[R]) {
     for (total, &other) in totals.iter_mut().zip(others) {
-        *total = *total + other;
+        *total += other;
     }
 }
 

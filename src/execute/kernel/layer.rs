@@ -40,7 +40,7 @@ const PANELS: usize = if cfg!(test) { 1 << 9 } else { 1 << 16 };
 const INPUTS: usize = if cfg!(test) { 1 << 9 } else { 1 << 17 };
 
 /// Output elements of a task of narrow groups, about.
-const NARROW_TASK: usize = if cfg!(test) { 1 << 6 } else { 1 << 14 };
+const NARROW_TASK: usize = if cfg!(test) { 1 << 6 } else { 1 << 16 };
 
 /// What executions leave behind for the next one.
 #[derive(Debug, Default)]

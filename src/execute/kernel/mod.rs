@@ -31,6 +31,7 @@ mod pack;
 mod padded;
 mod program;
 mod repair;
+mod sweep;
 mod tile;
 mod transpose;
 mod vector;

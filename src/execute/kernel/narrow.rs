@@ -19,15 +19,15 @@ use super::layer::Task;
 use super::padded::SLACK;
 use super::padded::copy;
 use super::program::Program;
+use super::sweep;
+use super::sweep::ROWS;
+use super::sweep::Sweep;
 use super::tile;
 use super::vector::Apart;
 use super::vector::Pieces;
 use super::vector::Simd;
 use crate::execute::Real;
 use crate::execute::kernel::Tiled;
-
-/// Rows side by side. Images are often 7, 14, 28, 56 or 112 pixels high.
-const ROWS: usize = 7;
 
 /// Channels side by side.
 const CHANNELS: usize = 4;
@@ -55,6 +55,13 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
         CHANNELS.. => tiles(layer, &rect.pixels, lanes, 1),
         _ => Vec::new(),
     };
+    // rows of pixels that follow each other lie so far from each other in the input
+    let pitch = match g.output[0] {
+        0 | 1 => 0,
+        _ => layer.padded.pixel(g, 1, 0),
+    };
+    let regular = (1..g.output[0]).all(|oh| layer.padded.pixel(g, oh, 0) == oh * pitch);
+    let swept = sweep::Size::of(program, pitch).filter(|_| regular);
     let mut channel = rect.channels.start;
     let mut group = channel / g.group_out();
     while channel < rect.channels.end {
@@ -81,6 +88,8 @@ pub(super) fn run<R: Tiled, I: Simd<R>, H: Simd<R>, const FUSED: bool>(
                 weights: &weights[first * program.weights.len()..],
                 bias: layer.operands.bias.map(|bias| &bias[channel..]),
                 row: g.output[1],
+                swept,
+                pitch,
             };
             let rows = &mut rows[first..first + count];
             let single = program.single.is_some();
@@ -183,6 +192,10 @@ struct Strips<'a, R> {
     bias: Option<&'a [R]>,
     /// Pixels of an output row.
     row: usize,
+    /// Whether several rows can go down the input together, and which kernel they meet.
+    swept: Option<sweep::Size>,
+    /// From one output row's place in the input to the next one's.
+    pitch: usize,
 }
 
 impl<R: Real> Strips<'_, R> {
@@ -267,7 +280,27 @@ impl<R: Real> Strips<'_, R> {
         tile: &Tile,
         output: &mut [R],
     ) {
-        self.rows_of::<I, ROWS, SINGLE, FUSED>(simd, tile, output);
+        macro_rules! sweep {
+            ($size:literal) => {{
+                let sweep = Sweep::<R, I, $size, FUSED> {
+                    simd,
+                    offsets: &self.program.offsets,
+                    input: &self.input[tile.places[0]..],
+                    pitch: self.pitch,
+                    weights: &self.weights[..self.program.weights.len()],
+                    bias: self.bias(0),
+                };
+                let acc = self.total::<I, ROWS, SINGLE>(simd, &sweep);
+                store(simd, &acc, &mut output[tile.at..], self.row, tile.width);
+            }};
+        }
+        match self.swept.filter(|_| SINGLE) {
+            Some(sweep::Size::Three) => sweep!(3),
+            // more weights than registers: they are read for each vector, which pays for long ones
+            Some(sweep::Size::Five) if tile.wide => sweep!(5),
+            Some(sweep::Size::Seven) if tile.wide => sweep!(7),
+            _ => self.rows_of::<I, ROWS, SINGLE, FUSED>(simd, tile, output),
+        }
     }
 
     #[inline(always)]

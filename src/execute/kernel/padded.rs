@@ -161,6 +161,7 @@ impl Padded {
             }
             let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
             match g.stride[1] {
+                1 if width >= I::LANES => copy_wide(simd, &mut out[g.padding[1]..][..width], row),
                 1 => copy(&mut out[g.padding[1]..][..width], row),
                 2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
                 2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
@@ -251,6 +252,18 @@ pub(super) fn copy<R: Copy>(to: &mut [R], from: &[R]) {
         4.. => copy_by::<R, 4>(to, from),
         _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = from),
     }
+}
+
+/// The same for a vector or more.
+#[inline(always)]
+fn copy_wide<R: Real, I: Simd<R>>(simd: I, to: &mut [R], from: &[R]) {
+    let last = from.len() - I::LANES;
+    let mut at = 0;
+    while at < last {
+        simd.store(simd.load(&from[at..]), &mut to[at..]);
+        at += I::LANES;
+    }
+    simd.store(simd.load(&from[last..]), &mut to[last..]);
 }
 
 #[inline(always)]
