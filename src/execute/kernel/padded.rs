@@ -142,33 +142,47 @@ impl Padded {
         if g.addressing == Addressing::Transposed {
             return self.fill_apart(g, from, to);
         }
-        let depth = g.depth();
-        let rows = (g.input[0] / depth.input.max(1)).max(1);
-        let mut remainder = g.padding[0] % g.stride[0];
-        for (y, row) in from.chunks_exact(width).enumerate() {
-            let y = match g.addressing {
-                Addressing::Images => y,
-                _ => (y / rows + depth.padding) * self.slice + y % rows,
-            };
-            let is_read = self.reads(0, remainder); // always of a volume
-            remainder = if remainder + 1 == g.stride[0] {
-                0
-            } else {
-                remainder + 1
-            };
-            if !is_read {
-                continue;
-            }
-            let out = &mut to[(y + g.padding[0]) * self.row..][..self.row];
-            match g.stride[1] {
-                1 if width >= I::LANES => copy_wide(simd, &mut out[g.padding[1]..][..width], row),
-                1 => copy(&mut out[g.padding[1]..][..width], row),
-                2 if width / 2 >= I::LANES => self.fill_pairs(simd, g, row, out),
-                2 if width / 2 >= H::LANES => self.fill_pairs(half, g, row, out),
-                2 if width / 2 >= <H::Short as Simd<R>>::LANES => {
-                    self.fill_pairs(half.short(), g, row, out);
+        macro_rules! rows {
+            (|$row:ident, $out:ident| $put:expr) => {
+                for (y, $row) in from.chunks_exact(width).enumerate() {
+                    if let Some(y) = self.row_of(g, y) {
+                        let $out = &mut to[y * self.row..][..self.row];
+                        $put;
+                    }
                 }
-                _ => self.fill_phases(g, row, out),
+            };
+        }
+        let padding = g.padding[1];
+        match g.stride[1] {
+            1 if width >= I::LANES => {
+                rows!(|row, out| copy_wide(simd, &mut out[padding..][..width], row))
+            }
+            1 => rows!(|row, out| copy(&mut out[padding..][..width], row)),
+            2 if width / 2 >= <H::Short as Simd<R>>::LANES => {
+                let places = self.pair_places(g);
+                if width / 2 >= I::LANES {
+                    rows!(|row, out| fill_pairs(simd, places, row, out));
+                } else if width / 2 >= H::LANES {
+                    rows!(|row, out| fill_pairs(half, places, row, out));
+                } else {
+                    rows!(|row, out| fill_pairs(half.short(), places, row, out));
+                }
+            }
+            _ => rows!(|row, out| self.fill_phases(g, row, out)),
+        }
+    }
+
+    /// Where a row of the input goes, if any tap reads it.
+    #[inline(always)]
+    fn row_of(&self, g: &Geometry, y: usize) -> Option<usize> {
+        match g.addressing {
+            Addressing::Volumes { depth, .. } => {
+                let rows = (g.input[0] / depth.input.max(1)).max(1);
+                Some((y / rows + depth.padding) * self.slice + y % rows + g.padding[0])
+            }
+            _ => {
+                let y = y + g.padding[0];
+                (g.stride[0] == 1 || self.reads(0, y % g.stride[0])).then_some(y)
             }
         }
     }
@@ -204,36 +218,44 @@ impl Padded {
         }
     }
 
-    /// Where the first and the second column of a row go if the stride is 2.
-    fn pair_places(&self, g: &Geometry) -> [usize; 2] {
+    /// Where the first and the second column of a row go if the stride is 2, where any tap reads them.
+    fn pair_places(&self, g: &Geometry) -> [Option<usize>; 2] {
         let padding = g.padding[1];
-        [padding, padding + 1].map(|at| at % 2 * self.phase + at / 2)
+        [padding, padding + 1].map(|at| {
+            let is_read = self.reads(1, at % 2);
+            is_read.then_some(at % 2 * self.phase + at / 2)
+        })
     }
+}
 
-    /// The same for a stride of 2, which is usual, and rows of two vectors or more. The last two go back over the ones
-    /// before.
-    #[inline(always)]
-    fn fill_pairs<R: Real, I: Simd<R>>(&self, simd: I, g: &Geometry, row: &[R], out: &mut [R]) {
-        let (pairs, padding) = (row.len() / 2, g.padding[1]);
-        let [even, odd] = self.pair_places(g);
-        let [reads_even, reads_odd] = [padding, padding + 1].map(|at| self.reads(1, at % 2));
-        let mut at = 0;
-        while at < pairs {
-            let from = at.min(pairs - I::LANES);
-            let a = simd.load(&row[2 * from..]);
-            let b = simd.load(&row[2 * from + I::LANES..]);
-            let (a, b) = simd.pairs(a, b);
-            if reads_even {
-                simd.store(a, &mut out[even + from..]);
-            }
-            if reads_odd {
-                simd.store(b, &mut out[odd + from..]);
-            }
-            at = from + I::LANES;
+/// One row, its columns sorted for a stride of 2, which is usual; for rows of two vectors or more. The last two go back
+/// over the ones before.
+#[inline(always)]
+fn fill_pairs<R: Real, I: Simd<R>>(
+    simd: I,
+    [even, odd]: [Option<usize>; 2],
+    row: &[R],
+    out: &mut [R],
+) {
+    let pairs = row.len() / 2;
+    let mut at = 0;
+    while at < pairs {
+        let from = at.min(pairs - I::LANES);
+        let a = simd.load(&row[2 * from..]);
+        let b = simd.load(&row[2 * from + I::LANES..]);
+        let (a, b) = simd.pairs(a, b);
+        if let Some(even) = even {
+            simd.store(a, &mut out[even + from..]);
         }
-        if row.len() % 2 == 1 && reads_even {
-            out[even + pairs] = row[2 * pairs];
+        if let Some(odd) = odd {
+            simd.store(b, &mut out[odd + from..]);
         }
+        at = from + I::LANES;
+    }
+    if row.len() % 2 == 1
+        && let Some(even) = even
+    {
+        out[even + pairs] = row[2 * pairs];
     }
 }
 

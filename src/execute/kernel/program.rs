@@ -14,6 +14,7 @@ use crate::execute::Real;
 use crate::execute::order::PaddingTaps;
 use crate::execute::order::Recipe;
 use crate::execute::order::Step;
+use crate::execute::order::Tap;
 use crate::execute::order::Walk;
 
 /// What happens to the total, in order.
@@ -200,13 +201,29 @@ impl Program {
         walk: &Walk,
         real: &mut Vec<usize>,
     ) -> Option<()> {
+        // of the first channel's taps: to ask anew for each channel takes longer than a small layer
+        let rows = 0..g.kernel[0];
+        let within: Vec<usize> = rows
+            .flat_map(|row| (0..g.kernel[1]).map(move |column| [row, column]))
+            .map(|[row, column]| {
+                padded.tap(
+                    g,
+                    &Tap {
+                        channel: 0,
+                        row,
+                        column,
+                    },
+                )
+            })
+            .collect();
         for tap in walk.taps(g) {
             real.push(self.offsets.len());
             if tap.channel >= g.group_in() {
                 continue;
             }
-            let offset = padded.tap(g, &tap);
-            let weight = (tap.channel * g.kernel[0] + tap.row) * g.kernel[1] + tap.column;
+            let kernel = tap.row * g.kernel[1] + tap.column;
+            let offset = tap.channel * padded.plane + within[kernel];
+            let weight = tap.channel * within.len() + kernel;
             self.offsets.push(u32::try_from(offset).ok()?);
             self.weights.push(u32::try_from(weight).ok()?);
         }

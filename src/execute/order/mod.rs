@@ -137,8 +137,11 @@ impl Walk {
                                 Axis::Column => tap.column = at,
                             }
                         }
-                        tap.column = tap.column * self.joined_columns + tap.channel / real_channels;
-                        tap.channel %= real_channels;
+                        if self.joined_columns > 1 {
+                            let column = tap.column * self.joined_columns;
+                            tap.column = column + tap.channel / real_channels;
+                            tap.channel %= real_channels;
+                        }
                         taps.push(tap);
                     }
                 }
