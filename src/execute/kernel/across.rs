@@ -17,6 +17,7 @@ use super::layer::Task;
 use super::pack;
 use super::program::Op;
 use super::program::Program;
+use super::program::Segment;
 use super::tile;
 use super::vector::Apart;
 use super::vector::Pieces;
@@ -135,17 +136,10 @@ pub(super) fn run<R: Tiled, I: Simd<R>>(
                     &mut scratch.weights,
                 ),
             };
-            let last = index + 1 == segments.len();
-            let next = match last {
-                false => Some((block, &segments[index + 1])),
-                true => Some((block + 1, &segments[0])),
+            let ahead = match packed {
+                Some(_) => Vec::new(),
+                None => packed_next(&filters, segments, [block, index], width),
             };
-            let ahead = match next.filter(|_| packed.is_none()) {
-                Some((block, next)) => filters.sources(block, width, next),
-                None => Vec::new(),
-            };
-            let share = ahead.len().div_ceil(strips.len().max(1)).max(1);
-            let mut ahead = ahead.chunks(share);
             let work = Work {
                 simd,
                 ops: &program.ops[segment.ops.clone()],
@@ -155,27 +149,28 @@ pub(super) fn run<R: Tiled, I: Simd<R>>(
                 weights,
                 bias: &bias,
             };
-            for strip in &strips {
-                let at = if kept > 0 { strip.first * width } else { 0 };
-                let totals = &mut totals[at..];
-                let len = strip.pixels() * width;
-                if last {
-                    // nearer, until they are written
-                    for row in rows.iter() {
-                        R::prefetch(&row[strip.first..][..strip.pixels()]);
-                    }
-                }
-                work.strip(strip, &mut totals[..len], ahead.next().unwrap_or_default());
-                if last {
-                    R::turn(
-                        totals,
-                        width,
-                        rows,
-                        strip.first..strip.first + strip.pixels(),
-                    );
-                }
-            }
+            let last = index + 1 == segments.len();
+            work.strips(
+                &strips,
+                totals,
+                kept > 0,
+                last.then_some(&mut *rows),
+                &ahead,
+            );
         }
+    }
+}
+
+/// The filters of the segment after the one of a block, or of the first in the next block.
+fn packed_next<'a, R: Tiled>(
+    filters: &pack::Filters<'a, R>,
+    segments: &[Segment],
+    [block, index]: [usize; 2],
+    width: usize,
+) -> Vec<&'a [R]> {
+    match segments.get(index + 1) {
+        Some(next) => filters.sources(block, width, next).collect(),
+        None => filters.sources(block + 1, width, &segments[0]).collect(),
     }
 }
 
@@ -196,6 +191,34 @@ struct Work<'a, R, I> {
 }
 
 impl<R: Tiled, I: Simd<R>> Work<'_, R, I> {
+    /// Every strip's totals, which are kept apart or lie in one place, into the rows of the output if they are done.
+    #[inline(always)]
+    fn strips(
+        &self,
+        strips: &[Strip],
+        totals: &mut [R],
+        are_kept: bool,
+        mut rows: Option<&mut [&mut [R]]>,
+        ahead: &[&[R]],
+    ) {
+        let width = self.bias.len();
+        let mut ahead = ahead.chunks(ahead.len().div_ceil(strips.len().max(1)).max(1));
+        for strip in strips {
+            let pixels = strip.first..strip.first + strip.pixels();
+            let at = if are_kept { pixels.start * width } else { 0 };
+            let totals = &mut totals[at..];
+            // nearer, until they are written
+            for row in rows.iter().flat_map(|rows| rows.iter()) {
+                R::prefetch(&row[pixels.clone()]);
+            }
+            let own = &mut totals[..pixels.len() * width];
+            self.strip(strip, own, ahead.next().unwrap_or_default());
+            if let Some(rows) = &mut rows {
+                R::turn(totals, width, rows, pixels);
+            }
+        }
+    }
+
     /// The ops over a strip's totals.
     #[inline(always)]
     fn strip(&self, strip: &Strip, totals: &mut [R], ahead: &[&[R]]) {

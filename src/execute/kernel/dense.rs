@@ -14,8 +14,8 @@ use super::layer::Task;
 use super::pack;
 use super::program::Op;
 use super::program::Program;
+use super::program::Segment;
 use super::program::Single;
-use super::program::Source;
 use super::tile;
 use super::vector::Apart;
 use super::vector::Simd;
@@ -190,10 +190,7 @@ pub(super) fn run<
             bias: layer.operands.bias.map(|bias| &bias[rect.channels.clone()]),
             ahead: match packed {
                 Some(_) => None,
-                None => {
-                    let next = program.segments.get(index + 1);
-                    next.and_then(|next| Some((&filters, next.source.as_ref()?)))
-                }
+                None => program.segments.get(index + 1).map(|next| (&filters, next)),
             },
         };
         let mut at = 0;
@@ -283,7 +280,7 @@ pub(super) struct Work<'a, R> {
     /// The rectangle's.
     pub(super) bias: Option<&'a [R]>,
     /// What is packed next, and is asked for while the first tile is computed.
-    ahead: Option<(&'a pack::Filters<'a, R>, &'a Source)>,
+    ahead: Option<(&'a pack::Filters<'a, R>, &'a Segment)>,
 }
 
 impl<R: Tiled> Work<'_, R> {
@@ -307,8 +304,8 @@ impl<R: Tiled> Work<'_, R> {
         let lanes = W * I::LANES;
         let ahead = self.ahead.filter(|_| pixels.start == 0);
         for (block, rows) in rows.chunks_mut(C).enumerate() {
-            if let Some((filters, source)) = ahead {
-                filters.prefetch(block, C, source);
+            if let Some((filters, next)) = ahead {
+                filters.sources(block, C, next).for_each(R::prefetch);
             }
             let weights =
                 &self.weights[block * self.stride + self.first..][..self.offsets.len() * C];

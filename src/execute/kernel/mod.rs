@@ -2,10 +2,11 @@
 //!
 //! The order of additions is fixed for each output element, so all the freedom is across elements. A recipe is compiled
 //! into taps and what happens to the total ([`program`]), and the output is cut into rectangles, one for each task
-//! ([`layer`], [`cutting`]). Tiles of neighbouring output pixels in several channels then walk the taps side by side
-//! ([`tile`]): dense layers from gathered inputs and packed weights ([`dense`], [`pack`]; the last few pixels, [`across`]),
-//! groups of few channels from their padded rows ([`narrow`], [`padded`]). Tasks run on rayon's threads ([`awake`]);
-//! [`dispatch`] picks the vectors that the processor has.
+//! ([`layer`], [`cutting`]). A task goes through its outputs in one of three ways ([`form`]): with channels as lanes, from
+//! inputs that are read where they lie, where sums are long ([`across`]); with pixels as lanes, from gathered inputs
+//! ([`dense`], [`tile`]); group by group from padded rows, where groups have few channels ([`narrow`], [`sweep`],
+//! [`padded`]). Weights are packed in the sequence in which they are met ([`pack`]). Tasks run on rayon's threads
+//! ([`awake`]); [`dispatch`] picks the vectors that the processor has.
 //!
 //! Recipes that are not chains (the edges of matrix multiplication libraries) go to the interpreter, in parallel
 //! ([`repair`]).

@@ -32,29 +32,25 @@ impl<'a, R: Tiled> Filters<'a, R> {
         }
     }
 
-    /// Asks for the weights of a block that are packed next: too few lie together in each filter for the processor to
-    /// foresee them.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, index: usize, width: usize, source: &Source) {
-        let first = self.channels.start + index * width;
-        for channel in first..self.channels.end.min(first + width) {
-            let filter = &self.weight[channel * self.taps..][..self.taps];
-            R::prefetch(&filter[source.start..][..source.places.len()]);
-        }
-    }
-
-    /// The weights of a segment in a block, as they lie side by side in each filter, if there is such a block and they do.
-    pub(super) fn sources(&self, index: usize, width: usize, segment: &Segment) -> Vec<&'a [R]> {
+    /// The weights of a segment in a block, as they lie side by side in each filter, if there is such a block and they do:
+    /// to ask for those that are packed next, since too few lie together for the processor to foresee them.
+    pub(super) fn sources(
+        &self,
+        index: usize,
+        width: usize,
+        segment: &Segment,
+    ) -> impl Iterator<Item = &'a [R]> {
+        let (weight, taps) = (self.weight, self.taps);
         let first = self.channels.start + index * width;
         let channels = first..self.channels.end.min(first + width);
         let source = segment.source.as_ref();
-        let of = |source: &Source, channel: usize| {
-            let filter = &self.weight[channel * self.taps..][..self.taps];
-            &filter[source.start..][..source.places.len()]
-        };
-        channels
-            .flat_map(|channel| source.map(|source| of(source, channel)))
-            .collect()
+        source.into_iter().flat_map(move |source| {
+            let within = source.start..source.start + source.places.len();
+            let filters = channels
+                .clone()
+                .map(move |channel| &weight[channel * taps..]);
+            filters.map(move |filter| &filter[within.clone()])
+        })
     }
 
     /// How many blocks of `width` channels.
