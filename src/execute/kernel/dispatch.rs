@@ -205,6 +205,12 @@ pub(super) fn pad<R: Tiled>(
     );
 }
 
+/// Output channels of a block, and pixels of a strip, where lanes are channels.
+#[cfg(all(target_arch = "x86_64", not(fuzzing)))]
+fn shape<R: Real, I: Simd<R>>(_: I) -> [usize; 2] {
+    [across::VECTORS * I::LANES, across::most(I::REGISTERS)]
+}
+
 /// Compiles the kernels for a type of numbers. Tiles leave a few registers for the operands: with AVX-512 they are 8
 /// channels by 2 vectors, with AVX2 6 by 2, with the 32 short ones of NEON 4 by 4.
 macro_rules! kernels {
@@ -221,14 +227,11 @@ macro_rules! kernels {
             }
 
             fn across(vectors: Vectors) -> Option<[usize; 2]> {
-                fn of<I: Simd<$real>>(_: I) -> [usize; 2] {
-                    [across::VECTORS * I::LANES, across::most(I::REGISTERS)]
-                }
                 match vectors {
                     #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
-                    Vectors::Avx512 => Avx512::detected().map(of),
+                    Vectors::Avx512 => Avx512::detected().map(shape::<$real, _>),
                     #[cfg(all(target_arch = "x86_64", not(fuzzing)))]
-                    Vectors::Avx2 => Avx2::detected().map(of),
+                    Vectors::Avx2 => Avx2::detected().map(shape::<$real, _>),
                     _ => None,
                 }
             }

@@ -225,8 +225,7 @@ impl<'a, R: Tiled> Layer<'a, R> {
         Some(self.packs[rect.pack?].weights.get())
     }
 
-    /// Cuts the images loaded into rectangles, and packs the weights that several of them need in blocks of
-    /// channels.
+    /// Cuts the images loaded into rectangles, and packs the weights that several of them need.
     pub(super) fn cut(&mut self) -> Vec<Rect> {
         let threads = rayon::current_num_threads();
         let mut rects = Vec::new();
